@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help venv demo serve test lint requirements clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+venv: $(VENV)/.installed  ## make .venv with all that the other targets need
+
+$(VENV)/.installed: requirements.txt setup.cfg setup.py
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer expected, " + sys.executable + " is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: venv  ## run the main job end to end on this machine, then stop everything
+	$(BIN)/python -m contactexport.embedded.demo
+
+serve: venv  ## run the whole service on this machine until Ctrl-C (PORT=8025)
+	$(BIN)/python -m contactexport.embedded.demo --keep-running --port $(or $(PORT),8025)
+
+lint: venv  ## style, types and import contracts
+	$(BIN)/ruff check --config config/ruff.toml .
+	$(BIN)/ruff format --config config/ruff.toml --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint  ## lint, then every test with coverage
+	rm -f .coverage .coverage.*
+	$(BIN)/pytest --cov --cov-report=
+
+requirements: venv  ## pin the full set again after a change of setup.cfg
+	$(BIN)/pip-compile --quiet --strip-extras --extra test --no-emit-index-url --no-emit-find-links \
+	    --no-emit-options --output-file requirements.txt setup.cfg
+
+clean:  ## remove the environment and everything made by demo, serve and test
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info build

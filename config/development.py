@@ -1,0 +1,4 @@
+"""For CONTACTEXPORT_ENV=development: everything is told, retries come soon."""
+
+LOG_LEVEL = "DEBUG"
+SWEEP_INTERVAL = 5

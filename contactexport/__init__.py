@@ -1,0 +1,77 @@
+"""contactexport: exports the contacts that changed in a time range as CSV files, over the Emarsys API v2.
+
+`create_app` is the one place where the parts are put together.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from flask import Flask
+
+from contactexport.backend import Backend
+from contactexport.db.connection import Database
+from contactexport.errors import SettingsError
+from contactexport.export_queue import ExportQueue
+from contactexport.secret_box import SecretBox
+from contactexport.settings import ENVIRONMENTS, PREFIX, Settings, load_settings, unknown_settings
+
+CONFIG_FOLDER = Path(__file__).parent.parent / "config"
+
+logger = logging.getLogger(__name__)
+
+
+def create_app() -> Flask:
+    """The application for gunicorn, for Celery workers and for the command line; opens no connection.
+
+    Raises SystemExit with one clear line when a setting is missing or wrong.
+    """
+    app = Flask("contactexport", root_path=str(Path(__file__).parent), static_folder=None)
+    try:
+        _configure(app)
+        settings = load_settings(app.config, os.environ)
+    except SettingsError as error:
+        raise SystemExit(f"contactexport: {error.text}") from None
+    _configure_logging(settings)
+    app.extensions["contactexport"] = make_backend(settings)
+    _register(app)
+    return app
+
+
+def make_backend(settings: Settings) -> Backend:
+    """The parts the services work with, wired by the settings."""
+    database = Database(lambda: settings.database_url or _embedded_url(settings))
+    contacts_url = settings.contacts_database_url
+    contacts = Database(lambda: str(contacts_url)) if contacts_url else database
+    return Backend(
+        settings, database, contacts, ExportQueue(settings), SecretBox(settings.secret_key, settings.data_dir)
+    )
+
+
+def _configure(app: Flask) -> None:
+    environment = os.environ.get(PREFIX + "ENV")
+    if environment is not None and environment not in ENVIRONMENTS:
+        raise SettingsError(f"{PREFIX}ENV is {environment!r}: one of {', '.join(ENVIRONMENTS)} expected")
+    for name in ("default", environment):
+        if name:
+            app.config.from_pyfile(str(CONFIG_FOLDER / f"{name}.py"), silent=name == "default")
+
+
+def _configure_logging(settings: Settings) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("contactexport").setLevel(settings.log_level)
+    for line in unknown_settings(os.environ):
+        logger.warning(line)
+
+
+def _embedded_url(settings: Settings) -> str:
+    from contactexport.embedded import postgres
+
+    return postgres.start(settings.data_dir)
+
+
+def _register(app: Flask) -> None:
+    from contactexport import api, cli
+
+    api.init_app(app)
+    cli.init_app(app)

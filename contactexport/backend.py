@@ -1,0 +1,24 @@
+"""What the services work with: settings, databases, queue and secret box of one process, built once."""
+
+from dataclasses import dataclass
+
+from contactexport.db.connection import Database
+from contactexport.export_queue import ExportQueue
+from contactexport.secret_box import SecretBox
+from contactexport.settings import Settings
+
+
+@dataclass(frozen=True)
+class Backend:
+    """`database` holds exports and users; `contacts` holds catalogue, contacts and changes (often the same one)."""
+
+    settings: Settings
+    database: Database
+    contacts: Database
+    queue: ExportQueue
+    secrets: SecretBox
+
+    @property
+    def databases(self) -> tuple[Database, ...]:
+        """Each database once."""
+        return (self.database,) if self.contacts is self.database else (self.database, self.contacts)

@@ -1,0 +1,51 @@
+"""`flask db`: schema, connection and the embedded server."""
+
+import click
+
+from contactexport.cli.backend import current_backend
+from contactexport.cli.command_errors import CommandGroup
+from contactexport.embedded import postgres
+
+group = CommandGroup("db", help="The database: its schema, its address, the embedded server.")
+
+
+@group.command()
+def upgrade() -> None:
+    """Bring the database's schema to this program's version.
+
+    Safe to run again and by several processes at once.
+
+    \b
+    Example:
+      flask db upgrade
+    """
+    from contactexport.db import migrate  # Alembic takes a while to import, and only this command needs it
+
+    for database in current_backend().databases:
+        before, after = migrate.upgrade(database)
+        click.echo(f"schema {after}" + (" (unchanged)" if before == after else f" (was {before or 'empty'})"))
+
+
+@group.command()
+def url() -> None:
+    """Print the connection in use; starts the embedded Postgres when that is the one.
+
+    \b
+    Example:
+      psql "$(flask db url)"
+    """
+    click.echo(current_backend().database.url)
+
+
+@group.command()
+def stop() -> None:
+    """Stop the embedded Postgres that an earlier command has started.
+
+    \b
+    Example:
+      flask db stop
+    """
+    settings = current_backend().settings
+    if settings.database_url is not None:
+        raise click.UsageError("CONTACTEXPORT_DATABASE_URL is set: that server is not ours to stop")
+    click.echo("stopped" if postgres.stop(settings.data_dir) else "not running")

@@ -1,0 +1,138 @@
+"""Connections to Postgres: pooled ones for short transactions, dedicated ones for an export's run."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
+from psycopg2.extras import RealDictCursor
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+from contactexport.errors import DatabaseUnavailable
+
+# Dead peers are noticed within about 30 seconds, and a session whose client is gone ends by itself within ten.
+CONNECT_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "client_encoding": "UTF8",
+    "application_name": "contactexport",
+}
+SESSION_OPTIONS = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
+KEPT_CONNECTIONS = 8
+MOST_CONNECTIONS = 32
+
+
+class Database:
+    """One Postgres database. Nothing is opened before first use, and nothing is shared across a fork.
+
+    `url` is called when a connection is needed, since the embedded server only then has to run.
+    """
+
+    def __init__(self, url: Callable[[], str]) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._pool: QueuePool | None = None
+        self._pool_owner = 0
+
+    @property
+    def url(self) -> str:
+        """The libpq URL in use, password included."""
+        return self._url()
+
+    @contextmanager
+    def transaction(self) -> Iterator[connection]:
+        """A pooled connection in one transaction: committed at the end, rolled back on any error.
+
+        Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
+        """
+        with translated_errors():
+            pooled = self._current_pool().connect()
+            conn = pooled.driver_connection
+            try:
+                with conn:
+                    yield conn
+            finally:
+                if conn.closed:
+                    pooled.invalidate()
+                pooled.close()
+
+    @contextmanager
+    def session(self, *, snapshot: bool = False) -> Iterator[connection]:
+        """A connection of its own, closed at the end, that may live for hours.
+
+        Autocommit, or with `snapshot` one read-only repeatable-read transaction.
+        Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
+        """
+        with translated_errors():
+            conn = self._connect()
+            try:
+                if snapshot:
+                    conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+                else:
+                    conn.autocommit = True
+                yield conn
+            finally:
+                conn.close()
+
+    def ping(self) -> None:
+        """Raises DatabaseUnavailable unless Postgres answers."""
+        with self.transaction() as conn, conn.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    def close(self) -> None:
+        """Closes the pooled connections of this process."""
+        with self._lock:
+            if self._pool is not None and self._pool_owner == os.getpid():
+                self._pool.dispose()
+            self._pool = None
+
+    def _connect(self) -> connection:
+        return psycopg2.connect(
+            self._url(), options=SESSION_OPTIONS, cursor_factory=RealDictCursor, **CONNECT_OPTIONS
+        )
+
+    def _current_pool(self) -> QueuePool:
+        with self._lock:
+            if self._pool is None or self._pool_owner != os.getpid():
+                self._pool = QueuePool(
+                    self._connect,
+                    pool_size=KEPT_CONNECTIONS,
+                    max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
+                    timeout=5,
+                    pre_ping=True,
+                    dialect=PGDialect_psycopg2(),
+                )
+                self._pool_owner = os.getpid()
+            return self._pool
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns lost or refused connections into DatabaseUnavailable; other database errors pass."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable(f"All {MOST_CONNECTIONS} database connections of this process are in use") from error
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        if error_is_local(error):
+            raise
+        raise DatabaseUnavailable(f"The database does not answer: {_first_line(error)}") from error
+
+
+def error_is_local(error: psycopg2.Error) -> bool:
+    """True for operational errors of one statement (a timeout, a cancel, a full disk), not of the connection."""
+    code = getattr(error, "pgcode", None) or ""
+    return code[:2] in {"53", "55", "57"} and not code.startswith("57P") and code != "53300"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "connection lost"

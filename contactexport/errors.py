@@ -1,0 +1,97 @@
+"""Every error this program raises on purpose, with its HTTP status, reply code and exit code.
+
+The text of an error is what the user reads: one line, no secrets, no internals.
+"""
+
+ALREADY_RUNNING = (
+    "An export with the same setting is currently running. "
+    "It is not possible to run the same export more than once simultaneously."
+)
+
+
+class ContactExportError(Exception):
+    """Base of all; by itself a failure on our side (HTTP 500, reply code 1, exit code 1)."""
+
+    http_status = 500
+    reply_code = 1
+    exit_code = 1
+
+    @property
+    def text(self) -> str:
+        """The one line shown to the user."""
+        return str(self)
+
+
+class InvalidRequest(ContactExportError):
+    """A value of the request is missing or wrong; the text names it (specification, Errors)."""
+
+    http_status = 400
+    reply_code = 10001
+    exit_code = 2
+
+
+class ExportAlreadyRunning(ContactExportError):
+    """The same setting is accepted and not finished yet (specification, Errors: 4001)."""
+
+    http_status = 400
+    reply_code = 4001
+    exit_code = 3
+
+    def __init__(self) -> None:
+        super().__init__(ALREADY_RUNNING)
+
+
+class UnknownExport(InvalidRequest):
+    """No export has this id (contract, Status)."""
+
+    exit_code = 1
+
+    def __init__(self) -> None:
+        super().__init__("Invalid export ID")
+
+
+class UsageError(ContactExportError):
+    """A command cannot do what it was told; the text says what was expected."""
+
+    http_status = 400
+    exit_code = 2
+
+
+class SettingsError(ContactExportError):
+    """A setting is missing or wrong; the start stops with this line."""
+
+    exit_code = 2
+
+
+class DatabaseUnavailable(ContactExportError):
+    """Postgres does not answer, or broke off."""
+
+    http_status = 503
+
+
+class SchemaMismatch(ContactExportError):
+    """The database's schema is older or newer than this program."""
+
+    http_status = 503
+
+
+class BrokerUnavailable(ContactExportError):
+    """The message broker does not answer."""
+
+    http_status = 503
+
+
+class ExportLost(ContactExportError):
+    """Another worker has taken this export over, or it was cancelled: this attempt must stop and write nothing."""
+
+
+class ExportFailed(ContactExportError):
+    """The export can never succeed as it was asked for; the text becomes its reason."""
+
+
+class DeliveryFailed(ContactExportError):
+    """The finished file could not be handed over; `permanent` tells whether trying again can help."""
+
+    def __init__(self, text: str, *, permanent: bool) -> None:
+        super().__init__(text)
+        self.permanent = permanent

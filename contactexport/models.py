@@ -1,0 +1,163 @@
+"""The records that are passed around: frozen, without behaviour beyond what follows from their own values."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+# Language codes of the Emarsys API (its page "Language Codes"), in lower case.
+LANGUAGES = frozenset(
+    "ar bg bp cn cz de dk el en es et fi fr he hi hr hu it jp ko lt lv mk mo mx nl no pl pr ro ru sc sk sl sr sv th "
+    "tr uk vi".split()
+)
+
+
+class ExportStatus(StrEnum):
+    """The states of an export (contract, Status)."""
+
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in progress"
+    READY = "ready"
+    DONE = "done"
+    ERROR = "error"
+
+    @property
+    def finished(self) -> bool:
+        """True when nothing more will happen to the export by itself."""
+        return self in {ExportStatus.DONE, ExportStatus.ERROR}
+
+
+LEGAL_TRANSITIONS: Mapping[ExportStatus, frozenset[ExportStatus]] = {
+    ExportStatus.SCHEDULED: frozenset({ExportStatus.IN_PROGRESS, ExportStatus.ERROR}),
+    ExportStatus.IN_PROGRESS: frozenset({ExportStatus.IN_PROGRESS, ExportStatus.READY, ExportStatus.ERROR}),
+    ExportStatus.READY: frozenset({ExportStatus.READY, ExportStatus.DONE, ExportStatus.ERROR}),
+    ExportStatus.DONE: frozenset(),
+    ExportStatus.ERROR: frozenset({ExportStatus.SCHEDULED, ExportStatus.READY}),
+}
+
+
+@dataclass(frozen=True)
+class FtpTarget:
+    """Where a file goes by FTP; the password is kept apart, encrypted."""
+
+    host: str
+    port: int
+    username: str
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What was asked for, normalised: equal requests give equal values.
+
+    `start` and `end` are UTC, the window is [start, end). `origin_ids` are sorted and unique, empty for `all`;
+    `contact_fields` are unique and in the order asked for.
+    """
+
+    distribution_method: str
+    origin: str
+    origin_ids: tuple[int, ...]
+    start: datetime
+    end: datetime
+    contact_fields: tuple[int, ...]
+    delimiter: str
+    header: bool
+    language: str
+    ftp: FtpTarget | None = None
+    notification_url: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the column `export.settings`."""
+        return asdict(self) | {"start": self.start.isoformat(), "end": self.end.isoformat()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "ExportSettings":
+        """The inverse of `to_json`."""
+        return cls(
+            **{
+                **stored,
+                "origin_ids": tuple(stored["origin_ids"]),
+                "contact_fields": tuple(stored["contact_fields"]),
+                "start": datetime.fromisoformat(stored["start"]).astimezone(UTC),
+                "end": datetime.fromisoformat(stored["end"]).astimezone(UTC),
+                "ftp": FtpTarget(**stored["ftp"]) if stored["ftp"] else None,
+            }
+        )
+
+    @property
+    def key(self) -> int:
+        """Signed 64 bits, equal for the same setting: all but password and notification_url (contract, 4001)."""
+        same = {name: value for name, value in self.to_json().items() if name != "notification_url"}
+        digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+
+@dataclass(frozen=True)
+class Export:
+    """One row of the table `export`; times are UTC."""
+
+    id: int
+    settings: ExportSettings
+    setting_key: int
+    ftp_secret: bytes | None
+    status: ExportStatus
+    attempt: int
+    run_attempts: int
+    delivery_attempts: int
+    due_at: datetime | None
+    rows: int | None
+    rows_expected: int | None
+    bytes: int | None
+    sha256: str | None
+    file_name: str
+    error: str | None
+    effective_until: datetime | None
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    ready_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ContactField:
+    """A field of the catalogue and the column it stands for; `names` by language."""
+
+    id: int
+    name: str
+    application_type: str
+    column_name: str
+    exportable: bool
+    names: Mapping[str, str]
+
+    def name_in(self, language: str) -> str:
+        """The name in a language, in English, or as such, whichever exists first."""
+        return self.names.get(language) or self.names.get("en") or self.name
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A form or an API source that contacts come from."""
+
+    kind: str
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All origins and contact fields, as they were when read."""
+
+    origins: tuple[Origin, ...]
+    fields: Mapping[int, ContactField]
+
+    def has_origin(self, kind: str, origin_id: int) -> bool:
+        """True when a form (or API source) has this id."""
+        return any(one.kind == kind and one.id == origin_id for one in self.origins)
+
+    def is_exportable(self, field_id: int) -> bool:
+        """True when the field exists and may be exported (contract: all but 27, 28, 29, 32 and 33)."""
+        return field_id in self.fields and self.fields[field_id].exportable

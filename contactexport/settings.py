@@ -1,0 +1,170 @@
+"""Every setting once: name, type, default and meaning.
+
+A setting NAME is taken from the environment variable CONTACTEXPORT_<NAME>, else from config/<environment>.py,
+else from the default here. A wrong value stops the start with one line that names it.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from contactexport.errors import SettingsError
+from contactexport.models import LANGUAGES
+
+PREFIX = "CONTACTEXPORT_"
+ENVIRONMENTS = ("development", "testing", "production")
+
+
+def _text(raw: str) -> str:
+    if not raw or not raw.isprintable():
+        raise ValueError("a non-empty line of text expected")
+    return raw
+
+
+def _postgres_url(raw: str) -> str:
+    if urlsplit(raw).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("a URL like postgresql://user@host:5432/database expected")
+    return raw
+
+
+def _broker_url(raw: str) -> str:
+    if urlsplit(raw).scheme not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
+        raise ValueError("a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected")
+    return raw
+
+
+def _path(raw: str) -> Path:
+    return Path(_text(raw)).expanduser().absolute()
+
+
+def _time_zone(raw: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(raw)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("a time zone of the IANA database such as UTC or Europe/Vienna expected") from None
+
+
+def _language(raw: str) -> str:
+    if raw.lower() not in LANGUAGES:
+        raise ValueError(f"a language code expected, one of {', '.join(sorted(LANGUAGES))}")
+    return raw.lower()
+
+
+def _log_level(raw: str) -> str:
+    if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ValueError("DEBUG, INFO, WARNING or ERROR expected")
+    return raw.upper()
+
+
+def _seconds(least: float) -> Callable[[str], float]:
+    def parse(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = -1.0
+        if not least <= value <= 10**9:
+            raise ValueError(f"a number of seconds expected, at least {least:g}")
+        return value
+
+    return parse
+
+
+def _whole_number(least: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        if not raw.isascii() or not raw.isdigit() or int(raw) < least:
+            raise ValueError(f"a whole number expected, at least {least}")
+        return int(raw)
+
+    return parse
+
+
+def _setting(parse: Callable[[str], Any], default: str | None, meaning: str) -> Any:
+    return field(metadata={"parse": parse, "default": default, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process, checked and typed; built by `load_settings`."""
+
+    database_url: str | None = _setting(
+        _postgres_url, None, "Postgres 13 or newer; without it one is run from a wheel under DATA_DIR"
+    )
+    contacts_database_url: str | None = _setting(
+        _postgres_url, None, "where contacts and their changes are read; without it DATABASE_URL"
+    )
+    broker_url: str | None = _setting(
+        _broker_url, None, "RabbitMQ or Redis; without it folders under DATA_DIR pass the messages"
+    )
+    data_dir: Path = _setting(_path, "var", "folder for everything this machine keeps")
+    storage: Path | None = _setting(_path, None, "folder for finished files; without it DATA_DIR/exports")
+    secret_key: str | None = _setting(
+        _text, None, "key that encrypts stored secrets, several separated by commas; without it one is made once"
+    )
+    time_zone: ZoneInfo = _setting(_time_zone, "UTC", "zone of dates without an offset, and of `last update`")
+    language: str = _setting(_language, "en", "language of an export that names none")
+    attempt_limit: int = _setting(
+        _whole_number(1), "5", "how often the rows of an export are tried before it ends in error"
+    )
+    delivery_limit: float = _setting(
+        _seconds(0), "86400", "for how many seconds after `ready` a delivery is tried again before it ends in error"
+    )
+    writers_wait: float = _setting(
+        _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
+    )
+    ftp_timeout: float = _setting(_seconds(0.1), "30", "seconds without an answer after which an FTP host is given up")
+    sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
+    broker_polling_interval: float = _setting(
+        _seconds(0.001), "0.05", "seconds between two looks into the message folders (filesystem:// only)"
+    )
+    log_level: str = _setting(_log_level, "INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def storage_dir(self) -> Path:
+        """Folder of the finished files."""
+        return self.storage or self.data_dir / "exports"
+
+
+def setting_names() -> tuple[str, ...]:
+    """All names without the prefix, in the order of the table above."""
+    return tuple(one.name.upper() for one in fields(Settings))
+
+
+def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Settings from a config file's values and the environment, which wins.
+
+    Raises SettingsError naming the variable, its value (unless secret) and what was expected.
+    """
+    values = {one.name: _value(one, configured, environment) for one in fields(Settings)}
+    settings = Settings(**values)
+    missing = [
+        name for name in configured.get("REQUIRED_SETTINGS", ()) if getattr(settings, name.lower()) is None
+    ]
+    if missing:
+        raise SettingsError(f"{PREFIX}{missing[0]} is not set: this environment needs it")
+    return settings
+
+
+def unknown_settings(environment: Mapping[str, str]) -> Iterable[str]:
+    """One line for each variable with our prefix that is no setting, with the nearest name: most are typing errors."""
+    known = {PREFIX + name for name in setting_names()} | {PREFIX + "ENV"}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"{name} is no setting and is ignored" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _value(one: dataclasses.Field[Any], configured: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
+    name = one.name.upper()
+    raw = environment.get(PREFIX + name) or configured.get(name) or one.metadata["default"]
+    if raw is None:
+        return None
+    try:
+        return one.metadata["parse"](str(raw))
+    except ValueError as error:
+        shown = "" if name.endswith(("KEY", "URL")) else f" is {str(raw)!r}"
+        raise SettingsError(f"{PREFIX}{name}{shown}: {error}") from None

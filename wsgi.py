@@ -1,0 +1,5 @@
+"""The application for gunicorn and for `flask` commands."""
+
+from contactexport import create_app
+
+app = create_app()
