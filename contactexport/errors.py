@@ -50,6 +50,29 @@ class UnknownExport(InvalidRequest):
         super().__init__("Invalid export ID")
 
 
+class Unauthorized(ContactExportError):
+    """The caller did not prove who he is; str() is the reason, for the log, which the caller never reads."""
+
+    http_status = 401
+
+    @property
+    def text(self) -> str:
+        """The same for every reason, so that a stranger learns nothing."""
+        return "Unauthorized"
+
+
+class SecretUnreadable(ContactExportError):
+    """A stored secret was encrypted with a key that is not among the configured ones."""
+
+    http_status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A stored secret cannot be read: CONTACTEXPORT_SECRET_KEY was changed or lost. "
+            "Put the former key back, behind the new one and a comma"
+        )
+
+
 class UsageError(ContactExportError):
     """A command cannot do what it was told; the text says what was expected."""
 

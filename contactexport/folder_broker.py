@@ -16,7 +16,8 @@ from kombu.transport import filesystem
 class Channel(filesystem.Channel):
     """The same folders and file names as kombu's, readable by it and by us."""
 
-    def _put(self, queue: str, payload: dict[str, Any], **_kwargs: Any) -> None:
+    # kombu's two base classes disagree on the names of the parameters.
+    def _put(self, queue: str, payload: dict[str, Any], **_kwargs: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         aside = folder / f"{name}.part"

@@ -8,13 +8,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-# Language codes of the Emarsys API (its page "Language Codes"), in lower case.
-LANGUAGES = frozenset(
-    "ar bg bp cn cz de dk el en es et fi fr he hi hr hu it jp ko lt lv mk mo mx nl no pl pr ro ru sc sk sl sr sv th "
-    "tr uk vi".split()
-)
-
-
 class ExportStatus(StrEnum):
     """The states of an export (contract, Status)."""
 
@@ -108,6 +101,7 @@ class Export:
     run_attempts: int
     delivery_attempts: int
     due_at: datetime | None
+    published_at: datetime | None
     rows: int | None
     rows_expected: int | None
     bytes: int | None

@@ -1,13 +1,15 @@
 """Encrypts secrets that must be readable again (FTP passwords, WSSE secrets) before they are stored."""
 
 import base64
+import contextlib
 import hashlib
 import os
+from functools import cached_property
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from contactexport.errors import SettingsError
+from contactexport.errors import SecretUnreadable, SettingsError
 
 KEY_FILE = "secret_key"
 
@@ -15,7 +17,8 @@ KEY_FILE = "secret_key"
 class SecretBox:
     """Encrypts with the first key, decrypts with any (cryptography's MultiFernet).
 
-    `keys` is CONTACTEXPORT_SECRET_KEY; without it the key file under the data folder, made once with mode 0600.
+    `keys` is CONTACTEXPORT_SECRET_KEY; without it a key file under the data folder, made once with mode 0600.
+    Nothing is read or made before first use; every method raises SettingsError when the keys cannot be used.
     """
 
     def __init__(self, keys: str | None, data_dir: Path) -> None:
@@ -24,25 +27,28 @@ class SecretBox:
 
     def encrypt(self, secret: str) -> bytes:
         """The token to store."""
-        return self._fernet().encrypt(secret.encode())
+        return self._fernet.encrypt(secret.encode())
 
     def decrypt(self, token: bytes) -> str:
-        """The secret again. Raises SettingsError when no key fits."""
+        """The secret again. Raises SecretUnreadable when no key fits."""
         try:
-            return self._fernet().decrypt(token).decode()
+            return self._fernet.decrypt(token).decode()
         except InvalidToken:
-            raise SettingsError(
-                "CONTACTEXPORT_SECRET_KEY fits none of the stored secrets: "
-                "put the former key back, behind the new one and a comma"
-            ) from None
+            raise SecretUnreadable from None
 
     def rotate(self, token: bytes) -> bytes:
-        """The same secret encrypted with the first key. Raises SettingsError when no key fits."""
+        """The same secret encrypted with the first key. Raises SecretUnreadable when no key fits."""
         return self.encrypt(self.decrypt(token))
 
+    @cached_property
     def _fernet(self) -> MultiFernet:
-        keys = self._keys if self._keys is not None else _kept_key(self._data_dir)
-        return MultiFernet([Fernet(_fernet_key(key.strip())) for key in keys.split(",")])
+        name, keys = ("CONTACTEXPORT_SECRET_KEY", self._keys) if self._keys else _kept_key(self._data_dir)
+        parts = [key.strip() for key in keys.split(",")]
+        if not all(parts):
+            raise SettingsError(
+                f"{name} is empty or has an empty part: one key expected, or several separated by commas"
+            )
+        return MultiFernet([Fernet(_fernet_key(key)) for key in parts])
 
 
 def _fernet_key(key: str) -> bytes:
@@ -55,16 +61,23 @@ def _fernet_key(key: str) -> bytes:
     return base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest())
 
 
-def _kept_key(data_dir: Path) -> str:
+def _kept_key(data_dir: Path) -> tuple[str, str]:
     path = data_dir / KEY_FILE
-    if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        own = path.with_name(f"{KEY_FILE}.{os.getpid()}")
-        with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
-        try:
-            os.link(own, path)  # fails when another process was first: then its key is used
-        except FileExistsError:
-            pass
-        own.unlink()
-    return path.read_text().strip()
+    try:
+        if not path.exists():
+            _make_key(path)
+        return str(path), path.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"The key file {path} cannot be read or made: {type(error).__name__}") from None
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f"{path.name}.{os.getpid()}")
+    with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(Fernet.generate_key())
+        file.flush()
+        os.fsync(file.fileno())  # secrets encrypted with it may reach the disk before a power cut
+    with contextlib.suppress(FileExistsError):  # another process was first: then its key is used
+        os.link(own, path)
+    own.unlink()

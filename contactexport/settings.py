@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from contactexport.errors import SettingsError
-from contactexport.models import LANGUAGES
+from contactexport.languages import LANGUAGES
 
 PREFIX = "CONTACTEXPORT_"
 ENVIRONMENTS = ("development", "testing", "production")
@@ -117,6 +117,9 @@ class Settings:
         _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
     )
     ftp_timeout: float = _setting(_seconds(0.1), "30", "seconds without an answer after which an FTP host is given up")
+    wsse_window: float = _setting(
+        _seconds(1), "300", "seconds that Created of a WSSE header may lie before or after the database's clock"
+    )
     sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
     broker_polling_interval: float = _setting(
         _seconds(0.001), "0.05", "seconds between two looks into the message folders (filesystem:// only)"

@@ -1,7 +1,21 @@
-"""The HTTP API."""
+"""The HTTP API: one blueprint a topic, one envelope for every answer."""
 
 from flask import Flask
+
+from contactexport.api import (
+    authentication,
+    catalogue_routes,
+    contact_routes,
+    export_routes,
+    health_routes,
+    replies,
+)
 
 
 def init_app(app: Flask) -> None:
     """Adds the API to an application."""
+    app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
+    replies.init_app(app)
+    authentication.init_app(app)
+    for routes in (contact_routes, export_routes, catalogue_routes, health_routes):
+        app.register_blueprint(routes.blueprint)

@@ -16,6 +16,5 @@ class CommandGroup(AppGroup):
         try:
             return super().invoke(ctx)
         except ContactExportError as error:
-            shown = click.ClickException(error.text)
-            shown.exit_code = error.exit_code
-            raise shown from None
+            click.echo(f"Error: {error.text}", err=True)
+            ctx.exit(error.exit_code)

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeAlias, cast
 
 import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
@@ -13,6 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from contactexport.errors import DatabaseUnavailable
+
+# The name by which modules outside db know a connection.
+Connection: TypeAlias = connection
 
 # Dead peers are noticed within about 30 seconds, and a session whose client is gone ends by itself within ten.
 CONNECT_OPTIONS = {
@@ -48,14 +52,14 @@ class Database:
         return self._url()
 
     @contextmanager
-    def transaction(self) -> Iterator[connection]:
+    def transaction(self) -> Iterator[Connection]:
         """A pooled connection in one transaction: committed at the end, rolled back on any error.
 
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
         with translated_errors():
             pooled = self._current_pool().connect()
-            conn = pooled.driver_connection
+            conn = cast(Connection, pooled.driver_connection)
             try:
                 with conn:
                     yield conn
@@ -65,7 +69,7 @@ class Database:
                 pooled.close()
 
     @contextmanager
-    def session(self, *, snapshot: bool = False) -> Iterator[connection]:
+    def session(self, *, snapshot: bool = False) -> Iterator[Connection]:
         """A connection of its own, closed at the end, that may live for hours.
 
         Autocommit, or with `snapshot` one read-only repeatable-read transaction.
@@ -94,7 +98,7 @@ class Database:
                 self._pool.dispose()
             self._pool = None
 
-    def _connect(self) -> connection:
+    def _connect(self) -> Connection:
         return psycopg2.connect(
             self._url(), options=SESSION_OPTIONS, cursor_factory=RealDictCursor, **CONNECT_OPTIONS
         )
@@ -108,7 +112,7 @@ class Database:
                     max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
                     timeout=5,
                     pre_ping=True,
-                    dialect=PGDialect_psycopg2(),
+                    dialect=cast(Any, PGDialect_psycopg2)(),
                 )
                 self._pool_owner = os.getpid()
             return self._pool

@@ -12,4 +12,4 @@ SQL_FOLDER = Path(__file__).parent / "sql"
 @cache
 def queries(file_name: str) -> Any:
     """The queries of sql/<file_name>.sql as functions of a connection and their parameters; read once."""
-    return aiosql.from_path(SQL_FOLDER / f"{file_name}.sql", "psycopg2")
+    return aiosql.from_path(SQL_FOLDER / f"{file_name}.sql", "psycopg2", mandatory_parameters=False)

@@ -1,0 +1,1 @@
+"""The one-machine default: Postgres from a wheel, sample contacts, the demo."""

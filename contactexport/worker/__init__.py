@@ -1,0 +1,1 @@
+"""The worker: takes messages from the queue and calls one service each."""

@@ -1,0 +1,37 @@
+"""The Celery application that workers run: the queue's, with the tasks and the clock of the sweep."""
+
+from typing import Any
+
+from celery import Celery, bootsteps
+
+from contactexport.backend import Backend
+from contactexport.worker import tasks
+
+
+def worker_app(backend: Backend) -> Celery:
+    """The application of `celery -A celery_worker worker`."""
+    app = backend.queue.celery
+    tasks.register(app, backend)
+    app.steps["worker"].add(sweep_clock(backend))
+    return app
+
+
+def sweep_clock(backend: Backend) -> type[bootsteps.StartStopStep]:
+    """A worker step that asks for a sweep at its start and then regularly; it opens no database connection itself.
+
+    Every worker has one, so no scheduler has to run beside them, and it does not matter which of them dies.
+    """
+
+    class SweepClock(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+        requires = {"celery.worker.components:Timer"}
+
+        def start(self, worker: Any) -> None:
+            backend.queue.publish_sweep()
+            self.entry = worker.timer.call_repeatedly(
+                backend.settings.sweep_interval, backend.queue.publish_sweep
+            )
+
+        def stop(self, worker: Any) -> None:
+            self.entry.cancel()
+
+    return SweepClock

@@ -164,6 +164,7 @@ CREATE TABLE export (
     run_attempts integer NOT NULL DEFAULT 0,
     delivery_attempts integer NOT NULL DEFAULT 0,
     due_at timestamptz DEFAULT clock_timestamp(),
+    published_at timestamptz,
     rows bigint,
     rows_expected bigint,
     bytes bigint,

@@ -1,0 +1,25 @@
+"""GET /healthz and /readyz, for whoever keeps the service running; both are open to everybody."""
+
+from flask import Blueprint, Response
+
+from contactexport.api import replies
+from contactexport.api.backend import current_backend
+from contactexport.services import check_readiness
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """200 as long as this process answers at all."""
+    return replies.ok({"alive": True})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """200 when database and broker are reachable, else 503 with the names of those that are not."""
+    parts = check_readiness.check(current_backend())
+    failing = [name for name, state in parts.items() if state != "ok"]
+    if failing:
+        return replies.error(503, 1, f"Not ready: {', '.join(failing)}", parts)
+    return replies.ok(parts)

@@ -1,0 +1,58 @@
+"""The envelope of every answer: {"replyCode": …, "replyText": …, "data": …}."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from contactexport.errors import ContactExportError, DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+# Contract, "Everything else"; other statuses are named by HTTP itself.
+REPLY_TEXTS = {404: "Not found", 405: "Method not allowed"}
+
+
+def ok(data: Any) -> Response:
+    """200 with reply code 0."""
+    return jsonify(replyCode=0, replyText="OK", data=data)
+
+
+def error(http_status: int, reply_code: int, text: str, data: Any = "") -> Response:
+    """An error in the envelope."""
+    response = jsonify(replyCode=reply_code, replyText=text, data=data)
+    response.status_code = http_status
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Makes every error of the application an answer in the envelope; none leaks internals."""
+    app.register_error_handler(ContactExportError, _own_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
+
+
+def _own_error(raised: ContactExportError) -> Response:
+    if raised.http_status == 500:
+        return _unexpected_error(raised)
+    if isinstance(raised, DatabaseUnavailable):
+        logger.error("database unavailable: %s", raised.text)
+        return error(503, 1, "The database is not available. Please try again later.")
+    return error(raised.http_status, raised.reply_code, raised.text)
+
+
+def _http_error(raised: HTTPException) -> Response:
+    status = raised.code or 500
+    text = REPLY_TEXTS.get(status) or HTTPStatus(status).phrase.capitalize()
+    response = error(status, 1, text)
+    for name, value in raised.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value
+    return response
+
+
+def _unexpected_error(raised: Exception) -> Response:
+    logger.error("unexpected error", exc_info=raised)
+    return error(500, 1, "Internal error")

@@ -1,0 +1,175 @@
+"""marshmallow fields for the parameters of getchanges; their messages are the reply texts (specification, Errors)."""
+
+import json
+import re
+import unicodedata
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError, fields
+
+from contactexport.languages import LANGUAGES
+
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+DAY_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?", re.ASCII)
+WITH_OFFSET = re.compile(
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)", re.ASCII
+)
+MOST_DIGITS = 18  # more than any id has, fewer than make trouble
+
+
+def shown(value: Any) -> str:
+    """A value as an error text shows it: a string as it is, anything else as JSON (contract, Request)."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def integer(value: Any) -> int | None:
+    """A JSON integer or a string of decimal digits; None for anything else (contract, Request)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value) if len(value) <= MOST_DIGITS else 10**MOST_DIGITS
+    return None
+
+
+class InvalidValue(ValidationError):
+    """`Invalid value for [parameter]: [value]`."""
+
+    def __init__(self, parameter: str, value: Any) -> None:
+        super().__init__(f"Invalid value for {parameter}: {shown(value)}")
+
+
+class OneOf(fields.Field[str]):
+    """A string out of a few; `message` is what is said otherwise, with {value}."""
+
+    def __init__(self, *allowed: str, message: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.allowed = allowed
+        self.message = message
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str) or value not in self.allowed:
+            raise ValidationError(self.message.format(value=shown(value)))
+        return value
+
+
+class TimeRange(fields.Field[tuple[datetime, datetime]]):
+    """Two dates, the window [start, end) in UTC; a bare one is in the schema's time zone."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[datetime, datetime]:
+        if not isinstance(value, list):
+            raise ValidationError("Invalid data format for time_range. Array expected")
+        if len(value) != 2:
+            raise ValidationError("Invalid data format for time_range. Array size must be 2")
+        start, end = (moment(item, self.parent.time_zone) for item in value)  # type: ignore[union-attr] # our schema
+        if end <= start:
+            raise ValidationError("Invalid value for end_date: end_date is earlier than the start_date")
+        return start, end
+
+
+def moment(value: Any, time_zone: tzinfo) -> datetime:
+    """A date of a time range in UTC. In a clock change a bare time means the first of two, or the old offset."""
+    try:
+        if not isinstance(value, str):
+            raise ValueError("a string expected")
+        if DAY.fullmatch(value) or DAY_AND_TIME.fullmatch(value):
+            return datetime.fromisoformat(value).replace(tzinfo=time_zone).astimezone(UTC)
+        if WITH_OFFSET.fullmatch(value):
+            return datetime.fromisoformat(value).astimezone(UTC)
+        raise ValueError("none of the formats")
+    except (ValueError, OverflowError):
+        raise ValidationError("Valid start_date and end_date is required") from None
+
+
+class OriginIds(fields.Field[tuple[int, ...]]):
+    """One id or an array of them, each of which the origin must have; sorted and unique."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[int, ...]:
+        sent = value if isinstance(value, list) else [value]
+        ids = [integer(item) for item in sent]
+        if not sent or None in ids:
+            raise ValidationError("Invalid data format for origin_id. Integer expected")
+        for item, origin_id in zip(sent, ids, strict=True):
+            if not self.parent.catalogue.has_origin(data["origin"], origin_id):  # type: ignore[union-attr] # our schema
+                raise InvalidValue("origin_id", item)
+        return tuple(sorted({origin_id for origin_id in ids if origin_id is not None}))
+
+
+class ContactFields(fields.Field[tuple[int, ...]]):
+    """Ids of exportable fields, in the order asked for, each once."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[int, ...]:
+        if not isinstance(value, list):
+            raise ValidationError("Invalid data format for contact_fields. Array expected")
+        if not value:
+            raise ValidationError("Invalid number of fields")
+        ids = [integer(item) for item in value]
+        known = self.parent.catalogue.is_exportable  # type: ignore[union-attr] # our schema
+        wrong = [item for item, field_id in zip(value, ids, strict=True) if field_id is None or not known(field_id)]
+        if wrong:
+            raise ValidationError(f"Invalid contact field id: {', '.join(shown(item) for item in wrong)}")
+        return tuple(dict.fromkeys(field_id for field_id in ids if field_id is not None))
+
+
+class Flag(fields.Field[bool]):
+    """1 or 0."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        number = integer(value)
+        if number not in {0, 1}:
+            raise InvalidValue(str(attr), value)
+        return bool(number)
+
+
+class Language(fields.Field[str]):
+    """A code of the language table, either case; lower case from here on."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str) or value.lower() not in LANGUAGES:
+            raise InvalidValue("language", value)
+        return value.lower()
+
+
+class Port(fields.Field[int]):
+    """1 to 65535."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        number = integer(value)
+        if number is None or not 1 <= number <= 65535:
+            raise InvalidValue(f"ftp_settings.{attr}", value)
+        return number
+
+
+class Line(fields.Field[str]):
+    """Text of one line without control characters: they would become FTP commands of their own (RFC 959, 5.3)."""
+
+    def __init__(self, *, may_be_empty: bool = False, secret: bool = False, most: int = 1024, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.may_be_empty = may_be_empty
+        self.secret = secret
+        self.most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if isinstance(value, str) and len(value) <= self.most and (value or self.may_be_empty) and is_one_line(value):
+            return value
+        raise InvalidValue(f"ftp_settings.{attr}", "***" if self.secret else value)
+
+
+class NotificationUrl(fields.Field[str]):
+    """An http or https URL with a host."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if isinstance(value, str) and len(value) <= 2048 and is_one_line(value) and " " not in value:
+            try:
+                parts = urlsplit(value)
+                if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+                    return value
+            except ValueError:  # a port that is no number, brackets that do not match
+                pass
+        raise InvalidValue(str(attr), value)
+
+
+def is_one_line(value: str) -> bool:
+    """True when no character is a control character (Unicode category Cc)."""
+    return not any(unicodedata.category(character) == "Cc" for character in value)

@@ -1,0 +1,93 @@
+"""Reads the JSON body of a request, strictly (RFC 8259; contract, Request).
+
+What Python's parser lets pass and what would break later is refused here: a key given twice, NaN and Infinity, lone
+surrogates, NUL, deep nesting, integers of thousands of digits.
+"""
+
+import json
+import math
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from contactexport.errors import InvalidRequest
+
+MOST_LEVELS = 32
+# Their own checks name the value that holds a control character.
+MAY_HOLD_NUL = frozenset({"ftp_settings", "notification_url"})
+# What clients send: curl's default among them; a body that is something else fails as JSON anyway.
+MEDIA_TYPES = frozenset({"", "application/json", "text/json", "application/x-www-form-urlencoded"})
+
+
+def load_object(request: Request) -> dict[str, Any]:
+    """The body as an object. Raises InvalidRequest; UnsupportedMediaType for another declared type than JSON."""
+    _require_json_type(request)
+    try:
+        value = parse(request.get_data(cache=False))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidRequest("Invalid JSON in the request body")
+    return value
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text in UTF-8. Raises ValueError or RecursionError."""
+    value = json.loads(
+        body.decode("utf-8"),
+        object_pairs_hook=_object_without_duplicates,
+        parse_constant=_refuse,
+        parse_float=_finite,
+    )
+    _check_strings(value)
+    return value
+
+
+def _require_json_type(request: Request) -> None:
+    media_type = request.mimetype
+    charset = request.mimetype_params.get("charset", "utf-8").lower().replace("_", "-")
+    if media_type not in MEDIA_TYPES and not media_type.endswith("+json"):
+        raise UnsupportedMediaType
+    if charset not in {"utf-8", "utf8"} or request.content_encoding not in {None, "", "identity"}:
+        raise UnsupportedMediaType
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key is given twice")
+    return made
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is out of range")
+    return value
+
+
+def _check_strings(root: Any) -> None:
+    pending = [(root, 1, False)]
+    while pending:
+        value, level, nul_allowed = pending.pop()
+        if level > MOST_LEVELS:
+            raise ValueError("nested too deeply")
+        if isinstance(value, str):
+            _check_string(value, nul_allowed)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                _check_string(key, nul_allowed)
+                pending.append((item, level + 1, nul_allowed or (level == 1 and key in MAY_HOLD_NUL)))
+        elif isinstance(value, list):
+            pending.extend((item, level + 1, nul_allowed) for item in value)
+
+
+def _check_string(text: str, nul_allowed: bool) -> None:
+    text.encode("utf-8")  # a lone surrogate cannot be encoded: UnicodeEncodeError is a ValueError
+    if "\0" in text and not nul_allowed:
+        raise ValueError("NUL in a string")

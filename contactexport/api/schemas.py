@@ -1,0 +1,155 @@
+"""The marshmallow schema of getchanges: a request body in, an ExportSettings and the FTP password out.
+
+One error is reported, the first in the documented order: what is missing, then what is wrong (contract, Request).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load
+
+from contactexport.api.request_fields import (
+    ContactFields,
+    Flag,
+    InvalidValue,
+    Language,
+    Line,
+    NotificationUrl,
+    OneOf,
+    OriginIds,
+    Port,
+    TimeRange,
+)
+from contactexport.errors import InvalidRequest
+from contactexport.models import Catalogue, ExportSettings, FtpTarget
+
+REQUIRED = ("distribution_method", "time_range", "origin", "origin_id", "contact_fields")
+REQUIRED_FOR_FTP = ("host", "username", "password")
+
+
+@dataclass(frozen=True)
+class GetChanges:
+    """A valid request."""
+
+    settings: ExportSettings
+    ftp_password: str | None
+
+
+class FtpSettingsSchema(Schema):
+    """The object `ftp_settings`."""
+
+    class Meta:
+        """Unknown keys are ignored (contract, Request)."""
+
+        unknown = EXCLUDE
+
+    host = Line(required=True, most=253)
+    port = Port(load_default=21)
+    username = Line(required=True)
+    password = Line(required=True, secret=True, may_be_empty=True)
+    folder = Line(load_default=None, may_be_empty=True)
+
+
+class FtpSettings(fields.Nested):
+    """The nested object, refused in our words when it is none."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise InvalidValue("ftp_settings", value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class GetChangesSchema(Schema):
+    """The body of POST /api/v2/contact/getchanges; the fields stand in the order in which errors are reported."""
+
+    class Meta:
+        """Unknown keys are ignored (contract, Request)."""
+
+        unknown = EXCLUDE
+
+    distribution_method = OneOf("ftp", "local", message="Invalid distribution method: {value}")
+    time_range = TimeRange()
+    origin = OneOf("form", "api", "all", message="Invalid origin: {value}")
+    origin_id = OriginIds()
+    contact_fields = ContactFields()
+    delimiter = OneOf(",", ";", message="Invalid value for delimiter: {value}", load_default=",")
+    add_field_names_header = Flag(load_default=True)
+    language = Language(load_default=None)
+    ftp_settings = FtpSettings(FtpSettingsSchema, load_default=None)
+    notification_url = NotificationUrl(load_default=None)
+
+    def __init__(self, catalogue: Catalogue, time_zone: tzinfo, language: str) -> None:
+        super().__init__()
+        self.catalogue = catalogue
+        self.time_zone = time_zone
+        self.default_language = language
+
+    @pre_load
+    def keep_what_counts(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Drops nulls, and what another parameter makes irrelevant; then asks for what is missing."""
+        kept = _without_nulls(data)
+        if kept.get("origin") == "all":
+            kept.pop("origin_id", None)
+        if kept.get("distribution_method") != "ftp":
+            kept.pop("ftp_settings", None)
+        elif isinstance(kept.get("ftp_settings"), dict):
+            kept["ftp_settings"] = _without_nulls(kept["ftp_settings"])
+        _require_parameters(kept)
+        return kept
+
+    @post_load
+    def to_settings(self, data: dict[str, Any], **_kwargs: Any) -> GetChanges:
+        """The normalised settings."""
+        ftp = data["ftp_settings"]
+        return GetChanges(
+            ExportSettings(
+                distribution_method=data["distribution_method"],
+                origin=data["origin"],
+                origin_ids=data.get("origin_id", ()),
+                start=data["time_range"][0],
+                end=data["time_range"][1],
+                contact_fields=data["contact_fields"],
+                delimiter=data["delimiter"],
+                header=data["add_field_names_header"],
+                language=data["language"] or self.default_language,
+                ftp=FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None) if ftp else None,
+                notification_url=data["notification_url"],
+            ),
+            ftp["password"] if ftp else None,
+        )
+
+
+def load_get_changes(schema: GetChangesSchema, body: Mapping[str, Any]) -> GetChanges:
+    """The valid request. Raises InvalidRequest with the first error's text."""
+    try:
+        loaded: GetChanges = schema.load(body)
+    except ValidationError as error:
+        raise InvalidRequest(_first_text(error.messages, GetChangesSchema)) from None
+    return loaded
+
+
+def _without_nulls(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def _require_parameters(data: Mapping[str, Any]) -> None:
+    for name in REQUIRED:
+        if name not in data and not (name == "origin_id" and data.get("origin") == "all"):
+            raise ValidationError(f"Missing parameter: {name}")
+    if data["distribution_method"] == "ftp":
+        if "ftp_settings" not in data:
+            raise ValidationError("Missing parameter: ftp_settings")
+        for name in REQUIRED_FOR_FTP:
+            if isinstance(data["ftp_settings"], dict) and name not in data["ftp_settings"]:
+                raise ValidationError(f"Missing parameter: ftp_settings.{name}")
+
+
+def _first_text(messages: Any, schema: type[Schema]) -> str:
+    """The messages are lists by field, in a nested schema by field again, and by "_schema" for what is missing."""
+    for name in ("_schema", *schema._declared_fields):
+        if name in messages:
+            found = messages[name]
+            return str(found[0]) if isinstance(found, list) else _first_text(found, FtpSettingsSchema)
+    return str(messages)

@@ -1,0 +1,31 @@
+"""Postgres advisory locks with a 64-bit key."""
+
+from psycopg2.errors import LockNotAvailable
+
+from contactexport.db.connection import Connection
+from contactexport.db.queries import queries
+
+
+def try_session_lock(conn: Connection, key: int) -> bool:
+    """Takes the lock for the session; False when another session has it."""
+    return bool(queries("advisory_lock").try_session_lock(conn, key=key))
+
+
+def unlock_session(conn: Connection, key: int) -> None:
+    """Lets go of a lock taken by `try_session_lock`."""
+    queries("advisory_lock").unlock_session(conn, key=key)
+
+
+def holds_session_lock(conn: Connection, key: int) -> bool:
+    """True while this session has the lock."""
+    return bool(queries("advisory_lock").holds_session_lock(conn, key=key))
+
+
+def take_transaction_lock(conn: Connection, key: int, wait_seconds: float) -> bool:
+    """Takes the lock until the transaction ends, waiting so many seconds; False (and a broken transaction) if not."""
+    try:
+        queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{int(wait_seconds * 1000)}ms")
+        queries("advisory_lock").take_transaction_lock(conn, key=key)
+    except LockNotAvailable:
+        return False
+    return True

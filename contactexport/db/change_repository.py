@@ -1,0 +1,107 @@
+"""Finds the contacts that changed and streams them: everything an export reads, in SQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from psycopg2 import sql
+
+from contactexport.db.connection import Connection
+from contactexport.db.queries import queries
+from contactexport.models import ContactField, ExportSettings
+
+SINGLE_CHOICE = frozenset({"singlechoice"})
+MULTIPLE_CHOICE = frozenset({"multichoice", "interests"})
+
+
+def clock(conn: Connection) -> datetime:
+    """The database's time, UTC."""
+    now: datetime = queries("change").clock(conn)
+    return now
+
+
+def writers_now(conn: Connection) -> dict[str, datetime | None]:
+    """The transactions that are changing contacts now, with their start (None: not to be seen, maybe long ago)."""
+    return {row["writer"]: row["started"] for row in queries("change").writers_now(conn)}
+
+
+def prepare_months(conn: Connection) -> None:
+    """Makes the partitions of the change log for the coming year, unless the database is a read replica."""
+    queries("change").prepare_months(conn)
+
+
+def count_changed(conn: Connection, settings: ExportSettings, until: datetime) -> int:
+    """How many contacts changed in [settings.start, until)."""
+    with conn.cursor() as cursor:
+        cursor.execute(
+            _template("count_changed").format(changed=_changed(settings)), _parameters(settings, until)
+        )
+        return int(cursor.fetchone()["count"])
+
+
+def copy_changed(
+    conn: Connection,
+    settings: ExportSettings,
+    fields: Sequence[ContactField],
+    until: datetime,
+    time_zone: str,
+    to: BinaryIO,
+) -> int:
+    """Streams one CSV line a contact that changed in [settings.start, until) and belongs to the origin.
+
+    Columns: id, the fields, time of the latest change in the window (in `time_zone`); ordered by id. Returns the rows.
+    """
+    choices = [field for field in fields if field.application_type in SINGLE_CHOICE | MULTIPLE_CHOICE]
+    singles = [field for field in choices if field.application_type in SINGLE_CHOICE]
+    statement = _template("copy_changed").format(
+        labels=_labels(choices),
+        columns=sql.SQL(", ").join(_column(field) for field in fields),
+        changed=_changed(settings),
+        joins=sql.SQL("\n").join(_part("single_choice_join", field) for field in singles),
+        belongs=_template("belongs_to_anything" if settings.origin == "all" else "belongs_to_origin"),
+        delimiter=sql.Literal(settings.delimiter),
+    )
+    parameters = _parameters(settings, until) | {"time_zone": time_zone}
+    with conn.cursor() as cursor:
+        cursor.copy_expert(cursor.mogrify(statement, parameters), to)
+        return int(cursor.rowcount)
+
+
+def _template(name: str) -> sql.SQL:
+    return sql.SQL(getattr(queries("change"), name).sql.strip().rstrip(";"))
+
+
+def _changed(settings: ExportSettings) -> sql.SQL:
+    return _template("changed_by_anything" if settings.origin == "all" else "changed_by_origin")
+
+
+def _parameters(settings: ExportSettings, until: datetime) -> dict[str, Any]:
+    return {
+        "origin": settings.origin,
+        "origin_ids": list(settings.origin_ids),
+        "start": settings.start,
+        "until": until,
+        "language": settings.language,
+    }
+
+
+def _labels(choices: Sequence[ContactField]) -> sql.Composable:
+    if not choices:
+        return sql.SQL("")
+    return sql.SQL("WITH ") + sql.SQL(", ").join(_part("choice_labels", field) for field in choices)
+
+
+def _column(field: ContactField) -> sql.Composable:
+    if field.application_type in SINGLE_CHOICE:
+        return _part("single_choice_column", field)
+    if field.application_type in MULTIPLE_CHOICE:
+        return _part("multiple_choice_column", field)
+    return _part("plain_column", field)
+
+
+def _part(template: str, field: ContactField) -> sql.Composable:
+    return _template(template).format(
+        column=sql.Identifier(field.column_name),
+        labels=sql.Identifier(f"labels_of_{field.id}"),
+        field_id=sql.Literal(field.id),
+    )

@@ -1,0 +1,153 @@
+"""The database side of an import: staging table, checks that need the database, update and insert."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psycopg2
+from psycopg2 import sql
+
+from contactexport.db.connection import Connection, error_is_local
+from contactexport.db.queries import queries
+from contactexport.errors import ContactExportError
+
+
+class RowSource(Protocol):
+    """Rows as COPY reads them: CSV lines of line number, problems, original record and the columns' values.
+
+    `failure` is what `read` raised, which psycopg2 would replace by an error of its own.
+    """
+
+    failure: BaseException | None
+
+    def read(self, size: int = ...) -> bytes:
+        """The next block of whole or broken lines; empty at the end."""
+
+
+@dataclass(frozen=True)
+class ContactColumn:
+    """A column of `contact`: type name and category as in pg_type, limits where its type has them."""
+
+    name: str
+    type: str
+    category: str
+    max_length: int | None
+    whole_digits: int | None
+    scale: int
+    required: bool
+    writable: bool
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """Lines of the file, those of them that are bad, and the good ones whose contact exists."""
+
+    lines: int
+    rejected: int
+    matched: int
+
+
+def list_columns(conn: Connection) -> dict[str, ContactColumn]:
+    """The columns of `contact` by name."""
+    return {row["name"]: ContactColumn(**row) for row in queries("contact_import").list_columns(conn)}
+
+
+class StagedContacts:
+    """The lines of one import in a temporary table, which ends with the transaction.
+
+    Every method raises ContactExportError when the database refuses the data.
+    """
+
+    def __init__(self, conn: Connection, columns: Sequence[str], key: str, label: str, *, ignore_case: bool) -> None:
+        self._conn = conn
+        self._label = label
+        self._has_changes = len(columns) > 1
+        self._parts = _parts(columns, key, ignore_case=ignore_case)
+
+    def copy(self, rows: RowSource) -> None:
+        """Streams all rows into a new staging table; raises what reading them raises."""
+        with _clear_refusal(), self._conn.cursor() as cursor:
+            cursor.execute(self._statement("create_staging"))
+            try:
+                cursor.copy_expert(self._statement("copy_staging"), rows)
+            except psycopg2.Error:
+                if rows.failure is not None:
+                    raise rows.failure from None
+                raise
+            queries("contact_import").analyze_staging(self._conn)
+
+    def match(self) -> LineCounts:
+        """Finds the existing contacts, and the lines whose key is repeated or fits several contacts.
+
+        Other imports wait from here until this transaction ends: between looking for a key and creating its
+        contact none of them may create it. The lock does not hold up programs that write `contact` themselves,
+        as LOCK TABLE would for as long as the import takes.
+        """
+        with _clear_refusal():
+            self._execute("mark_repeated_keys", label=self._label)
+            list(queries("contact_import").wait_for_other_imports(self._conn))
+            self._execute("match_contacts")
+            queries("contact_import").analyze_matches(self._conn)
+            self._execute("mark_ambiguous_keys", label=self._label)
+            return LineCounts(**queries("contact_import").count_lines(self._conn))
+
+    def problems(self, lines: int) -> list[str]:
+        """What is wrong with the first so many bad lines, in the order of the file."""
+        rows = queries("contact_import").list_problems(self._conn, limit=lines)
+        return [problem for row in rows for problem in row["import_problems"].splitlines()]
+
+    def rejected_records(self) -> Iterator[bytes]:
+        """The bad lines as they stood in the file, in its order."""
+        with self._conn.cursor("contact_import_rejected") as cursor:
+            cursor.execute(self._statement("rejected_records"))
+            for row in cursor:
+                yield bytes(row["import_record"])
+
+    def update(self) -> int:
+        """Writes the good lines of existing contacts; returns how many of these contacts really changed."""
+        with _clear_refusal():
+            return self._execute("update_contacts") if self._has_changes else 0
+
+    def insert(self, origin_kind: str, origin_id: int) -> int:
+        """Creates the contacts of the other good lines; returns how many."""
+        with _clear_refusal():
+            return self._execute("insert_contacts", origin_kind=origin_kind, origin_id=origin_id)
+
+    def _execute(self, name: str, **parameters: Any) -> int:
+        with self._conn.cursor() as cursor:
+            cursor.execute(self._statement(name), parameters)
+            return int(cursor.rowcount)
+
+    def _statement(self, name: str) -> sql.Composed:
+        return sql.SQL(getattr(queries("contact_import"), name).sql).format(**self._parts)
+
+
+def _parts(columns: Sequence[str], key: str, *, ignore_case: bool) -> Mapping[str, sql.Composable]:
+    changed = [name for name in columns if name != key]
+    key_of = "lower({})" if ignore_case else "{}"
+    return {
+        "columns": _list(columns),
+        "staged": _list(columns, "s"),
+        "changed_columns": _list(changed),
+        "changed_staged": _list(changed, "s"),
+        "changed_current": _list(changed, "c"),
+        "staged_key": sql.SQL(key_of).format(sql.Identifier("s", key)),
+        "contact_key": sql.SQL(key_of).format(sql.Identifier("c", key)),
+    }
+
+
+def _list(columns: Sequence[str], *table: str) -> sql.Composable:
+    return sql.SQL(", ").join(sql.Identifier(*table, name) for name in columns)
+
+
+@contextmanager
+def _clear_refusal() -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.DatabaseError as error:
+        if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
+            raise
+        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+        reason = " ".join(f"{error.diag.message_primary}{detail}".split())
+        raise ContactExportError(f"The database refuses the import, nothing was imported: {reason}") from error

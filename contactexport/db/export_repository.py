@@ -1,0 +1,147 @@
+"""Reads and writes of the table `export`. Every write of a worker carries its attempt number, the fence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from psycopg2.errors import UniqueViolation
+
+from psycopg2.extras import Json
+
+from contactexport.db.connection import Connection
+from contactexport.db.queries import queries
+from contactexport.errors import ExportAlreadyRunning, ExportLost, UnknownExport
+from contactexport.models import Export, ExportSettings, ExportStatus
+
+LARGEST_ID = 2**63 - 1
+
+
+def insert(
+    conn: Connection, settings: ExportSettings, *, ftp_secret: bytes | None, suffix: str, created_by: str
+) -> int:
+    """Adds a scheduled export and returns its id. Raises ExportAlreadyRunning when one with its key is unfinished."""
+    try:
+        return int(
+            queries("export").insert_export(
+                conn,
+                settings=Json(settings.to_json()),
+                setting_key=settings.key,
+                ftp_secret=ftp_secret,
+                language=settings.language,
+                suffix=suffix,
+                created_by=created_by,
+            )
+        )
+    except UniqueViolation:
+        raise ExportAlreadyRunning from None
+
+
+def is_unfinished(conn: Connection, setting_key: int) -> bool:
+    """True while an export with this key is neither done nor in error."""
+    return queries("export").unfinished_with_key(conn, setting_key=setting_key) is not None
+
+
+def get(conn: Connection, export_id: int) -> Export:
+    """The export. Raises UnknownExport."""
+    row = None
+    if 0 < export_id <= LARGEST_ID:
+        row = queries("export").get_export(conn, id=export_id)
+    if row is None:
+        raise UnknownExport
+    return _export(row)
+
+
+def list_newest(conn: Connection, *, status: str | None, before: int | None, limit: int) -> Iterator[Export]:
+    """Exports with ids below `before`, newest first, at most `limit`."""
+    for row in queries("export").list_exports(conn, status=status, before=before, limit=limit):
+        yield _export(row)
+
+
+def claim(conn: Connection, export_id: int) -> Export | None:
+    """Starts the next attempt; None when the export is finished or not due yet. The advisory lock must be held."""
+    row = queries("export").claim_export(conn, id=export_id)
+    return _export(row) if row else None
+
+
+def note_expected_rows(conn: Connection, export: Export, rows_expected: int) -> None:
+    """Stores how many rows the file will have. Raises ExportLost when the attempt is no longer the current one."""
+    if not queries("export").note_expected_rows(
+        conn, id=export.id, attempt=export.attempt, rows_expected=rows_expected
+    ):
+        raise ExportLost(f"export {export.id} is not attempt {export.attempt}'s any more")
+
+
+def require_attempt(conn: Connection, export: Export) -> None:
+    """Raises ExportLost unless the export is unfinished and still this attempt's."""
+    if queries("export").has_attempt(conn, id=export.id, attempt=export.attempt) is None:
+        raise ExportLost(f"export {export.id} is not attempt {export.attempt}'s any more")
+
+
+def mark_ready(conn: Connection, export: Export, **written: Any) -> Export:
+    """The file is complete: `rows`, `bytes`, `sha256`, `effective_until`. Raises ExportLost."""
+    return _moved(conn, "mark_ready", export, **written)
+
+
+def mark_done(conn: Connection, export: Export) -> Export:
+    """The file is delivered; the stored password is wiped. Raises ExportLost."""
+    return _moved(conn, "mark_done", export)
+
+
+def mark_error(conn: Connection, export: Export, reason: str) -> Export:
+    """The export ends in error for this reason; the stored password is wiped. Raises ExportLost."""
+    return _moved(conn, "mark_error", export, error=reason)
+
+
+def postpone(
+    conn: Connection, export: Export, seconds: float, reason: str, *, counted: bool = True
+) -> Export:
+    """The next attempt is due in so many seconds; `reason` shows in the status until then. Raises ExportLost."""
+    return _moved(conn, "postpone_export", export, seconds=seconds, error=reason, counted=counted)
+
+
+def note_unpublished(conn: Connection, export_id: int) -> None:
+    """The broker did not take the message: the next sweep publishes it."""
+    queries("export").note_unpublished(conn, id=export_id)
+
+
+def take_due(conn: Connection, republish_after: float) -> list[int]:
+    """Ids that are due, held by no worker and not published in the last so many seconds; marks them published."""
+    return [row["id"] for row in queries("export").take_due_exports(conn, republish_after=republish_after)]
+
+
+def retry(conn: Connection, export: Export, ftp_secret: bytes | None) -> Export:
+    """Revives an export in error, with a new FTP password if given. Raises ExportAlreadyRunning, UnknownExport."""
+    try:
+        row = queries("export").retry_export(
+            conn, id=export.id, ftp_secret=ftp_secret, settings=Json(export.settings.to_json())
+        )
+    except UniqueViolation:
+        raise ExportAlreadyRunning from None
+    if row is None:
+        raise UnknownExport
+    return _export(row)
+
+
+def cancel(conn: Connection, export_id: int) -> Export | None:
+    """Ends an unfinished export with the reason `cancelled`; None when it was finished already."""
+    row = queries("export").cancel_export(conn, id=export_id)
+    return _export(row) if row else None
+
+
+def _moved(conn: Connection, query: str, export: Export, **values: Any) -> Export:
+    row = getattr(queries("export"), query)(conn, id=export.id, attempt=export.attempt, **values)
+    if row is None:
+        raise ExportLost(f"export {export.id} is not attempt {export.attempt}'s any more")
+    return replace(_export(row), ftp_secret=export.ftp_secret)
+
+
+def _export(row: Mapping[str, Any]) -> Export:
+    secret = row["ftp_secret"]
+    return Export(
+        **{
+            **row,
+            "settings": ExportSettings.from_json(row["settings"]),
+            "status": ExportStatus(row["status"]),
+            "ftp_secret": None if secret is None else bytes(secret),
+        }
+    )

@@ -1,0 +1,20 @@
+-- name: try_session_lock$
+SELECT pg_try_advisory_lock(:key);
+
+-- name: unlock_session$
+SELECT pg_advisory_unlock(:key);
+
+-- name: holds_session_lock$
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND pid = pg_backend_pid()
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (classid::bigint << 32) | objid::bigint = :key
+);
+
+-- name: limit_lock_wait$
+-- Until the transaction ends.
+SELECT set_config('lock_timeout', :milliseconds, true);
+
+-- name: take_transaction_lock$
+SELECT pg_advisory_xact_lock(:key);

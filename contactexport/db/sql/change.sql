@@ -1,0 +1,72 @@
+-- name: writers_now
+-- Who is changing contacts at this moment: the log's lock is taken before a change gets its time. A transaction whose
+-- start may not be seen (another role's, a prepared one) counts as older than everything.
+SELECT l.virtualtransaction AS writer, coalesce(a.xact_start, '-infinity') AS started
+FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.relation = 'contact_change'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.pid IS DISTINCT FROM pg_backend_pid();
+
+-- name: clock$
+SELECT clock_timestamp();
+
+-- name: prepare_months$
+SELECT CASE WHEN pg_is_in_recovery() THEN 0
+       ELSE contact_change_months(now()::date, (now() + interval '12 months')::date) END;
+
+-- name: count_changed!
+-- A template: {changed} is one of the two below.
+SELECT count(*) FROM ({changed}) AS changed;
+
+-- name: changed_by_origin!
+SELECT contact_id, max(changed_at) AS changed_at
+FROM contact_change
+WHERE origin_kind = :origin AND origin_id = ANY (:origin_ids) AND changed_at >= :start AND changed_at < :until
+GROUP BY contact_id;
+
+-- name: changed_by_anything!
+SELECT contact_id, max(changed_at) AS changed_at
+FROM contact_change
+WHERE changed_at >= :start AND changed_at < :until
+GROUP BY contact_id;
+
+-- name: copy_changed!
+-- A template: the columns in the order asked for, with the joins they need.
+COPY (
+    {labels}
+    SELECT c.id, {columns}, to_char(changed.changed_at AT TIME ZONE :time_zone, 'YYYY-MM-DD HH24:MI:SS')
+    FROM ({changed}) AS changed
+    JOIN contact AS c ON c.id = changed.contact_id
+    {joins}
+    WHERE {belongs}
+    ORDER BY c.id
+) TO STDOUT (FORMAT csv, DELIMITER {delimiter}, NULL '', ENCODING 'UTF8');
+
+-- name: belongs_to_origin!
+c.origin_kind = :origin AND c.origin_id = ANY (:origin_ids);
+
+-- name: belongs_to_anything!
+true;
+
+-- name: plain_column!
+-- An empty string is written like NULL: COPY would quote it.
+nullif(c.{column}::text, '');
+
+-- name: single_choice_column!
+coalesce({labels}.label, c.{column}::text);
+
+-- name: multiple_choice_column!
+(
+    SELECT nullif(string_agg(coalesce(l.label, chosen.id::text), ', ' ORDER BY chosen.position), '')
+    FROM unnest(c.{column}) WITH ORDINALITY AS chosen (id, position)
+    LEFT JOIN {labels} AS l ON l.id = chosen.id
+);
+
+-- name: single_choice_join!
+LEFT JOIN {labels} ON {labels}.id = c.{column};
+
+-- name: choice_labels!
+{labels} AS MATERIALIZED (
+    SELECT id, coalesce(nullif(labels ->> :language, ''), nullif(labels ->> 'en', ''), id::text) AS label
+    FROM contact_field_choice WHERE field_id = {field_id}
+);

@@ -1,0 +1,106 @@
+-- name: insert_export$
+-- The optimistic published_at is taken back when publishing fails.
+WITH new AS (SELECT nextval(pg_get_serial_sequence('export', 'id')) AS id)
+INSERT INTO export (id, settings, setting_key, ftp_secret, file_name, created_by, published_at)
+OVERRIDING SYSTEM VALUE
+SELECT id, :settings, :setting_key, :ftp_secret,
+       'changes_' || id || '_' || :language || '-' || :suffix || '.csv', :created_by, clock_timestamp()
+FROM new
+RETURNING id;
+
+-- name: unfinished_with_key$
+SELECT id FROM export WHERE setting_key = :setting_key AND status IN ('scheduled', 'in progress', 'ready');
+
+-- name: get_export^
+SELECT * FROM export WHERE id = :id;
+
+-- name: list_exports
+SELECT * FROM export
+WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:before AS bigint) IS NULL OR id < :before)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: claim_export^
+-- Run with the advisory lock held. The attempt number is the fence of every later write.
+UPDATE export
+SET attempt = attempt + 1,
+    run_attempts = run_attempts + CASE WHEN status = 'ready' THEN 0 ELSE 1 END,
+    delivery_attempts = delivery_attempts + CASE WHEN status = 'ready' THEN 1 ELSE 0 END,
+    status = CASE WHEN status = 'ready' THEN 'ready' ELSE 'in progress' END,
+    started_at = coalesce(started_at, clock_timestamp())
+WHERE id = :id AND due_at <= clock_timestamp()
+RETURNING *;
+
+-- name: note_expected_rows!
+UPDATE export SET rows_expected = :rows_expected
+WHERE id = :id AND attempt = :attempt AND status = 'in progress';
+
+-- name: mark_ready^
+-- The delivery that follows at once in the same attempt is its first.
+UPDATE export
+SET status = 'ready', rows = :rows, bytes = :bytes, sha256 = :sha256, effective_until = :effective_until,
+    ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL, delivery_attempts = 1
+WHERE id = :id AND attempt = :attempt AND status = 'in progress'
+RETURNING *;
+
+-- name: mark_done^
+UPDATE export
+SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL
+WHERE id = :id AND attempt = :attempt AND status = 'ready'
+RETURNING *;
+
+-- name: mark_error^
+UPDATE export
+SET status = 'error', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = :error
+WHERE id = :id AND attempt = :attempt AND status IN ('scheduled', 'in progress', 'ready')
+RETURNING *;
+
+-- name: postpone_export^
+-- An attempt that an outage ended does not count.
+UPDATE export
+SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :error,
+    run_attempts = run_attempts - CASE WHEN status = 'in progress' AND NOT :counted THEN 1 ELSE 0 END
+WHERE id = :id AND attempt = :attempt AND status IN ('in progress', 'ready')
+RETURNING *;
+
+-- name: has_attempt$
+SELECT 1 FROM export
+WHERE id = :id AND attempt = :attempt AND status IN ('scheduled', 'in progress', 'ready');
+
+-- name: note_unpublished!
+UPDATE export SET published_at = NULL WHERE id = :id AND due_at IS NOT NULL;
+
+-- name: take_due_exports
+-- Due, held by nobody, and not just published. An 'in progress' export that nobody holds has lost its worker.
+UPDATE export SET published_at = clock_timestamp()
+WHERE id IN (
+    SELECT e.id FROM export AS e
+    WHERE e.due_at <= clock_timestamp()
+      AND (e.published_at IS NULL OR e.published_at < e.due_at OR e.status = 'in progress'
+           OR e.published_at < clock_timestamp() - make_interval(secs => :republish_after))
+      AND NOT EXISTS (
+          SELECT FROM pg_locks AS l
+          WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (l.classid::bigint << 32) | l.objid::bigint = e.setting_key
+      )
+    ORDER BY e.due_at
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id;
+
+-- name: retry_export^
+-- A finished file is delivered again without a new query; without one, all starts anew.
+UPDATE export
+SET status = CASE WHEN ready_at IS NOT NULL THEN 'ready' ELSE 'scheduled' END,
+    due_at = clock_timestamp(), published_at = clock_timestamp(), finished_at = NULL,
+    run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings
+WHERE id = :id AND status = 'error'
+RETURNING *;
+
+-- name: cancel_export^
+-- The raised attempt fences off a worker that is still on it.
+UPDATE export
+SET status = 'error', error = 'cancelled', attempt = attempt + 1, finished_at = clock_timestamp(), due_at = NULL,
+    ftp_secret = NULL
+WHERE id = :id AND status IN ('scheduled', 'in progress', 'ready')
+RETURNING *;

@@ -1,0 +1,58 @@
+-- name: find_wsse_user^
+-- An active user with a WSSE secret, and the time by the clock that all processes share.
+SELECT id, name, wsse_secret, replay, clock_timestamp() AS now
+FROM api_user
+WHERE name = :name AND wsse_secret IS NOT NULL AND revoked_at IS NULL;
+
+-- name: find_token_user$
+-- The name of the active user a valid token belongs to.
+SELECT name
+FROM api_user
+WHERE token_hash = :token_hash AND revoked_at IS NULL
+  AND (token_expires_at IS NULL OR token_expires_at > clock_timestamp());
+
+-- name: remember_nonce!
+-- Affects no row when the same user has sent the same nonce and time before.
+INSERT INTO wsse_nonce (user_id, nonce, created) VALUES (:user_id, :nonce, :created)
+ON CONFLICT DO NOTHING;
+
+-- name: forget_nonces!
+DELETE FROM wsse_nonce WHERE seen_at < clock_timestamp() - make_interval(secs => :seconds);
+
+-- name: add_user!
+-- A revoked user's name may be used again; affects no row when the name belongs to an active one.
+INSERT INTO api_user (name, wsse_secret, token_hash, token_expires_at, replay)
+VALUES (:name, :wsse_secret, :token_hash, :token_expires_at, :replay)
+ON CONFLICT (name) DO UPDATE SET
+    wsse_secret = EXCLUDED.wsse_secret, token_hash = EXCLUDED.token_hash,
+    token_expires_at = EXCLUDED.token_expires_at, replay = EXCLUDED.replay,
+    created_at = clock_timestamp(), revoked_at = NULL
+WHERE api_user.revoked_at IS NOT NULL;
+
+-- name: lock_active_user^
+SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token, token_expires_at, replay,
+       created_at, revoked_at
+FROM api_user
+WHERE name = :name AND revoked_at IS NULL
+FOR UPDATE;
+
+-- name: list_users
+SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token, token_expires_at, replay,
+       created_at, revoked_at
+FROM api_user
+ORDER BY name;
+
+-- name: set_wsse_secret!
+UPDATE api_user SET wsse_secret = :wsse_secret WHERE name = :name;
+
+-- name: set_token!
+UPDATE api_user SET token_hash = :token_hash, token_expires_at = :token_expires_at WHERE name = :name;
+
+-- name: set_replay!
+UPDATE api_user SET replay = :replay WHERE name = :name;
+
+-- name: revoke_user!
+-- The secrets go at once: nothing is left that a later mistake could bring back to life.
+UPDATE api_user
+SET revoked_at = clock_timestamp(), wsse_secret = NULL, token_hash = NULL, token_expires_at = NULL
+WHERE name = :name AND revoked_at IS NULL;

@@ -1,0 +1,104 @@
+"""The table api_user, and the nonces its users have sent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from contactexport.db.connection import Connection
+from contactexport.db.queries import queries
+
+_QUERIES = queries("user")
+
+
+@dataclass(frozen=True)
+class WsseUser:
+    """What checking a WSSE header takes; `now` is the database's clock."""
+
+    id: int
+    name: str
+    wsse_secret: bytes
+    replay: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class ApiUser:
+    """A user as listed, without secrets."""
+
+    name: str
+    has_wsse: bool
+    has_token: bool
+    token_expires_at: datetime | None
+    replay: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What is stored of a new user's credentials: the encrypted WSSE secret, the SHA-256 of the token."""
+
+    wsse_secret: bytes | None
+    token_hash: bytes | None
+    token_expires_at: datetime | None
+
+
+def find_wsse_user(conn: Connection, name: str) -> WsseUser | None:
+    """The active user of this name, if it has a WSSE secret."""
+    row = _QUERIES.find_wsse_user(conn, name=name)
+    return WsseUser(**{**row, "wsse_secret": bytes(row["wsse_secret"])}) if row else None
+
+
+def find_token_user(conn: Connection, token_hash: bytes) -> str | None:
+    """The name of the active user whose unexpired token has this SHA-256."""
+    name: str | None = _QUERIES.find_token_user(conn, token_hash=token_hash)
+    return name
+
+
+def remember_nonce(conn: Connection, user_id: int, nonce: str, created: str) -> bool:
+    """True when the user had not sent this nonce with this time before; a simultaneous repetition waits."""
+    return bool(_QUERIES.remember_nonce(conn, user_id=user_id, nonce=nonce, created=created))
+
+
+def forget_old_nonces(conn: Connection, window: float) -> int:
+    """Deletes the nonces that no acceptable header can carry any more; returns how many.
+
+    A header is acceptable from `window` seconds before its time to `window` seconds after; the minute more
+    covers a check that is under way.
+    """
+    return int(_QUERIES.forget_nonces(conn, seconds=2 * window + 60))
+
+
+def add_user(conn: Connection, name: str, credentials: Credentials, replay: str) -> bool:
+    """Adds a user, or brings a revoked one back; False when an active one has the name."""
+    return bool(_QUERIES.add_user(conn, name=name, replay=replay, **vars(credentials)))
+
+
+def lock_active_user(conn: Connection, name: str) -> ApiUser | None:
+    """The active user of this name, locked to the end of the transaction."""
+    row = _QUERIES.lock_active_user(conn, name=name)
+    return ApiUser(**row) if row else None
+
+
+def list_users(conn: Connection) -> list[ApiUser]:
+    """All users by name, revoked ones included."""
+    return [ApiUser(**row) for row in _QUERIES.list_users(conn)]
+
+
+def replace_credentials(conn: Connection, name: str, credentials: Credentials) -> None:
+    """Stores the given credentials in place of the former ones; those not given stay."""
+    if credentials.wsse_secret:
+        _QUERIES.set_wsse_secret(conn, name=name, wsse_secret=credentials.wsse_secret)
+    if credentials.token_hash:
+        _QUERIES.set_token(
+            conn, name=name, token_hash=credentials.token_hash, token_expires_at=credentials.token_expires_at
+        )
+
+
+def set_replay(conn: Connection, name: str, replay: str) -> None:
+    """Says whether a repeated nonce is refused (`strict`) or not (`off`)."""
+    _QUERIES.set_replay(conn, name=name, replay=replay)
+
+
+def revoke_user(conn: Connection, name: str) -> bool:
+    """Ends a user's credentials; False when no active user has the name."""
+    return bool(_QUERIES.revoke_user(conn, name=name))

@@ -1,0 +1,19 @@
+"""What every distribution method offers: one verb."""
+
+from pathlib import Path
+from typing import Protocol
+
+from contactexport.models import Export
+
+
+class Delivery(Protocol):
+    """Hands a finished file over."""
+
+    # True when the copy in the storage folder has served its purpose once delivered.
+    consumes_file: bool
+
+    def deliver(self, export: Export, file: Path) -> None:
+        """Delivers the file under the export's file name, complete or not at all; may be repeated.
+
+        Raises DeliveryFailed, which says whether trying again can help.
+        """

@@ -1,0 +1,103 @@
+"""Distribution method `ftp`: upload under a temporary name, compare the size, rename (RFC 959, RFC 3659 for SIZE)."""
+
+import contextlib
+import ftplib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contactexport.errors import DeliveryFailed
+from contactexport.models import Export, FtpTarget
+
+BLOCK_BYTES = 1 << 18
+# Replies of the 5xx family that mean what they say: not logged in, no permission, name not allowed.
+PERMANENT_REPLIES = ("530", "532", "550", "551", "553")
+
+
+class FtpDelivery:
+    """Delivers to one target; `password` and `timeout` (seconds) come from the caller."""
+
+    consumes_file = True
+
+    def __init__(self, target: FtpTarget, password: str, timeout: float) -> None:
+        self._target = target
+        self._password = password
+        self._timeout = timeout
+
+    def deliver(self, export: Export, file: Path) -> None:
+        """Uploads the file; afterwards the folder holds it complete, under its name. Raises DeliveryFailed."""
+        if not file.is_file() or file.stat().st_size != export.bytes:
+            raise DeliveryFailed("The finished file is not in the storage folder any more", permanent=True)
+        temporary = f"{export.file_name}.{export.attempt}.part"
+        with _translated_errors(), self._connected() as ftp:
+            _enter_folder(ftp, self._target.folder)
+            _remove_leftovers(ftp, export)
+            with file.open("rb") as content:
+                ftp.storbinary(f"STOR {temporary}", content, BLOCK_BYTES)
+            _require_size(ftp, temporary, file.stat().st_size)
+            _rename(ftp, temporary, export.file_name)
+
+    @contextmanager
+    def _connected(self) -> Iterator[ftplib.FTP]:
+        ftp = ftplib.FTP(timeout=self._timeout)
+        try:
+            ftp.connect(self._target.host, self._target.port)
+            ftp.login(self._target.username, self._password)
+            ftp.set_pasv(True)
+            ftp.voidcmd("TYPE I")
+            yield ftp
+            with contextlib.suppress(OSError, EOFError, ftplib.Error):
+                ftp.quit()
+        finally:
+            ftp.close()
+
+
+def _enter_folder(ftp: ftplib.FTP, folder: str | None) -> None:
+    if folder is None:
+        return
+    if folder.startswith("/"):
+        ftp.cwd("/")
+    for segment in filter(None, folder.split("/")):
+        try:
+            ftp.cwd(segment)
+        except ftplib.error_perm:
+            with contextlib.suppress(ftplib.error_perm):  # another upload may have made it in between
+                ftp.mkd(segment)
+            ftp.cwd(segment)
+
+
+def _remove_leftovers(ftp: ftplib.FTP, export: Export) -> None:
+    for attempt in range(1, export.attempt):
+        with contextlib.suppress(ftplib.error_perm):  # most attempts have left nothing
+            ftp.delete(f"{export.file_name}.{attempt}.part")
+
+
+def _require_size(ftp: ftplib.FTP, name: str, expected: int) -> None:
+    found = ftp.size(name)
+    if found != expected:
+        raise DeliveryFailed(f"The FTP host has {found} bytes of {expected}", permanent=False)
+
+
+def _rename(ftp: ftplib.FTP, temporary: str, final: str) -> None:
+    try:
+        ftp.rename(temporary, final)
+    except ftplib.error_perm:
+        # Some servers do not rename onto a file that exists, left by an attempt that died right after its rename.
+        ftp.delete(final)
+        ftp.rename(temporary, final)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except ftplib.error_perm as error:
+        raise DeliveryFailed(f"FTP host: {_one_line(error)}", permanent=str(error)[:3] in PERMANENT_REPLIES) from None
+    except (ftplib.Error, EOFError) as error:
+        raise DeliveryFailed(f"FTP host: {_one_line(error) or 'connection closed'}", permanent=False) from None
+    except OSError as error:
+        raise DeliveryFailed(f"FTP host: {error.strerror or _one_line(error)}", permanent=False) from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,93 @@
+"""The file of an export in the storage folder: written under a temporary name, complete under its own or absent."""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A complete file: its data rows without the header, its bytes, and the hexadecimal SHA-256 of them."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def part_path(folder: Path, file_name: str, attempt: int) -> Path:
+    """Where an attempt writes before its file is complete."""
+    return folder / f"{file_name}.{attempt}.part"
+
+
+def write(
+    folder: Path,
+    file_name: str,
+    attempt: int,
+    *,
+    header: bytes,
+    copy_rows: Callable[[BinaryIO], int],
+    may_appear: Callable[[], None],
+    on_lines: Callable[[int], None] | None = None,
+) -> WrittenFile:
+    """Writes header and rows, flushes them to disk and renames the file into place; memory stays flat.
+
+    `copy_rows` streams the rows and returns their number; `may_appear` is called just before the rename and raises
+    when this attempt has lost its export; `on_lines` is told the lines written so far. Whatever is raised, the temporary file is removed. Raises OSError when the
+    disk is full or the folder not writable.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = part_path(folder, file_name, attempt)
+    try:
+        written = _write_part(part, header, copy_rows, on_lines)
+        may_appear()
+        part.rename(folder / file_name)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(folder)
+    return written
+
+
+def _write_part(
+    part: Path, header: bytes, copy_rows: Callable[[BinaryIO], int], on_lines: Callable[[int], None] | None
+) -> WrittenFile:
+    with _HashedFile(part, on_lines) as raw:
+        # COPY hands over one line at a time: the buffer makes few large writes of them.
+        with io.BufferedWriter(raw, BUFFER_BYTES) as buffered:
+            buffered.write(header)
+            rows = copy_rows(cast(BinaryIO, buffered))
+            buffered.flush()
+            os.fsync(raw.fileno())
+        return WrittenFile(rows, raw.bytes, raw.digest.hexdigest())
+
+
+class _HashedFile(io.FileIO):
+    def __init__(self, path: Path, on_lines: Callable[[int], None] | None) -> None:
+        super().__init__(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600))
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+        self._lines = 0
+        self._on_lines = on_lines
+
+    def write(self, data: Any) -> int:
+        written = super().write(data) or 0
+        self.digest.update(memoryview(data)[:written])
+        self.bytes += written
+        if self._on_lines is not None:
+            self._lines += bytes(data).count(b"\n")
+            self._on_lines(self._lines)
+        return written
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,69 @@
+"""Delivers a finished file and tries again when that can help, by due times in the database."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from contactexport import export_lock
+from contactexport.backend import Backend
+from contactexport.db import change_repository, export_repository
+from contactexport.db.connection import Connection
+from contactexport.delivery.base import Delivery
+from contactexport.delivery.ftp import FtpDelivery
+from contactexport.delivery.local import LocalDelivery
+from contactexport.errors import DeliveryFailed, SettingsError
+from contactexport.models import Export
+
+# After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
+RETRY_SECONDS = (60, 300, 900, 3600)
+PERMANENT_FAILURES_LIMIT = 3
+
+logger = logging.getLogger(__name__)
+
+
+def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
+    """Delivers a `ready` export and returns it `done`, `ready` with a later due time, or in `error`.
+
+    If the process dies after the file has arrived and before `done` is written, the next attempt delivers it again
+    under the same name: the receiver has one complete file. Raises ExportLost.
+    """
+    file = backend.settings.storage_dir / export.file_name
+    try:
+        export_lock.require_still_held(conn, export.setting_key)
+        delivery = _delivery(backend, export)
+        delivery.deliver(export, file)
+    except DeliveryFailed as failure:
+        return _try_later(backend, conn, export, failure)
+    done = export_repository.mark_done(conn, export)
+    logger.info("export done: id=%d attempt=%d rows=%s bytes=%s", done.id, done.attempt, done.rows, done.bytes)
+    if delivery.consumes_file:
+        file.unlink(missing_ok=True)
+    return done
+
+
+def _delivery(backend: Backend, export: Export) -> Delivery:
+    target = export.settings.ftp
+    if target is None:
+        return LocalDelivery()
+    try:
+        password = backend.secrets.decrypt(export.ftp_secret) if export.ftp_secret else ""
+    except SettingsError as error:
+        raise DeliveryFailed(error.text, permanent=False) from None
+    return FtpDelivery(target, password, backend.settings.ftp_timeout)
+
+
+def _try_later(backend: Backend, conn: Connection, export: Export, failure: DeliveryFailed) -> Export:
+    logger.warning("delivery failed: id=%d attempt=%d reason=%s", export.id, export.attempt, failure.text)
+    given_up = failure.permanent and export.delivery_attempts >= PERMANENT_FAILURES_LIMIT
+    limit = timedelta(seconds=backend.settings.delivery_limit)
+    if export.ready_at is not None and change_repository.clock(conn) - export.ready_at >= limit:
+        given_up = True
+    if given_up or export.settings.ftp is None:
+        return export_repository.mark_error(conn, export, failure.text)
+    delay = RETRY_SECONDS[min(export.delivery_attempts, len(RETRY_SECONDS)) - 1]
+    return export_repository.postpone(conn, export, delay, failure.text)
+
+
+def stored_file(backend: Backend, export: Export) -> Path:
+    """Where the finished file of an export lies, or lay."""
+    return backend.settings.storage_dir / export.file_name

@@ -1,0 +1,35 @@
+"""Makes sure that an export sees every change of its window: waits for those who are changing contacts right now.
+
+A change gets its time after its transaction has taken the lock on contact_change (see the migration). So once the
+transactions that hold that lock now have ended, a snapshot holds every change with a time before now.
+"""
+
+import logging
+import time
+from datetime import datetime
+
+from contactexport.db import change_repository
+from contactexport.db.connection import Connection
+
+POLL_SECONDS = 0.02
+
+logger = logging.getLogger(__name__)
+
+
+def settle(conn: Connection, start: datetime, end: datetime, most_seconds: float) -> datetime:
+    """The time up to which a snapshot taken after this call holds every change of [start, end).
+
+    That is `end`, or now when `end` lies in the future; if a writer is still busy after so many seconds, its start
+    (never before `start`): its changes belong to the next window.
+    """
+    until = min(end, change_repository.clock(conn))
+    waited_for = change_repository.writers_now(conn)
+    give_up = time.monotonic() + most_seconds
+    while waited_for and time.monotonic() < give_up:
+        time.sleep(POLL_SECONDS)
+        running = change_repository.writers_now(conn)
+        waited_for = {writer: started for writer, started in waited_for.items() if writer in running}
+    for writer, started in waited_for.items():
+        logger.warning("transaction still changing contacts: writer=%s since=%s", writer, started or "unknown")
+        until = min(until, started or start)
+    return max(until, start)

@@ -1,0 +1,146 @@
+"""Adding, listing, revoking the users of the API and rotating their credentials."""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from contactexport.backend import Backend
+from contactexport.db import user_repository
+from contactexport.db.user_repository import ApiUser, Credentials
+from contactexport.errors import UsageError
+from contactexport.services.authenticate import token_hash
+from contactexport.wsse import LONGEST_USERNAME
+
+TOKEN_PREFIX = "cx_"  # noqa: S105 - a prefix by which scanners recognise a leaked token, not a token
+
+
+@dataclass(frozen=True)
+class NewCredentials:
+    """What the user gets to see, once; None for what was not made."""
+
+    username: str
+    secret: str | None
+    token: str | None
+    token_expires_at: datetime | None
+
+
+def add_user(
+    backend: Backend,
+    name: str,
+    *,
+    with_wsse: bool,
+    with_token: bool,
+    replay: str = "strict",
+    expires: str | None = None,
+) -> NewCredentials:
+    """Adds a user; with neither kind asked for, both are made. A revoked user's name may be used again.
+
+    Raises UsageError for a name that is taken or not allowed, and for an `expires` that is none.
+    """
+    _require_name(name)
+    if not with_wsse and not with_token:
+        with_wsse = with_token = True
+    if expires is not None and not with_token:
+        raise UsageError("--expires is for tokens: give --token too")
+    new = _make(name, with_wsse, with_token, _expiry(backend, expires))
+    with backend.database.transaction() as conn:
+        if not user_repository.add_user(conn, name, _stored(backend, new), replay):
+            raise UsageError(f"User {name!r} exists already: `flask users rotate` makes new credentials")
+    return new
+
+
+def rotate_user(
+    backend: Backend,
+    name: str,
+    *,
+    with_wsse: bool,
+    with_token: bool,
+    replay: str | None = None,
+    expires: str | None = None,
+) -> NewCredentials:
+    """Replaces the credentials asked for, else those the user has; the former ones end at once.
+
+    Without `expires` a token keeps the former one's date. Raises UsageError for an unknown or revoked user.
+    """
+    with backend.database.transaction() as conn:
+        user = user_repository.lock_active_user(conn, name)
+        if user is None:
+            raise UsageError(f"No active user {name!r}")
+        if not with_wsse and not with_token:
+            with_wsse, with_token = user.has_wsse, user.has_token
+        if expires is not None and not with_token:
+            raise UsageError("--expires is for tokens: give --token too")
+        new = _make(name, with_wsse, with_token, _next_expiry(backend, user, expires) if with_token else None)
+        user_repository.replace_credentials(conn, name, _stored(backend, new))
+        if replay:
+            user_repository.set_replay(conn, name, replay)
+    return new
+
+
+def revoke_user(backend: Backend, name: str) -> None:
+    """Ends both credentials of a user at once. Raises UsageError for an unknown or revoked user."""
+    with backend.database.transaction() as conn:
+        if not user_repository.revoke_user(conn, name):
+            raise UsageError(f"No active user {name!r}")
+
+
+def list_users(backend: Backend) -> list[ApiUser]:
+    """All users by name, revoked ones included."""
+    with backend.database.transaction() as conn:
+        return user_repository.list_users(conn)
+
+
+def _make(name: str, with_wsse: bool, with_token: bool, expires_at: datetime | None) -> NewCredentials:
+    return NewCredentials(
+        username=name,
+        secret=secrets.token_urlsafe(32) if with_wsse else None,
+        token=TOKEN_PREFIX + secrets.token_urlsafe(32) if with_token else None,
+        token_expires_at=expires_at,
+    )
+
+
+def _stored(backend: Backend, new: NewCredentials) -> Credentials:
+    return Credentials(
+        wsse_secret=backend.secrets.encrypt(new.secret) if new.secret else None,
+        token_hash=token_hash(new.token) if new.token else None,
+        token_expires_at=new.token_expires_at,
+    )
+
+
+def _require_name(name: str) -> None:
+    allowed = 1 <= len(name) <= LONGEST_USERNAME and name.isprintable() and name == name.strip()
+    if not allowed or any(sign in name for sign in "\"'\\"):
+        raise UsageError(
+            f"Invalid user name {name!r}: 1 to {LONGEST_USERNAME} printable characters expected, "
+            "no quotes, no backslash, no space at either end"
+        )
+
+
+def _next_expiry(backend: Backend, user: ApiUser, expires: str | None) -> datetime | None:
+    former = user.token_expires_at
+    if expires is None and former is not None and former <= datetime.now(UTC):
+        raise UsageError(
+            f"The former token expired on {former:%F}: say with --expires how long the new one is to last"
+        )
+    return former if expires is None else _expiry(backend, expires)
+
+
+def _expiry(backend: Backend, expires: str | None) -> datetime | None:
+    """`30d`, a date (its end in the service's time zone) or `never`."""
+    if expires is None or expires == "never":
+        return None
+    try:
+        days = re.fullmatch(r"([0-9]{1,5})d", expires)
+        if days:
+            at = datetime.now(UTC) + timedelta(days=int(days[1]))
+        else:
+            following = date.fromisoformat(expires) + timedelta(days=1)
+            at = datetime.combine(following, time(), backend.settings.time_zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"Invalid --expires {expires!r}: days like 30d, a date like 2027-01-31, or never expected"
+        ) from None
+    if at <= datetime.now(UTC):
+        raise UsageError(f"Invalid --expires {expires!r}: it lies in the past")
+    return at

@@ -1,0 +1,50 @@
+"""Accepts an export: from here on it exists, whatever dies, and the same setting is refused until it ends."""
+
+import logging
+import secrets
+
+from contactexport import export_lock
+from contactexport.backend import Backend
+from contactexport.db import export_repository
+from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning
+from contactexport.models import ExportSettings
+
+BUSY_LOCK_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+def request(backend: Backend, settings: ExportSettings, ftp_password: str | None, created_by: str) -> int:
+    """Stores the export and wakes a worker; returns its id.
+
+    If the process dies before the commit, nothing was accepted; after it, the sweep finds the row.
+    Raises ExportAlreadyRunning (4001), DatabaseUnavailable.
+    """
+    export_id = store(backend, settings, ftp_password, created_by)
+    publish(backend, export_id)
+    return export_id
+
+
+def store(backend: Backend, settings: ExportSettings, ftp_password: str | None, created_by: str) -> int:
+    """Stores the export without waking anybody. Raises ExportAlreadyRunning, DatabaseUnavailable."""
+    ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
+    with backend.database.transaction() as conn:
+        if export_repository.is_unfinished(conn, settings.key):
+            raise ExportAlreadyRunning
+        export_lock.require_for_transaction(conn, settings.key, BUSY_LOCK_SECONDS)
+        export_id = export_repository.insert(
+            conn, settings, ftp_secret=ftp_secret, suffix=secrets.token_hex(3), created_by=created_by
+        )
+    logger.info("export accepted: id=%d by=%s method=%s", export_id, created_by, settings.distribution_method)
+    return export_id
+
+
+def publish(backend: Backend, export_id: int) -> None:
+    """Wakes a worker; if the broker does not take the message, the next sweep will."""
+    if backend.queue.publish(export_id):
+        return
+    try:
+        with backend.database.transaction() as conn:
+            export_repository.note_unpublished(conn, export_id)
+    except DatabaseUnavailable:
+        logger.warning("export not published yet: id=%d; the sweep will", export_id)

@@ -1,0 +1,34 @@
+"""Puts every stored secret under the first key, so that the other keys may go."""
+
+from contactexport.backend import Backend
+from contactexport.db.secret_repository import COLUMNS, SecretColumn, StoredSecret
+from contactexport.errors import SecretUnreadable
+
+BATCH = 500
+
+
+def rotate_secrets(backend: Backend) -> tuple[int, list[str]]:
+    """Re-encrypts WSSE secrets and FTP passwords; returns how many, and the owners of those that no key fits.
+
+    One transaction a batch: safe to break off and run again, and nobody waits long for a row.
+    """
+    rotated, unreadable = 0, list[str]()
+    for column in COLUMNS:
+        last = 0
+        while batch := _rotate_batch(backend, column, last, unreadable):
+            rotated += len(batch)
+            last = batch[-1].id
+    return rotated - len(unreadable), unreadable
+
+
+def _rotate_batch(
+    backend: Backend, column: SecretColumn, after: int, unreadable: list[str]
+) -> list[StoredSecret]:
+    with backend.database.transaction() as conn:
+        batch = column.lock_batch(conn, after, BATCH)
+        for stored in batch:
+            try:
+                column.store(conn, stored.id, backend.secrets.rotate(stored.secret))
+            except SecretUnreadable:
+                unreadable.append(stored.owner)
+    return batch

@@ -1,0 +1,130 @@
+"""Runs an export from claim to delivery, in a worker or in the command line.
+
+If the process dies on any line, Postgres drops the lock with the session, the sweep publishes the export again, and
+the next attempt starts from the last state that was written. A process that was only thought dead finds its attempt
+number outdated at its next write and stops.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from contactexport import export_csv, export_file, export_lock
+from contactexport.backend import Backend
+from contactexport.db import catalogue_repository, change_repository, export_repository
+from contactexport.db.connection import Connection
+from contactexport.errors import DatabaseUnavailable, ExportFailed, ExportLost
+from contactexport.models import ContactField, Export, ExportStatus
+from contactexport.services import deliver_export, find_changes
+
+RETRY_SECONDS = (10, 60, 300, 900)
+OUTAGE_SECONDS = 30
+
+# Told the rows expected and the lines written so far (a line break inside a value counts too).
+Progress = Callable[[int, int], None]
+
+logger = logging.getLogger(__name__)
+
+
+def run(backend: Backend, export_id: int, progress: Progress | None = None) -> Export | None:
+    """Does the next attempt of an export; returns it as it is afterwards.
+
+    None when there was nothing to do: it is finished, not due, or in the hands of another worker.
+    Raises UnknownExport, and DatabaseUnavailable when Postgres breaks off (the sweep then takes the export up again).
+    """
+    with backend.database.session() as conn:
+        export = export_repository.get(conn, export_id)
+        with export_lock.held_for_session(conn, export.setting_key) as held:
+            claimed = export_repository.claim(conn, export_id) if held else None
+            if claimed is None:
+                logger.info("nothing to do: id=%d status=%s locked=%s", export_id, export.status, not held)
+                return None
+            return _attempt(backend, conn, claimed, progress)
+
+
+def _attempt(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export | None:
+    logger.info("export claimed: id=%d attempt=%d status=%s", export.id, export.attempt, export.status)
+    try:
+        if export.status is ExportStatus.IN_PROGRESS:
+            export = _produce(backend, conn, export, progress)
+        return deliver_export.deliver(backend, conn, export)
+    except ExportLost as lost:
+        logger.warning("attempt given up: id=%d attempt=%d reason=%s", export.id, export.attempt, lost)
+        return None
+    except ExportFailed as failure:
+        return _failed(conn, export, failure.text)
+    except OSError as error:
+        return _postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
+    except DatabaseUnavailable as outage:
+        # An outage is nobody's attempt. If it is this very connection that broke, the line below raises again.
+        return export_repository.postpone(conn, export, OUTAGE_SECONDS, outage.text, counted=False)
+
+
+def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
+    if export.run_attempts > backend.settings.attempt_limit:
+        raise ExportFailed(export.error or f"Given up after {backend.settings.attempt_limit} attempts")
+    settings = export.settings
+    with backend.contacts.session() as watching:
+        until = find_changes.settle(watching, settings.start, settings.end, backend.settings.writers_wait)
+    with backend.contacts.session(snapshot=True) as snapshot:
+        expected = change_repository.count_changed(snapshot, settings, until)
+        export_repository.note_expected_rows(conn, export, expected)
+        written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
+    return export_repository.mark_ready(
+        conn, export, rows=written.rows, bytes=written.bytes, sha256=written.sha256, effective_until=until
+    )
+
+
+def _write_file(
+    backend: Backend,
+    conn: Connection,
+    snapshot: Connection,
+    export: Export,
+    until: datetime,
+    on_lines: Callable[[int], None] | None,
+) -> export_file.WrittenFile:
+    settings = export.settings
+    fields = _fields(snapshot, export)
+    return export_file.write(
+        backend.settings.storage_dir,
+        export.file_name,
+        export.attempt,
+        header=export_csv.header(fields, settings.language, settings.delimiter) if settings.header else b"",
+        copy_rows=partial(
+            change_repository.copy_changed,
+            snapshot,
+            settings,
+            fields,
+            until,
+            str(backend.settings.time_zone),
+        ),
+        may_appear=partial(_require_ours, conn, export),
+        on_lines=on_lines,
+    )
+
+
+def _fields(conn: Connection, export: Export) -> list[ContactField]:
+    catalogue = catalogue_repository.read(conn)
+    gone = [field for field in export.settings.contact_fields if not catalogue.is_exportable(field)]
+    if gone:
+        raise ExportFailed(f"Invalid contact field id: {', '.join(map(str, gone))}")
+    return [catalogue.fields[field] for field in export.settings.contact_fields]
+
+
+def _require_ours(conn: Connection, export: Export) -> None:
+    export_lock.require_still_held(conn, export.setting_key)
+    export_repository.require_attempt(conn, export)
+
+
+def _failed(conn: Connection, export: Export, reason: str) -> Export:
+    logger.error("export failed: id=%d attempt=%d reason=%s", export.id, export.attempt, reason)
+    return export_repository.mark_error(conn, export, reason)
+
+
+def _postponed(backend: Backend, conn: Connection, export: Export, reason: str) -> Export:
+    if export.run_attempts >= backend.settings.attempt_limit:
+        return _failed(conn, export, reason)
+    delay = RETRY_SECONDS[min(export.run_attempts, len(RETRY_SECONDS)) - 1]
+    logger.warning("export postponed: id=%d seconds=%d reason=%s", export.id, delay, reason)
+    return export_repository.postpone(conn, export, delay, reason)

@@ -1,0 +1,27 @@
+"""Finds what fell by the wayside: exports that are due and that no worker holds are published again.
+
+Any worker may do it, at any time and twice: a message too many finds nothing to do.
+"""
+
+import logging
+
+from contactexport.backend import Backend
+from contactexport.db import change_repository, export_repository
+from contactexport.services import request_export
+
+REPUBLISH_AFTER_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+def sweep(backend: Backend) -> list[int]:
+    """Publishes what is due and prepares the coming months of the change log; returns the ids published."""
+    with backend.database.transaction() as conn:
+        due = export_repository.take_due(conn, REPUBLISH_AFTER_SECONDS)
+    for export_id in due:
+        request_export.publish(backend, export_id)
+    if due:
+        logger.info("exports published again: ids=%s", due)
+    with backend.contacts.transaction() as conn:
+        change_repository.prepare_months(conn)
+    return due

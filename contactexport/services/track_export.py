@@ -1,0 +1,49 @@
+"""Tells how an export is doing: the status as the API and the command line show it."""
+
+from datetime import datetime, tzinfo
+from typing import Any
+
+from contactexport.backend import Backend
+from contactexport.db import export_repository
+from contactexport.models import Export, ExportStatus
+
+
+def status(backend: Backend, export_id: int) -> dict[str, Any]:
+    """The status payload (contract, Status). Raises UnknownExport, DatabaseUnavailable."""
+    with backend.database.transaction() as conn:
+        return payload(backend, export_repository.get(conn, export_id))
+
+
+def newest(backend: Backend, *, status: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Status payloads of the newest exports, newest first."""
+    with backend.database.transaction() as conn:
+        exports = list(export_repository.list_newest(conn, status=status, before=before, limit=limit))
+    return [payload(backend, export) for export in exports]
+
+
+def payload(backend: Backend, export: Export) -> dict[str, Any]:
+    """What the original shows, and ours beyond it; times are in the service's time zone."""
+    zone = backend.settings.time_zone
+    target = export.settings.ftp
+    done = export.status is ExportStatus.DONE
+    return {
+        "id": str(export.id),
+        "created": f"{export.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+        "status": str(export.status),
+        "type": "changes",
+        "file_name": export.file_name if done else None,
+        "ftp_host": target.host if target else None,
+        "ftp_dir": target.folder if target else None,
+        "rows": export.rows,
+        "rows_expected": export.rows_expected,
+        "bytes": export.bytes,
+        "sha256": export.sha256,
+        "time_range": [_iso(export.settings.start, zone), _iso(export.settings.end, zone)],
+        "effective_until": _iso(export.effective_until, zone),
+        "attempts": export.attempt,
+        "error": export.error,
+    }
+
+
+def _iso(moment: datetime | None, zone: tzinfo) -> str | None:
+    return None if moment is None else moment.astimezone(zone).isoformat()

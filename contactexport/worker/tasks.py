@@ -1,0 +1,30 @@
+"""The tasks: ids in, one service call."""
+
+import logging
+
+from celery import Celery
+
+from contactexport.backend import Backend
+from contactexport.errors import DatabaseUnavailable, UnknownExport
+from contactexport.export_queue import RUN_EXPORT, SWEEP
+from contactexport.services import run_export, sweep_exports
+
+logger = logging.getLogger(__name__)
+
+
+def register(app: Celery, backend: Backend) -> None:
+    """Adds the tasks to a Celery application. An outage is logged in one line; the sweep comes back to it."""
+
+    @app.task(name=RUN_EXPORT)
+    def run(export_id: int) -> None:
+        try:
+            run_export.run(backend, export_id)
+        except (DatabaseUnavailable, UnknownExport) as error:
+            logger.warning("export not run: id=%s reason=%s", export_id, error.text)
+
+    @app.task(name=SWEEP)
+    def sweep() -> None:
+        try:
+            sweep_exports.sweep(backend)
+        except DatabaseUnavailable as error:
+            logger.warning("no sweep: reason=%s", error.text)

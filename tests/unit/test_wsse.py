@@ -1,0 +1,206 @@
+"""contactexport.wsse: what a header must look like, and when its digest and its time are right."""
+
+import base64
+import contextlib
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contactexport import wsse
+from contactexport.errors import Unauthorized
+
+# Made with sha1sum and base64 of coreutils, for the secret s3cret.
+NONCE = "d36e316282959a9ed4c89851497a717f"
+CREATED = "2026-01-31T09:30:00Z"
+SHA1 = "f22ba7546eaafad53c1f6828a3de4a198525ae44"
+HEX_DIGEST = "ZjIyYmE3NTQ2ZWFhZmFkNTNjMWY2ODI4YTNkZTRhMTk4NTI1YWU0NA=="
+RAW_DIGEST = "8iunVG6q+tU8H2goo95KGYUlrkQ="
+
+
+def header(
+    username: str = "anna",
+    digest: str = HEX_DIGEST,
+    nonce: str = NONCE,
+    created: str = CREATED,
+    between: str = ", ",
+) -> str:
+    parts = (
+        f'Username="{username}"',
+        f'PasswordDigest="{digest}"',
+        f'Nonce="{nonce}"',
+        f'Created="{created}"',
+    )
+    return "UsernameToken " + between.join(parts)
+
+
+@pytest.mark.parametrize("digest", [HEX_DIGEST, RAW_DIGEST])
+def test_both_forms_of_the_digest_fit_the_secret_and_no_other(digest: str):
+    token = wsse.parse(header(digest=digest))
+    assert wsse.digest_matches(token, "s3cret")
+    assert not wsse.digest_matches(token, "s3creT")
+
+
+def test_the_examples_are_what_the_page_of_the_api_describes():
+    hexadecimal = hashlib.sha1(f"{NONCE}{CREATED}s3cret".encode(), usedforsecurity=False).hexdigest()
+    assert hexadecimal == SHA1
+    assert base64.b64encode(hexadecimal.encode()).decode() == HEX_DIGEST
+
+
+@pytest.mark.parametrize("which", ["nonce", "created", "digest"])
+def test_a_changed_part_breaks_the_digest(which: str):
+    changed = {
+        "nonce": NONCE[:-1] + "0",
+        "created": "2026-01-31T09:30:01Z",
+        "digest": HEX_DIGEST[:-3] + "X==",
+    }
+    assert not wsse.digest_matches(wsse.parse(header(**{which: changed[which]})), "s3cret")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        header(between=","),
+        header(between=" ,\t"),
+        f" {header()}\r\n",
+        'UsernameToken Created="2026-01-31T09:30:00Z", Nonce="n", Username="a", PasswordDigest="'
+        + RAW_DIGEST
+        + '"',
+        header(username="Zoë Ünal 2, CRM"),
+        header(username="x" * 100, nonce="n" * 128),
+    ],
+)
+def test_headers_as_clients_write_them_are_read(text: str):
+    assert wsse.parse(text).created == CREATED
+
+
+@pytest.mark.parametrize(
+    "created, expected",
+    [
+        ("2026-01-31T09:30:00Z", "09:30:00"),
+        ("2026-01-31T10:30:00+01:00", "09:30:00"),
+        ("2026-01-31T10:30:00+0100", "09:30:00"),
+        ("2026-01-31T04:00:00-0530", "09:30:00"),
+        ("2026-01-31T09:30:00.123Z", "09:30:00.123000"),
+        ("2026-01-31T09:30:00.123456789+00:00", "09:30:00.123456"),
+    ],
+)
+def test_created_is_read_in_every_iso_form_with_an_offset(created: str, expected: str):
+    assert wsse.parse(header(created=created)).created_at.astimezone(UTC).time().isoformat() == expected
+
+
+@pytest.mark.parametrize(
+    "created",
+    [
+        "2026-01-31T09:30:00",  # without an offset it is no point in time
+        "2026-01-31 09:30:00Z",
+        "2026-01-31T09:30Z",
+        "2026-02-30T09:30:00Z",
+        "2026-01-31T25:30:00Z",
+        "2026-01-31T09:30:00+24:00",
+        "12026-01-31T09:30:00Z",
+        "20260131T093000Z",
+        "２026-01-31T09:30:00Z",
+        "2026-01-31T09:30:00Z ",
+        "0000-00-00T00:00:00Z",
+        "now",
+    ],
+)
+def test_a_created_that_is_no_point_in_time_is_refused(created: str):
+    with pytest.raises(Unauthorized):
+        wsse.parse(header(created=created))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "UsernameToken",
+        "usernametoken " + header()[14:],
+        header() + ",",
+        header() + ", " + 'Username="anna"',
+        header() + ", " + header(),  # what a server makes of the header sent twice
+        header().replace("Nonce=", "Username="),
+        header().replace("Nonce=", "username="),
+        header().replace("Nonce=", "Other="),
+        header().rpartition(",")[0],
+        header().replace('"', "'"),
+        header(username=""),
+        header(username="an\\na"),
+        header(username="an\x00na"),
+        header(username="an\ud800na"),
+        header(username="x" * 101),
+        header(nonce="n" * 129),
+        header(nonce="nönce"),
+        header(nonce=""),
+        header(digest="é" * 28),
+        header(digest=HEX_DIGEST * 3),
+        header(digest="short"),
+        header() + " " * 1024 + "x",
+        header(between=", " + " " * 400),
+    ],
+)
+def test_anything_else_is_refused(text: str):
+    with pytest.raises(Unauthorized):
+        wsse.parse(text)
+
+
+def test_digits_cannot_move_from_the_nonce_to_the_time():
+    """The digest is over the joined text, so two headers must never share one."""
+    assert wsse.parse(header(nonce="abc1"))
+    with pytest.raises(Unauthorized):
+        wsse.parse(header(nonce="abc", created="1" + CREATED))
+    with pytest.raises(Unauthorized):
+        wsse.parse(header(nonce="abc12", created=CREATED[1:]))
+
+
+@pytest.mark.parametrize(
+    "seconds, current", [(0, True), (300, True), (-300, True), (301, False), (-301, False)]
+)
+def test_created_may_lie_the_window_before_or_after_now(seconds: int, current: bool):
+    token = wsse.parse(header())
+    assert wsse.is_current(token, token.created_at + timedelta(seconds=seconds), 300) is current
+
+
+@pytest.mark.parametrize("created", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_the_ends_of_the_calendar_are_only_far_away(created: str):
+    assert not wsse.is_current(wsse.parse(header(created=created)), datetime(2026, 1, 31, tzinfo=UTC), 300)
+
+
+printable = st.text(max_size=120)
+anything = st.text(max_size=1200) | st.builds(
+    header,
+    printable,
+    printable | st.just(HEX_DIGEST),
+    printable | st.just(NONCE),
+    printable | st.datetimes().map(str),
+)
+
+
+@given(anything)
+def test_any_text_is_read_or_refused_and_nothing_else_happens(text: str):
+    try:
+        token = wsse.parse(text)
+    except Unauthorized:
+        return
+    assert not wsse.digest_matches(token, "another secret")
+    assert wsse.is_current(token, datetime.now(UTC), 300) in {True, False}
+
+
+@given(
+    st.from_regex(
+        r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9:]{8}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})", fullmatch=True
+    )
+)
+def test_any_digits_in_created_are_a_time_or_refused(created: str):
+    with contextlib.suppress(Unauthorized):
+        assert wsse.parse(header(created=created)).created_at.tzinfo is not None
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=50), st.booleans())
+def test_whatever_the_secret_is_its_own_digest_fits(secret: str, raw: bool):
+    sha1 = hashlib.sha1(f"{NONCE}{CREATED}{secret}".encode(), usedforsecurity=False)
+    digest = base64.b64encode(sha1.digest() if raw else sha1.hexdigest().encode()).decode()
+    assert wsse.digest_matches(wsse.parse(header(digest=digest)), secret)
