@@ -21,7 +21,7 @@ demo: venv  ## run the main job end to end on this machine, then stop everything
 	$(BIN)/python -m contactexport.embedded.demo
 
 serve: venv  ## run the whole service on this machine until Ctrl-C (PORT=8025)
-	$(BIN)/python -m contactexport.embedded.demo --keep-running --port $(or $(PORT),8025)
+	$(BIN)/python -m contactexport.embedded.playground --port $(or $(PORT),8025)
 
 lint: venv  ## style, types and import contracts
 	$(BIN)/ruff check --config config/ruff.toml .

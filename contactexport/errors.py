@@ -118,3 +118,17 @@ class DeliveryFailed(ContactExportError):
     def __init__(self, text: str, *, permanent: bool) -> None:
         super().__init__(text)
         self.permanent = permanent
+
+
+class HostRefused(DeliveryFailed):
+    """A host a user named is none, or not one this service may connect to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, permanent=True)
+
+
+class HostUnknown(DeliveryFailed):
+    """A host's name has no address now; it may have one later."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, permanent=False)

@@ -26,5 +26,7 @@ def line(values: Iterable[str | int | None], delimiter: str) -> bytes:
     Python 3.13), and an unquoted one would end the line for most readers (RFC 4180, 2.6).
     """
     written = io.StringIO()
-    csv.writer(written, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL).writerow(values)
+    csv.writer(written, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL).writerow(
+        values
+    )
     return (written.getvalue()[:-2] + "\n").encode()

@@ -76,7 +76,9 @@ def message_folders(data_dir: Path) -> tuple[Path, Path]:
 
 def make_celery(settings: Settings) -> Celery:
     """A Celery application that knows the broker and our rules, but no task."""
-    celery = Celery("contactexport", broker=settings.broker_url or "filesystem://", set_as_current=False)
+    celery = Celery(
+        "contactexport", broker=settings.broker_url or "filesystem://localhost", set_as_current=False
+    )
     celery.conf.update(
         task_default_queue="contactexport",
         task_ignore_result=True,
@@ -118,4 +120,8 @@ def _timeouts(broker_url: str) -> dict[str, Any]:
             "socket_timeout": PUBLISH_SECONDS,
             "visibility_timeout": 12 * 3600,
         }
-    return {"read_timeout": PUBLISH_SECONDS, "write_timeout": PUBLISH_SECONDS, "connect_timeout": PUBLISH_SECONDS}
+    return {
+        "read_timeout": PUBLISH_SECONDS,
+        "write_timeout": PUBLISH_SECONDS,
+        "connect_timeout": PUBLISH_SECONDS,
+    }

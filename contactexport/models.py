@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+
 class ExportStatus(StrEnum):
     """The states of an export (contract, Status)."""
 

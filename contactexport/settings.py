@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from contactexport.allowed_hosts import AllowedHost, parse_allowed_hosts
 from contactexport.errors import SettingsError
 from contactexport.languages import LANGUAGES
 
@@ -34,7 +35,9 @@ def _postgres_url(raw: str) -> str:
 
 def _broker_url(raw: str) -> str:
     if urlsplit(raw).scheme not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
-        raise ValueError("a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected")
+        raise ValueError(
+            "a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected"
+        )
     return raw
 
 
@@ -103,7 +106,9 @@ class Settings:
     data_dir: Path = _setting(_path, "var", "folder for everything this machine keeps")
     storage: Path | None = _setting(_path, None, "folder for finished files; without it DATA_DIR/exports")
     secret_key: str | None = _setting(
-        _text, None, "key that encrypts stored secrets, several separated by commas; without it one is made once"
+        _text,
+        None,
+        "key that encrypts stored secrets, several separated by commas; without it one is made once",
     )
     time_zone: ZoneInfo = _setting(_time_zone, "UTC", "zone of dates without an offset, and of `last update`")
     language: str = _setting(_language, "en", "language of an export that names none")
@@ -111,16 +116,30 @@ class Settings:
         _whole_number(1), "5", "how often the rows of an export are tried before it ends in error"
     )
     delivery_limit: float = _setting(
-        _seconds(0), "86400", "for how many seconds after `ready` a delivery is tried again before it ends in error"
+        _seconds(0),
+        "86400",
+        "for how many seconds after `ready` a delivery is tried again before it ends in error",
     )
     writers_wait: float = _setting(
         _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
     )
-    ftp_timeout: float = _setting(_seconds(0.1), "30", "seconds without an answer after which an FTP host is given up")
-    wsse_window: float = _setting(
-        _seconds(1), "300", "seconds that Created of a WSSE header may lie before or after the database's clock"
+    ftp_timeout: float = _setting(
+        _seconds(0.1), "30", "seconds without an answer after which an FTP host is given up"
     )
-    sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
+    allowed_hosts: tuple[AllowedHost, ...] = _setting(
+        parse_allowed_hosts,
+        "",
+        "FTP and notification hosts to allow although not public: names, *.names, addresses, networks, with or without "
+        ":port, separated by commas",
+    )
+    wsse_window: float = _setting(
+        _seconds(1),
+        "300",
+        "seconds that Created of a WSSE header may lie before or after the database's clock",
+    )
+    sweep_interval: float = _setting(
+        _seconds(0.1), "30", "seconds between two looks for exports that are due"
+    )
     broker_polling_interval: float = _setting(
         _seconds(0.001), "0.05", "seconds between two looks into the message folders (filesystem:// only)"
     )

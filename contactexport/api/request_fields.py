@@ -57,7 +57,9 @@ class OneOf(fields.Field[str]):
 class TimeRange(fields.Field[tuple[datetime, datetime]]):
     """Two dates, the window [start, end) in UTC; a bare one is in the schema's time zone."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[datetime, datetime]:
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, **kwargs: Any
+    ) -> tuple[datetime, datetime]:
         if not isinstance(value, list):
             raise ValidationError("Invalid data format for time_range. Array expected")
         if len(value) != 2:
@@ -106,7 +108,9 @@ class ContactFields(fields.Field[tuple[int, ...]]):
             raise ValidationError("Invalid number of fields")
         ids = [integer(item) for item in value]
         known = self.parent.catalogue.is_exportable  # type: ignore[union-attr] # our schema
-        wrong = [item for item, field_id in zip(value, ids, strict=True) if field_id is None or not known(field_id)]
+        wrong = [
+            item for item, field_id in zip(value, ids, strict=True) if field_id is None or not known(field_id)
+        ]
         if wrong:
             raise ValidationError(f"Invalid contact field id: {', '.join(shown(item) for item in wrong)}")
         return tuple(dict.fromkeys(field_id for field_id in ids if field_id is not None))
@@ -144,14 +148,21 @@ class Port(fields.Field[int]):
 class Line(fields.Field[str]):
     """Text of one line without control characters: they would become FTP commands of their own (RFC 959, 5.3)."""
 
-    def __init__(self, *, may_be_empty: bool = False, secret: bool = False, most: int = 1024, **kwargs: Any) -> None:
+    def __init__(
+        self, *, may_be_empty: bool = False, secret: bool = False, most: int = 1024, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.may_be_empty = may_be_empty
         self.secret = secret
         self.most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if isinstance(value, str) and len(value) <= self.most and (value or self.may_be_empty) and is_one_line(value):
+        if (
+            isinstance(value, str)
+            and len(value) <= self.most
+            and (value or self.may_be_empty)
+            and is_one_line(value)
+        ):
             return value
         raise InvalidValue(f"ftp_settings.{attr}", "***" if self.secret else value)
 

@@ -114,7 +114,9 @@ class GetChangesSchema(Schema):
                 delimiter=data["delimiter"],
                 header=data["add_field_names_header"],
                 language=data["language"] or self.default_language,
-                ftp=FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None) if ftp else None,
+                ftp=FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None)
+                if ftp
+                else None,
                 notification_url=data["notification_url"],
             ),
             ftp["password"] if ftp else None,

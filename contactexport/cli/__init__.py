@@ -1,10 +1,19 @@
-"""The commands `flask export | contacts | users | db | serve`."""
+"""The commands `flask export | contacts | users | secrets | db | serve`."""
 
 from flask import Flask
 
-from contactexport.cli import db_commands
+from contactexport.cli import (
+    contact_commands,
+    db_commands,
+    export_commands,
+    secret_commands,
+    serve_command,
+    user_commands,
+)
 
 
 def init_app(app: Flask) -> None:
     """Adds the commands to an application."""
-    app.cli.add_command(db_commands.group)
+    for commands in (export_commands, contact_commands, user_commands, secret_commands, db_commands):
+        app.cli.add_command(commands.group)
+    app.cli.add_command(serve_command.serve)

@@ -1,20 +1,36 @@
 """One line on stderr and the right exit code for every expected error; no traceback for a user's mistake."""
 
+import logging
 from typing import Any
 
 import click
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 
 from contactexport.errors import ContactExportError
+
+
+class Command(click.Command):
+    """A command of its own that ends like those of a CommandGroup."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command inside the application's context."""
+        return _ended_well(ctx, with_appcontext(super().invoke), ctx)
 
 
 class CommandGroup(AppGroup):
     """A group whose commands turn our errors into `Error: <text>` and the error's exit code (0, 1, 2 or 3)."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
-        try:
-            return super().invoke(ctx)
-        except ContactExportError as error:
-            click.echo(f"Error: {error.text}", err=True)
-            ctx.exit(error.exit_code)
+        """Runs the command. Its own output tells the user what happened; the log has warnings only."""
+        logger = logging.getLogger("contactexport")
+        if logger.level == logging.INFO:
+            logger.setLevel(logging.WARNING)
+        return _ended_well(ctx, super().invoke, ctx)
+
+
+def _ended_well(ctx: click.Context, run: Any, *arguments: Any) -> Any:
+    try:
+        return run(*arguments)
+    except ContactExportError as error:
+        click.echo(f"Error: {error.text}", err=True)
+        ctx.exit(error.exit_code)

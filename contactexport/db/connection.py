@@ -29,7 +29,9 @@ CONNECT_OPTIONS = {
     "client_encoding": "UTF8",
     "application_name": "contactexport",
 }
-SESSION_OPTIONS = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
+SESSION_OPTIONS = (
+    "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
+)
 KEPT_CONNECTIONS = 8
 MOST_CONNECTIONS = 32
 
@@ -124,7 +126,9 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except PoolTimeout as error:
-        raise DatabaseUnavailable(f"All {MOST_CONNECTIONS} database connections of this process are in use") from error
+        raise DatabaseUnavailable(
+            f"All {MOST_CONNECTIONS} database connections of this process are in use"
+        ) from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         if error_is_local(error):
             raise

@@ -53,15 +53,22 @@ def list_columns(conn: Connection) -> dict[str, ContactColumn]:
     return {row["name"]: ContactColumn(**row) for row in queries("contact_import").list_columns(conn)}
 
 
+def list_choices(conn: Connection, field_id: int) -> list[tuple[int, Mapping[str, str]]]:
+    """Id and labels by language of a field's choices."""
+    return [(row["id"], row["labels"]) for row in queries("catalogue").list_choices(conn, field_id=field_id)]
+
+
 class StagedContacts:
     """The lines of one import in a temporary table, which ends with the transaction.
 
     Every method raises ContactExportError when the database refuses the data.
     """
 
-    def __init__(self, conn: Connection, columns: Sequence[str], key: str, label: str, *, ignore_case: bool) -> None:
+    def __init__(
+        self, conn: Connection, columns: Sequence[str], key: str, label: str, *, ignore_case: bool
+    ) -> None:
         self._conn = conn
-        self._label = label
+        self._label = f', column "{label}": '
         self._has_changes = len(columns) > 1
         self._parts = _parts(columns, key, ignore_case=ignore_case)
 
@@ -81,8 +88,8 @@ class StagedContacts:
         """Finds the existing contacts, and the lines whose key is repeated or fits several contacts.
 
         Other imports wait from here until this transaction ends: between looking for a key and creating its
-        contact none of them may create it. The lock does not hold up programs that write `contact` themselves,
-        as LOCK TABLE would for as long as the import takes.
+        contact none of them may create it. The lock does not hold up programs that write `contact`
+        themselves, as LOCK TABLE would for as long as the import takes.
         """
         with _clear_refusal():
             self._execute("mark_repeated_keys", label=self._label)
@@ -95,7 +102,7 @@ class StagedContacts:
     def problems(self, lines: int) -> list[str]:
         """What is wrong with the first so many bad lines, in the order of the file."""
         rows = queries("contact_import").list_problems(self._conn, limit=lines)
-        return [problem for row in rows for problem in row["import_problems"].splitlines()]
+        return [problem for row in rows for problem in row["import_problems"].split("\n")]
 
     def rejected_records(self) -> Iterator[bytes]:
         """The bad lines as they stood in the file, in its order."""
@@ -146,8 +153,12 @@ def _clear_refusal() -> Iterator[None]:
     try:
         yield
     except psycopg2.DatabaseError as error:
-        if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
+        if error.pgcode is None or (
+            isinstance(error, psycopg2.OperationalError) and not error_is_local(error)
+        ):
             raise
         detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
         reason = " ".join(f"{error.diag.message_primary}{detail}".split())
-        raise ContactExportError(f"The database refuses the import, nothing was imported: {reason}") from error
+        raise ContactExportError(
+            f"The database refuses the import, nothing was imported: {reason}"
+        ) from error

@@ -113,7 +113,11 @@ def retry(conn: Connection, export: Export, ftp_secret: bytes | None) -> Export:
     """Revives an export in error, with a new FTP password if given. Raises ExportAlreadyRunning, UnknownExport."""
     try:
         row = queries("export").retry_export(
-            conn, id=export.id, ftp_secret=ftp_secret, settings=Json(export.settings.to_json())
+            conn,
+            id=export.id,
+            ftp_secret=ftp_secret,
+            settings=Json(export.settings.to_json()),
+            setting_key=export.setting_key,
         )
     except UniqueViolation:
         raise ExportAlreadyRunning from None

@@ -50,7 +50,9 @@ def check(database: Database) -> None:
     """Raises SchemaMismatch unless the schema has exactly this program's version."""
     found, expected = current_version(database), _head(ScriptDirectory.from_config(_config()))
     if found is None or found < expected:
-        raise SchemaMismatch(f"The database's schema is at {found or 'nothing'}, {expected} expected: run `flask db upgrade`")
+        raise SchemaMismatch(
+            f"The database's schema is at {found or 'nothing'}, {expected} expected: run `flask db upgrade`"
+        )
     if found > expected:
         raise SchemaMismatch(_newer(found, expected))
 

@@ -1,5 +1,10 @@
 """Writes the sample catalogue and the sample contacts; every function works inside the caller's transaction."""
 
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
 from psycopg2.extensions import connection
 
 from contactexport.db.queries import queries
@@ -7,12 +12,20 @@ from contactexport.errors import UsageError
 
 
 def require_own_contact_table(conn: connection) -> None:
-    """Raises UsageError unless `contact` is the table of this program's schema, not a view or a foreign table."""
-    kind = queries("sample").table_kind(conn)
-    if kind is None:
+    """Raises UsageError unless `contact` is a plain table that this database user owns and may write."""
+    table = queries("sample").contact_table(conn)
+    if table is None:
         raise UsageError("The table `contact` does not exist: run `flask db upgrade`")
-    if kind != "r":
-        raise UsageError("`contact` is not an ordinary table here: sample data is only for this program's own table")
+    if not table["is_table"]:
+        raise UsageError(
+            "`contact` is not an ordinary table here: sample data is made only for the program's own one"
+        )
+    if not table["is_ours"]:
+        raise UsageError("`contact` belongs to another database user: only its owner can make sample data")
+    if table["is_read_only"]:
+        raise UsageError(
+            "The contacts' database is read-only: make sample data on the server it is copied from"
+        )
 
 
 def write_catalogue(conn: connection, origins: str, fields: str, choices: str) -> None:
@@ -27,3 +40,44 @@ def write_catalogue(conn: connection, origins: str, fields: str, choices: str) -
     sample.upsert_origins(conn, records=origins)
     sample.upsert_fields(conn, records=fields)
     sample.upsert_choices(conn, records=choices)
+
+
+def prepare_session(
+    conn: connection, locales: Sequence[Any], people: Sequence[Any], places: Sequence[Any]
+) -> datetime:
+    """Makes the functions and value pools of this session and the months of the change log.
+
+    Returns the midnight (UTC) before now, up to which the history of changes is written.
+    """
+    sample = queries("sample_contacts")
+    sample.make_functions(conn)
+    sample.fill_locales(conn, records=json.dumps(locales))
+    sample.fill_people(conn, records=json.dumps(people))
+    sample.fill_places(conn, records=json.dumps(places))
+    sample.analyze_pools(conn)
+    today: datetime = sample.today(conn)
+    sample.make_change_months(conn, today=today)
+    return today
+
+
+def insert_batch(conn: connection, contacts: int, values: Mapping[str, Any]) -> int:
+    """Appends contacts with their history of changes; returns how many changes.
+
+    `values` are what insert_contacts and insert_changes in sample_contacts.sql name beside the range of ids. The
+    trigger that would log the contacts as changed now is off until the commit, under a lock that keeps other writers
+    of `contact` out, so that nothing they do is missed.
+    """
+    sample = queries("sample_contacts")
+    sample.stop_logging_inserts(conn)
+    first_id = sample.first_free_id(conn)
+    ids = {"first_id": first_id, "last_id": first_id + contacts - 1}
+    sample.insert_contacts(conn, **values, **ids)
+    changes: int = sample.insert_changes(conn, seed=values["seed"], today=values["today"], **ids)
+    sample.note_last_id(conn, last_id=ids["last_id"])
+    sample.log_inserts_again(conn)
+    return changes
+
+
+def update_statistics(conn: connection) -> None:
+    """Lets the planner know the new contacts at once instead of when autovacuum comes by."""
+    queries("sample_contacts").analyze(conn)

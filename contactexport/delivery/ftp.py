@@ -92,9 +92,13 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except ftplib.error_perm as error:
-        raise DeliveryFailed(f"FTP host: {_one_line(error)}", permanent=str(error)[:3] in PERMANENT_REPLIES) from None
+        raise DeliveryFailed(
+            f"FTP host: {_one_line(error)}", permanent=str(error)[:3] in PERMANENT_REPLIES
+        ) from None
     except (ftplib.Error, EOFError) as error:
-        raise DeliveryFailed(f"FTP host: {_one_line(error) or 'connection closed'}", permanent=False) from None
+        raise DeliveryFailed(
+            f"FTP host: {_one_line(error) or 'connection closed'}", permanent=False
+        ) from None
     except OSError as error:
         raise DeliveryFailed(f"FTP host: {error.strerror or _one_line(error)}", permanent=False) from None
 

@@ -5,7 +5,6 @@ programs: quotes, commas, semicolons, line breaks, outer spaces, backslashes, fo
 """
 
 import importlib.util
-import random
 import re
 import unicodedata
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from typing import Any
 from contactexport.embedded import sample_places
 from contactexport.errors import UsageError
 
-POOL_SIZE = 120  # values of each kind and locale
+POOL_SIZE = 144  # values of each kind and locale
 DECORATED = 12  # one value in so many is an awkward one
 
 
@@ -66,12 +65,14 @@ _AWKWARD_COMPANIES = (
     "{} 24/7,",
 )  # fmt: skip
 # Letters that Unicode does not take apart into a Latin letter and an accent.
-_LATIN = str.maketrans({"ß": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ı": "i", "æ": "ae"})
+_LATIN = str.maketrans(
+    {"ß": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ı": "i", "æ": "ae"}
+)
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Records for the temporary tables: `number` of people and places is locale number * POOL_SIZE + 0 … 119."""
+    """Records for the temporary tables; people and places of the locale n are numbered from n * POOL_SIZE on."""
 
     locales: list[dict[str, Any]]
     people: list[dict[str, Any]]
@@ -84,7 +85,9 @@ def make_pools(seed: int) -> Pools:
     Raises UsageError when Faker is not installed.
     """
     if importlib.util.find_spec("faker") is None:
-        raise UsageError("Faker, which makes the sample contacts, is missing: `pip install contactexport[embedded]`")
+        raise UsageError(
+            "Faker, which makes the sample contacts, is missing: `pip install contactexport[embedded]`"
+        )
     pools = Pools([], [], [])
     for number, locale in enumerate(LOCALES):
         fake = _faker(locale.code, seed)

@@ -8,8 +8,8 @@ from contactexport.services.shown_value import shown
 class ChoiceList:
     """The choices of one field.
 
-    A label goes before an id, because an export shows labels: where "1" is the label of choice 2, an export's "1"
-    must become choice 2 again.
+    A label goes before an id, because an export shows labels: where "1" is the label of choice 2, an export's
+    "1" must become choice 2 again.
     """
 
     def __init__(self, choices: Iterable[tuple[int, Mapping[str, str]]]) -> None:
@@ -65,5 +65,3 @@ def _folded(label: str) -> str:
 
 def _listed(ids: Iterable[int]) -> str:
     return " and ".join(str(one) for one in sorted(ids))
-
-

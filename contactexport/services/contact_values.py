@@ -1,4 +1,4 @@
-"""Turns one cell of an import into the text that COPY expects for its column, or says what is wrong with it."""
+"""Turns one cell of an import into the text that COPY expects for its column, or says what is wrong."""
 
 import math
 import re
@@ -19,7 +19,10 @@ EMAIL_FIELD = 3
 MULTIPLE_CHOICE = {"interests", "multichoice"}
 INTEGER_BITS = {"int2": 16, "int4": 32, "int8": 64}
 FLOAT_LIMITS = {"float4": (1.2e-38, 3.4e38), "float8": (2.3e-308, 1.7e308)}
-BOOLEANS = {**dict.fromkeys(("true", "t", "yes", "1"), "true"), **dict.fromkeys(("false", "f", "no", "0"), "false")}
+BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "1"), "true"),
+    **dict.fromkeys(("false", "f", "no", "0"), "false"),
+}
 INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -27,7 +30,7 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def value_parser(field: ContactField, column: ContactColumn, choices: ChoiceList) -> ParseValue:
-    """The parser for the cells of a field. Raises UsageError when its column has a type that cannot be imported."""
+    """The parser for a field's cells. Raises UsageError when its column's type cannot be imported."""
     if choices:
         several = field.application_type in MULTIPLE_CHOICE or column.category == "A"
         return choices.several if several else choices.one
@@ -64,7 +67,9 @@ def _parser_of_type(column: ContactColumn) -> ParseValue | None:
         return _integers(INTEGER_BITS[column.type.removeprefix("_")])
     if column.type == "numeric" or column.type in FLOAT_LIMITS:
         return _number(column)
-    return {"date": _date, "bool": _boolean, "timestamp": _timestamp, "timestamptz": _timestamp}.get(column.type)
+    return {"date": _date, "bool": _boolean, "timestamp": _timestamp, "timestamptz": _timestamp}.get(
+        column.type
+    )
 
 
 def _blank_is_empty(parse: ParseValue) -> ParseValue:

@@ -18,7 +18,7 @@ REASONS = {
 
 
 class CsvRecord(NamedTuple):
-    """One record: the physical line it starts on (from 1), its cells, its bytes, and what is wrong with it if any."""
+    """A record: the physical line it starts on (from 1), its cells, its bytes, and what is wrong if any."""
 
     line: int
     cells: list[str]
@@ -29,8 +29,8 @@ class CsvRecord(NamedTuple):
 class CsvRecords(Iterator[CsvRecord]):
     """The records of a file, blank lines left out; memory stays flat.
 
-    A broken record is returned with its problem. Raises UsageError for an unusable encoding, and when a record is
-    so long that the file cannot be a CSV file.
+    A broken record is returned with its problem. Raises UsageError for an unusable encoding, and when a
+    record is so long that the file cannot be a CSV file.
     """
 
     def __init__(self, file: BinaryIO, delimiter: str, encoding: str) -> None:
@@ -72,7 +72,7 @@ class CsvRecords(Iterator[CsvRecord]):
             return raw.decode(self._encoding)
         except UnicodeDecodeError as error:
             self._problem = (
-                f"byte 0x{raw[error.start]:02X} (the {error.start + 1}. of line {self._line}) is not "
+                f"byte 0x{raw[error.start]:02X} at position {error.start + 1} of line {self._line} is not "
                 f"{self._encoding}; --encoding says how the file is written"
             )
             # Keeps quotes and delimiters, so that the record ends where it would have ended.
@@ -84,9 +84,13 @@ def _require_usable(encoding: str) -> None:
     try:
         usable = plain.encode(encoding) == plain.encode("ascii")
     except (LookupError, ValueError):
-        raise UsageError(f"Unknown encoding: {encoding!r}; utf-8, latin-1 or cp1252 are common ones") from None
+        raise UsageError(
+            f"Unknown encoding: {encoding!r}; utf-8, latin-1 or cp1252 are common ones"
+        ) from None
     if not usable:
-        raise UsageError(f"A file in {encoding} cannot be read line by line: convert it, e.g. by iconv -t UTF-8")
+        raise UsageError(
+            f"A file in {encoding} cannot be read line by line: convert it, e.g. by iconv -t UTF-8"
+        )
 
 
 def _reason(error: csv.Error) -> str:

@@ -35,7 +35,9 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     except DeliveryFailed as failure:
         return _try_later(backend, conn, export, failure)
     done = export_repository.mark_done(conn, export)
-    logger.info("export done: id=%d attempt=%d rows=%s bytes=%s", done.id, done.attempt, done.rows, done.bytes)
+    logger.info(
+        "export done: id=%d attempt=%d rows=%s bytes=%s", done.id, done.attempt, done.rows, done.bytes
+    )
     if delivery.consumes_file:
         file.unlink(missing_ok=True)
     return done

@@ -17,11 +17,9 @@ class FieldNames:
     def __init__(self, catalogue: Catalogue) -> None:
         self._by_id = {str(one.id): one for one in catalogue.fields.values()}
         self._by_name: dict[str, dict[int, ContactField]] = {}
-        self._spelled: dict[str, str] = {}
         for field in catalogue.fields.values():
             for name in (field.name, field.column_name, *field.names.values()):
                 self._by_name.setdefault(_folded(name), {})[field.id] = field
-                self._spelled.setdefault(_folded(name), name)
 
     def find(self, name: str) -> ContactField:
         """The field. Raises UsageError for an unknown or ambiguous name, naming what is near."""
@@ -43,7 +41,12 @@ class FieldNames:
     def _hint(self, folded: str) -> str:
         near = difflib.get_close_matches(folded, self._by_name, n=3)
         if near:
-            return "; did you mean " + " or ".join(f'"{self._spelled[one]}"' for one in near) + "?"
+            fields = {one.id: one.name for name in near for one in self._by_name[name].values()}
+            return (
+                "; did you mean "
+                + " or ".join(f'"{name}" ({number})' for number, name in fields.items())
+                + "?"
+            )
         other = next((one for one in DELIMITERS if one in folded), None)
         if other is not None:
             return f"; is {'a tab' if other == chr(9) else repr(other)} the delimiter? (--delimiter)"

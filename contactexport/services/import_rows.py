@@ -3,30 +3,18 @@
 import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-from contactexport.services.contact_values import ParseValue
 from contactexport.services.csv_records import CsvRecord, CsvRecords
+from contactexport.services.import_columns import ImportedColumn
 
 BLOCK_CHARACTERS = 1 << 16
-
-
-@dataclass(frozen=True)
-class ImportedColumn:
-    """A column of the file that is imported: its position (from 0), its header cell, and where it goes."""
-
-    position: int
-    label: str
-    column_name: str
-    parse: ParseValue
-    required: bool
-    is_key: bool
 
 
 class ImportRows:
     """The rows for the staging table, as the file object that COPY reads; memory stays flat.
 
-    `on_bytes` is told the bytes read of the file so far. `keep_records` stores every original record, for a reject file.
+    `on_bytes` is told the bytes read of the file so far. `keep_records` stores every original record, for a
+    reject file.
     """
 
     def __init__(

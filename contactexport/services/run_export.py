@@ -70,7 +70,9 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
     with backend.contacts.session(snapshot=True) as snapshot:
         expected = change_repository.count_changed(snapshot, settings, until)
         export_repository.note_expected_rows(conn, export, expected)
-        written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
+        written = _write_file(
+            backend, conn, snapshot, export, until, progress and partial(progress, expected)
+        )
     return export_repository.mark_ready(
         conn, export, rows=written.rows, bytes=written.bytes, sha256=written.sha256, effective_until=until
     )

@@ -93,7 +93,7 @@ RETURNING id;
 UPDATE export
 SET status = CASE WHEN ready_at IS NOT NULL THEN 'ready' ELSE 'scheduled' END,
     due_at = clock_timestamp(), published_at = clock_timestamp(), finished_at = NULL,
-    run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings
+    run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings, setting_key = :setting_key
 WHERE id = :id AND status = 'error'
 RETURNING *;
 

@@ -1,7 +1,11 @@
 -- The sample catalogue. Values come as one JSON array, a record an element.
 
--- name: table_kind$
-SELECT relkind::text FROM pg_class WHERE oid = to_regclass('contact');
+-- name: contact_table^
+SELECT
+    relkind = 'r' AS is_table,
+    pg_has_role(relowner, 'USAGE') AS is_ours,
+    current_setting('transaction_read_only')::boolean AS is_read_only
+FROM pg_class WHERE oid = to_regclass('contact');
 
 -- name: custom_column_exists$
 SELECT EXISTS (

@@ -1,0 +1,219 @@
+"""`flask export`: ad hoc exports, and a look at all of them."""
+
+import getpass
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from contactexport.api.schemas import GetChanges, GetChangesSchema, load_get_changes
+from contactexport.backend import Backend
+from contactexport.cli import export_progress
+from contactexport.cli.backend import current_backend
+from contactexport.cli.command_errors import CommandGroup
+from contactexport.cli.ftp_url import ftp_settings_from_url
+from contactexport.db import catalogue_repository
+from contactexport.errors import ContactExportError, InvalidRequest
+from contactexport.models import Export, ExportStatus
+from contactexport.services import cancel_export, request_export, retry_export, run_export, track_export
+from contactexport.services.deliver_export import stored_file
+
+group = CommandGroup(
+    "export", help="Exports of changed contacts: run one here and now, list, show, retry, cancel."
+)
+
+
+@group.command()
+@click.option("--origin", required=True, help="form, api or all.")
+@click.option("--origin-id", help="Ids of forms or API sources, separated by commas; not for `all`.")
+@click.option(
+    "--from", "start", required=True, help="Start of the window: YYYY-MM-DD[ HH:MM[:SS]] or ISO 8601."
+)
+@click.option("--to", "end", required=True, help="End of the window, itself not included.")
+@click.option("--fields", required=True, help="Ids of the contact fields, separated by commas.")
+@click.option("--delimiter", default=",", show_default=True, help="',' or ';'.")
+@click.option("--language", help="Language of header and labels, for example en.")
+@click.option("--header/--no-header", default=True, show_default=True, help="Write the field names first.")
+@click.option("--output", metavar="FILE|-", help="Copy the finished file there; - is standard output.")
+@click.option(
+    "--ftp", metavar="URL", help="Upload to ftp://user@host:port/folder; the password is asked for."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
+def changes(as_json: bool, output: str | None, **options: Any) -> None:
+    """Export the contacts that changed in a time range, here and now.
+
+    The export runs in this process under the same lock as any other: while the same setting is running somewhere,
+    it is refused (exit code 3). Should this process die, a worker finishes the export.
+    The FTP password is asked for on the terminal, or read from the environment variable FTP_PASSWORD.
+
+    \b
+    Example:
+      flask export changes --origin form --origin-id 123 --from 2012-02-09 --to 2012-04-02 \\
+          --fields 1,3,106533 --delimiter ';' --language en --output changes.csv
+    """
+    if output and options["ftp"]:
+        raise click.UsageError("--output and --ftp exclude each other")
+    backend = current_backend()
+    asked = _asked_for(backend, options)
+    if output and output != "-":
+        _require_writable(Path(output))
+    export_id = request_export.store(backend, asked.settings, asked.ftp_password, f"cli:{getpass.getuser()}")
+    with export_progress.shown() as progress:
+        export = run_export.run(backend, export_id, progress)
+    _report(backend, export_id, export, output, as_json)
+
+
+@group.command("list")
+@click.option("--status", type=click.Choice([str(status) for status in ExportStatus]), help="Only these.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."
+)
+@click.option("--before", type=int, help="Only exports with a smaller id.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(status: str | None, limit: int, before: int | None, as_json: bool) -> None:
+    """List exports, newest first.
+
+    \b
+    Example:
+      flask export list --status error --json
+    """
+    found = track_export.newest(current_backend(), status=status, before=before, limit=limit)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    table = Table("id", "created", "status", "rows", "bytes", "attempts", "file or reason", box=None)
+    for one in found:
+        values = [one[key] for key in ("id", "created", "status", "rows", "bytes", "attempts")]
+        table.add_row(
+            *("" if value is None else str(value) for value in values), one["file_name"] or one["error"] or ""
+        )
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@group.command()
+@click.argument("export_id", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(export_id: int, as_json: bool) -> None:
+    """Show one export.
+
+    \b
+    Example:
+      flask export show 2140 --json
+    """
+    _print_status(track_export.status(current_backend(), export_id), as_json)
+
+
+@group.command()
+@click.argument("export_id", type=int)
+@click.option("--username", help="Another FTP user than before.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def retry(export_id: int, username: str | None, as_json: bool) -> None:
+    """Try an export in error again: a file that exists is only delivered again, by a worker.
+
+    The FTP password is asked for on the terminal, or read from the environment variable FTP_PASSWORD.
+
+    \b
+    Example:
+      flask export retry 2140
+    """
+    backend = current_backend()
+    goes_by_ftp = track_export.status(backend, export_id)["ftp_host"] is not None
+    password = ask_ftp_password() if goes_by_ftp else None
+    retry_export.retry(backend, export_id, password, username)
+    _print_status(track_export.status(backend, export_id), as_json)
+
+
+@group.command()
+@click.argument("export_id", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def cancel(export_id: int, as_json: bool) -> None:
+    """End an export that is not finished; a finished one stays as it is.
+
+    \b
+    Example:
+      flask export cancel 2140
+    """
+    backend = current_backend()
+    cancel_export.cancel(backend, export_id)
+    _print_status(track_export.status(backend, export_id), as_json)
+
+
+def ask_ftp_password() -> str:
+    """From FTP_PASSWORD, else from the terminal without echo: never from an argument, which others can see."""
+    kept = os.environ.get("FTP_PASSWORD")
+    if kept is not None:
+        return kept
+    password: str = click.prompt("FTP password", hide_input=True, err=True, default="", show_default=False)
+    return password
+
+
+def _asked_for(backend: Backend, options: dict[str, Any]) -> GetChanges:
+    with backend.contacts.transaction() as conn:
+        catalogue = catalogue_repository.read(conn)
+    return load_get_changes(
+        GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language), _body(options)
+    )
+
+
+def _body(options: dict[str, Any]) -> dict[str, Any]:
+    """The request that the API would get for these options."""
+    ftp = ftp_settings_from_url(options["ftp"]) if options["ftp"] else None
+    return {
+        "distribution_method": "ftp" if ftp else "local",
+        "time_range": [options["start"], options["end"]],
+        "origin": options["origin"],
+        "origin_id": None if options["origin_id"] is None else options["origin_id"].split(","),
+        "contact_fields": options["fields"].split(","),
+        "delimiter": options["delimiter"],
+        "add_field_names_header": int(options["header"]),
+        "language": options["language"],
+        "ftp_settings": ftp and ftp | {"password": ask_ftp_password()},
+    }
+
+
+def _require_writable(path: Path) -> None:
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InvalidRequest(f"Invalid value for --output: {path}: a file in an existing folder expected")
+
+
+def _report(
+    backend: Backend, export_id: int, export: Export | None, output: str | None, as_json: bool
+) -> None:
+    if export is None:
+        raise ContactExportError(
+            f"A worker has taken export {export_id} over; see `flask export show {export_id}`"
+        )
+    if export.status is not ExportStatus.DONE:
+        raise ContactExportError(f"Export {export_id} is {export.status}: {export.error}")
+    if output:
+        _copy(stored_file(backend, export), output)
+    if output != "-":
+        _print_status(track_export.payload(backend, export), as_json)
+        if not as_json and export.settings.ftp is None:
+            click.echo(f"file: {output or stored_file(backend, export)}")
+
+
+def _copy(file: Path, output: str) -> None:
+    if output == "-":
+        with file.open("rb") as content:
+            shutil.copyfileobj(content, sys.stdout.buffer)
+        return
+    target = Path(output)
+    aside = target.with_name(f"{target.name}.part")
+    shutil.copyfile(file, aside)
+    aside.replace(target)
+
+
+def _print_status(status: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(status, ensure_ascii=False, indent=2))
+        return
+    for key, value in status.items():
+        if value is not None:
+            click.echo(f"{key}: {' to '.join(value) if isinstance(value, list) else value}")

@@ -1,0 +1,32 @@
+"""Reads ftp://user@host:port/folder (RFC 1738, 3.2)."""
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from contactexport.errors import InvalidRequest
+
+EXPECTED = "ftp://user@host:port/folder expected"
+
+
+def ftp_settings_from_url(url: str) -> dict[str, Any]:
+    """The parameter ftp_settings without its password. Raises InvalidRequest.
+
+    The folder is relative to the user's own; a second slash makes it absolute: ftp://user@host//srv/in.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise InvalidRequest(f"Invalid value for --ftp: {EXPECTED}") from None
+    if parts.password is not None:
+        raise InvalidRequest(
+            "Invalid value for --ftp: the password does not belong into the URL, it is asked for"
+        )
+    if parts.scheme != "ftp" or not parts.hostname or not parts.username or parts.query or parts.fragment:
+        raise InvalidRequest(f"Invalid value for --ftp: {url}: {EXPECTED}")
+    return {
+        "host": parts.hostname,
+        "port": port,
+        "username": unquote(parts.username),
+        "folder": unquote(parts.path.removeprefix("/")) or None,
+    }

@@ -1,0 +1,124 @@
+"""`flask serve`: the whole service on one machine."""
+
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import click
+
+from contactexport.backend import Backend
+from contactexport.cli.backend import current_backend
+from contactexport.cli.command_errors import Command
+from contactexport.cli.supervisor import Supervisor
+from contactexport.embedded import postgres
+from contactexport.errors import ContactExportError, UsageError
+from contactexport.settings import PREFIX
+
+PROJECT = Path(__file__).parent.parent.parent
+READY_SECONDS = 30.0
+
+
+@click.command(cls=Command)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8025, show_default=True, help="Port to listen on."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Exports at a time."
+)
+def serve(host: str, port: int, concurrency: int) -> None:
+    """Run the whole service on this machine until Ctrl-C.
+
+    Starts Postgres if none is configured, brings the schema up to date, then gunicorn and a worker; both are
+    started again should they die. Prints `ready http://HOST:PORT` when it answers.
+
+    \b
+    Example:
+      flask serve --port 8025
+    """
+    backend = current_backend()
+    _require_free(host, port)
+    try:
+        _upgrade(backend)
+        _serve(backend, host, port, concurrency)
+    finally:
+        if backend.settings.database_url is None:
+            backend.database.close()
+            postgres.stop(backend.settings.data_dir)
+
+
+def _upgrade(backend: Backend) -> None:
+    from contactexport.db import migrate  # Alembic takes a while to import, and only this command needs it
+
+    for database in backend.databases:
+        migrate.upgrade(database)
+
+
+def _serve(backend: Backend, host: str, port: int, concurrency: int) -> None:
+    supervisor = Supervisor(PROJECT, _environment(backend))
+    supervisor.listen_for_stop_signals()
+    try:
+        supervisor.start("gunicorn", _gunicorn(host, port))
+        supervisor.start("worker", _worker(concurrency))
+        if _wait_until_ready(supervisor, host, port):
+            click.echo(f"ready http://{host}:{port}")
+            supervisor.watch()
+    finally:
+        supervisor.stop()
+
+
+def _environment(backend: Backend) -> dict[str, str]:
+    """What the children need to find the same database and folders as we do."""
+    ours = {
+        f"{PREFIX}DATABASE_URL": backend.database.url,
+        f"{PREFIX}DATA_DIR": str(backend.settings.data_dir),
+    }
+    return dict(os.environ) | ours
+
+
+def _gunicorn(host: str, port: int) -> list[str]:
+    config = PROJECT / "config" / "gunicorn.py"
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return [sys.executable, "-m", "gunicorn", "--config", str(config), "--bind", address, "wsgi:app"]
+
+
+def _worker(concurrency: int) -> list[str]:
+    options = [
+        "--concurrency",
+        str(concurrency),
+        "--loglevel",
+        "WARNING",
+        "--without-gossip",
+        "--without-mingle",
+    ]
+    return [sys.executable, "-m", "celery", "--quiet", "--app", "celery_worker", "worker", *options]
+
+
+def _require_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UsageError(f"Cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _wait_until_ready(supervisor: Supervisor, host: str, port: int) -> bool:
+    """True when the service answers, False when told to stop before. Raises ContactExportError after 30 seconds."""
+    url = f"http://{'[' + host + ']' if ':' in host else host}:{port}/readyz"
+    give_up = time.monotonic() + READY_SECONDS
+    while time.monotonic() < give_up:
+        if supervisor.stopping.wait(0.1):
+            return False
+        supervisor.revive()
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
+                return True
+        except (urllib.error.URLError, OSError):
+            continue
+    raise ContactExportError(f"The service does not answer at {url}")

@@ -1,0 +1,84 @@
+"""Keeps a few child processes running: starts them, starts a dead one again, stops them all."""
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RESTART_SECONDS = 1.0
+STOP_SECONDS = 15.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Child:
+    """One process to keep running; `name` is for the log."""
+
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+
+
+@dataclass
+class Supervisor:
+    """Runs the children in `folder` with `environment`, each in a session of its own: Ctrl-C reaches only us."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    children: list[Child] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def start(self, name: str, command: Sequence[str]) -> None:
+        """Adds a child and starts it."""
+        child = Child(name, command)
+        self.children.append(child)
+        self._spawn(child)
+
+    def listen_for_stop_signals(self) -> None:
+        """Ctrl-C, SIGTERM and a closed terminal end `watch`."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self.stopping.set())
+
+    def watch(self) -> None:
+        """Returns when told to stop; starts children again that have ended before."""
+        while not self.stopping.wait(0.2):
+            self.revive()
+
+    def revive(self) -> None:
+        """Starts again what has ended, at most once a second each."""
+        for child in self.children:
+            if child.process is not None and child.process.poll() is not None:
+                logger.error("%s ended with %s and is started again", child.name, child.process.returncode)
+                self.stopping.wait(max(0.0, child.started + RESTART_SECONDS - time.monotonic()))
+                if not self.stopping.is_set():
+                    self._spawn(child)
+
+    def stop(self) -> None:
+        """Asks every child to end, last started first asked, and kills what has not after some seconds."""
+        running = [child.process for child in reversed(self.children) if child.process is not None]
+        for process in running:
+            process.terminate()
+        give_up = time.monotonic() + STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.1, give_up - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _spawn(self, child: Child) -> None:
+        child.started = time.monotonic()
+        child.process = subprocess.Popen(
+            child.command,
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )

@@ -1,0 +1,81 @@
+"""Runs the program's own commands and its service as a user would, and talks to the service over HTTP."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contactexport.errors import ContactExportError
+from contactexport.settings import PREFIX
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class LocalService:
+    """The service over one data folder with everything embedded, whatever the shell's settings are."""
+
+    data_dir: Path
+    port: int
+
+    def flask(self, *arguments: str) -> str:
+        """Runs `flask …` to its end and returns what it prints. Raises ContactExportError when it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", *arguments],
+            cwd=PROJECT,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ContactExportError(f"`flask {' '.join(arguments)}` ended with {done.returncode}")
+        return done.stdout
+
+    @contextmanager
+    def serving(self) -> Iterator[subprocess.Popen[str]]:
+        """`flask serve`, ready when the block starts and stopped when it ends. Raises ContactExportError."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask", "serve", "--port", str(self.port)],
+            cwd=PROJECT,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            if not any(line.startswith("ready ") for line in process.stdout or ()):
+                raise ContactExportError(f"`flask serve` ended with {process.wait()}")
+            yield process
+        finally:
+            process.terminate()
+            process.communicate()
+
+    def call(self, method: str, path: str, token: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        """HTTP status and envelope of one request."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, json.load(refused)
+
+    def _environment(self) -> dict[str, str]:
+        outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return outside | {
+            f"{PREFIX}DATA_DIR": str(self.data_dir),
+            f"{PREFIX}ALLOWED_HOSTS": "127.0.0.1",
+            "FLASK_APP": str(PROJECT / "wsgi.py"),
+        }

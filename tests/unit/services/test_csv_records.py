@@ -1,0 +1,72 @@
+import io
+
+import pytest
+
+from contactexport.errors import UsageError
+from contactexport.services.csv_records import MOST_RECORD_BYTES, CsvRecords
+
+
+def read(content: bytes, delimiter: str = ",", encoding: str = "utf-8"):
+    return list(CsvRecords(io.BytesIO(content), delimiter, encoding))
+
+
+def test_a_record_has_the_physical_line_on_which_it_starts():
+    records = read(b'a,b\n"x\ny\nz",1\n\nlast,2\n')
+    assert [(one.line, one.cells) for one in records] == [
+        (1, ["a", "b"]),
+        (2, ["x\ny\nz", "1"]),
+        (6, ["last", "2"]),
+    ]
+
+
+def test_the_original_bytes_of_a_record_are_kept():
+    content = b'\xef\xbb\xbfa,b\r\n"x\r\ny", 1 \r\n\xfc,2'
+    assert b"".join(one.raw for one in read(content)) == content
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_cell():
+    assert read(b"\xef\xbb\xbfa,b\n")[0].cells == ["a", "b"]
+
+
+def test_a_wrong_encoding_is_a_problem_of_its_record_only():
+    first, second, third = read(b'a\n"\n\xfc"\nc\n')
+    assert second.line == 2
+    assert second.problem == (
+        "byte 0xFC at position 1 of line 3 is not utf-8; --encoding says how the file is written"
+    )
+    assert (first.problem, third.problem, third.line) == (None, None, 4)
+
+
+def test_another_encoding_is_read_when_asked_for():
+    assert read("Zoë;x".encode("cp1252"), ";", "cp1252")[0].cells == ["Zoë", "x"]
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (b'"a"b\n', "text follows a closing quote"),
+        (b'"a\nb\n', 'a quote (") is opened and never closed'),
+        (b"a\rb\n", "a carriage return stands outside of quotes"),
+        (b'"' + b"x" * 140_000 + b'"\n', "a value is longer than 131,072 characters"),
+    ],
+)
+def test_a_broken_record_is_returned_with_its_problem(content: bytes, problem: str):
+    assert read(content)[0].problem.startswith(problem)
+
+
+def test_reading_goes_on_behind_a_broken_record():
+    assert [one.cells for one in read(b'"a"b\nc\n')] == [[], ["c"]]
+
+
+@pytest.mark.parametrize("content", [b"x" * MOST_RECORD_BYTES, (b'"' + b"y" * 100_000 + b'\n",') * 200])
+def test_a_record_without_end_stops_the_import_instead_of_filling_the_memory(content: bytes):
+    with pytest.raises(UsageError, match="a record is longer than 16 MiB; is this a CSV file?"):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    "encoding, message", [("klingon", "Unknown encoding"), ("hex", "Unknown"), ("utf-16", "iconv -t UTF-8")]
+)
+def test_an_unusable_encoding_is_refused(encoding: str, message: str):
+    with pytest.raises(UsageError, match=message):
+        read(b"", encoding=encoding)
