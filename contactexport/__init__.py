@@ -13,6 +13,7 @@ from contactexport.backend import Backend
 from contactexport.db.connection import Database
 from contactexport.errors import SettingsError
 from contactexport.export_queue import ExportQueue
+from contactexport.network_guard import NetworkGuard
 from contactexport.secret_box import SecretBox
 from contactexport.settings import ENVIRONMENTS, PREFIX, Settings, load_settings, unknown_settings
 
@@ -44,7 +45,12 @@ def make_backend(settings: Settings) -> Backend:
     contacts_url = settings.contacts_database_url
     contacts = Database(lambda: str(contacts_url)) if contacts_url else database
     return Backend(
-        settings, database, contacts, ExportQueue(settings), SecretBox(settings.secret_key, settings.data_dir)
+        settings,
+        database,
+        contacts,
+        ExportQueue(settings),
+        SecretBox(settings.secret_key, settings.data_dir),
+        NetworkGuard(settings.allowed_hosts),
     )
 
 

@@ -6,9 +6,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from contactexport.internet_host import Address, parse_host
 
-_BRACKETED = re.compile(r"\[([^\[\]]+)\](?::([0-9]+))?")
+_BRACKETED = re.compile(r"\[([^\[\]]*:[^\[\]]*)\](?::([0-9]+))?")
 _PLAIN = re.compile(r"([^:]+)(?::([0-9]+))?")
-EXPECTED = "ftp.intern.example, *.intern.example, 10.0.0.0/8 or ::1, each with :port if only one is meant ([::1]:2121)"
+EXPECTED = (
+    "ftp.intern.example, *.intern.example, 10.0.0.0/8 or ::1 expected, with :port if only one is meant ([::1]:2121)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def _parse(entry: str) -> AllowedHost:
             return AllowedHost(None, parsed, False, port)
         return AllowedHost(ip_network(parsed), None, False, port)
     except ValueError as error:
-        raise ValueError(f"{entry!r} is no entry ({error}): {EXPECTED} expected") from None
+        raise ValueError(f"{entry!r} is no entry ({error}): {EXPECTED}") from None
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:
@@ -71,6 +73,6 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 def _name(text: str) -> str:
     parsed = parse_host(text)
-    if not isinstance(parsed, str):
-        raise ValueError("a name expected behind the asterisk")
-    return parsed
+    if isinstance(parsed, str):
+        return parsed
+    raise ValueError("a name expected behind the asterisk")

@@ -1,9 +1,10 @@
-"""What the services work with: settings, databases, queue and secret box of one process, built once."""
+"""What the services work with: settings, databases, queue, secret box and network guard of one process, built once."""
 
 from dataclasses import dataclass
 
 from contactexport.db.connection import Database
 from contactexport.export_queue import ExportQueue
+from contactexport.network_guard import NetworkGuard
 from contactexport.secret_box import SecretBox
 from contactexport.settings import Settings
 
@@ -17,6 +18,7 @@ class Backend:
     contacts: Database
     queue: ExportQueue
     secrets: SecretBox
+    guard: NetworkGuard
 
     @property
     def databases(self) -> tuple[Database, ...]:

@@ -132,3 +132,13 @@ class HostUnknown(DeliveryFailed):
 
     def __init__(self, text: str) -> None:
         super().__init__(text, permanent=False)
+
+
+class TooManyRequests(ContactExportError):
+    """A limit of this user is reached; `retry_after` is in seconds (RFC 6585, 4)."""
+
+    http_status = 429
+
+    def __init__(self, text: str, retry_after: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after

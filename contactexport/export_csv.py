@@ -6,7 +6,9 @@ an export are written by Postgres' COPY in this very dialect (see docs/decisions
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
+from typing import BinaryIO
 
 from contactexport.models import ContactField
 
@@ -14,9 +16,14 @@ FIRST_COLUMN = "user_id"
 LAST_COLUMN = "last update"
 
 
+def column_names(fields: Sequence[ContactField], language: str) -> list[str]:
+    """user_id, the names of the fields in the language, last update."""
+    return [FIRST_COLUMN, *(field.name_in(language) for field in fields), LAST_COLUMN]
+
+
 def header(fields: Sequence[ContactField], language: str, delimiter: str) -> bytes:
-    """The header line: user_id, the names of the fields in the language, last update."""
-    return line([FIRST_COLUMN, *(field.name_in(language) for field in fields), LAST_COLUMN], delimiter)
+    """The header line."""
+    return line(column_names(fields, language), delimiter)
 
 
 def line(values: Iterable[str | int | None], delimiter: str) -> bytes:
@@ -26,7 +33,45 @@ def line(values: Iterable[str | int | None], delimiter: str) -> bytes:
     Python 3.13), and an unquoted one would end the line for most readers (RFC 4180, 2.6).
     """
     written = io.StringIO()
-    csv.writer(written, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL).writerow(
-        values
-    )
+    csv.writer(written, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL).writerow(values)
     return (written.getvalue()[:-2] + "\n").encode()
+
+
+# The spreadsheet profile: what Excel and others need to read the file, and what keeps them from running it.
+BYTE_ORDER_MARK = "\ufeff"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*", re.ASCII)
+PHONE_NUMBER = re.compile(r"\+(?=(?:\D*\d){5})\d[\d ()/.-]*", re.ASCII)
+
+
+def write_spreadsheet(
+    header_values: Iterable[str] | None,
+    rows: Iterable[Sequence[str | int | None]],
+    delimiter: str,
+    to: BinaryIO,
+) -> int:
+    """Writes BOM, header (None: none) and rows with CRLF line ends, cells that look like formulas made harmless.
+
+    Memory stays flat when `rows` is a generator. Returns the rows.
+    """
+    text = io.TextIOWrapper(to, encoding="utf-8", newline="")
+    text.write(BYTE_ORDER_MARK)
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL)
+    if header_values is not None:
+        writer.writerow([harmless(value) for value in header_values])
+    written = 0
+    for row in rows:
+        writer.writerow([harmless(value) if isinstance(value, str) else value for value in row])
+        written += 1
+    text.detach()
+    return written
+
+
+def harmless(cell: str) -> str:
+    """The cell with a leading `'` when a spreadsheet would take it for a formula.
+
+    Numbers and plain phone numbers stay as they are (OWASP, "CSV Injection").
+    """
+    if not cell.startswith(FORMULA_STARTS) or NUMBER.fullmatch(cell) or PHONE_NUMBER.fullmatch(cell):
+        return cell
+    return f"'{cell}"

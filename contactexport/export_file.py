@@ -30,21 +30,20 @@ def write(
     file_name: str,
     attempt: int,
     *,
-    header: bytes,
-    copy_rows: Callable[[BinaryIO], int],
+    write_content: Callable[[BinaryIO], int],
     may_appear: Callable[[], None],
     on_lines: Callable[[int], None] | None = None,
 ) -> WrittenFile:
-    """Writes header and rows, flushes them to disk and renames the file into place; memory stays flat.
+    """Writes the content, flushes it to disk and renames the file into place; memory stays flat.
 
-    `copy_rows` streams the rows and returns their number; `may_appear` is called just before the rename and raises
-    when this attempt has lost its export; `on_lines` is told the lines written so far. Whatever is raised, the temporary file is removed. Raises OSError when the
-    disk is full or the folder not writable.
+    `write_content` streams everything and returns the number of rows; `may_appear` is called just before the rename
+    and raises when this attempt has lost its export; `on_lines` is told the lines written so far. Whatever is raised,
+    the temporary file is removed. Raises OSError when the disk is full or the folder not writable.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = part_path(folder, file_name, attempt)
     try:
-        written = _write_part(part, header, copy_rows, on_lines)
+        written = _write_part(part, write_content, on_lines)
         may_appear()
         part.rename(folder / file_name)
     except BaseException:
@@ -55,13 +54,12 @@ def write(
 
 
 def _write_part(
-    part: Path, header: bytes, copy_rows: Callable[[BinaryIO], int], on_lines: Callable[[int], None] | None
+    part: Path, write_content: Callable[[BinaryIO], int], on_lines: Callable[[int], None] | None
 ) -> WrittenFile:
     with _HashedFile(part, on_lines) as raw:
         # COPY hands over one line at a time: the buffer makes few large writes of them.
         with io.BufferedWriter(raw, BUFFER_BYTES) as buffered:
-            buffered.write(header)
-            rows = copy_rows(cast(BinaryIO, buffered))
+            rows = write_content(cast(BinaryIO, buffered))
             buffered.flush()
             os.fsync(raw.fileno())
         return WrittenFile(rows, raw.bytes, raw.digest.hexdigest())

@@ -76,9 +76,7 @@ def message_folders(data_dir: Path) -> tuple[Path, Path]:
 
 def make_celery(settings: Settings) -> Celery:
     """A Celery application that knows the broker and our rules, but no task."""
-    celery = Celery(
-        "contactexport", broker=settings.broker_url or "filesystem://localhost", set_as_current=False
-    )
+    celery = Celery("contactexport", broker=settings.broker_url or "filesystem://localhost", set_as_current=False)
     celery.conf.update(
         task_default_queue="contactexport",
         task_ignore_result=True,
@@ -88,6 +86,7 @@ def make_celery(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,
+        worker_timer_precision=0.2,  # a stopping worker waits that long for the clock of the sweep
         worker_send_task_events=False,
         broker_connection_timeout=PUBLISH_SECONDS,
         broker_connection_retry_on_startup=True,

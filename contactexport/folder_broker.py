@@ -12,6 +12,8 @@ from typing import Any
 
 from kombu.transport import filesystem
 
+LONGEST_WAIT = 0.1  # seconds
+
 
 class Channel(filesystem.Channel):
     """The same folders and file names as kombu's, readable by it and by us."""
@@ -29,3 +31,11 @@ class Transport(filesystem.Transport):
     """Given to Celery as `broker_transport` when the broker URL is filesystem://."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Waits for a message, but not longer than LONGEST_WAIT: a worker looks only then whether it is to end.
+
+        Raises TimeoutError when none came.
+        """
+        shorter = LONGEST_WAIT if timeout is None else min(timeout, LONGEST_WAIT)
+        super().drain_events(connection, timeout=shorter)

@@ -1,7 +1,7 @@
 """What a host written by a user means: an address, in whatever spelling, or a name.
 
-Connecting to a text that was only looked at is how guards are passed by: `127.1`, `0x7f000001`, `１２７.０.０.１` and
-`[::ffff:7f00:1]` are all the loopback address to a resolver. So a host is read into one canonical form first.
+Guards that look at the text only are passed by easily: `127.1`, `0x7f000001`, `１２７.０.０.１` and `[::ffff:7f00:1]`
+are all the loopback address to a resolver. So a host is read into one canonical form first.
 """
 
 import re
@@ -18,8 +18,8 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 def parse_host(text: str) -> Address | str:
     """The address, or the name in lower-case ASCII (IDNA) without a trailing dot.
 
-    IPv6 may stand in brackets. IPv4 is read as inet_aton(3) does, and an IPv4 address mapped into IPv6 becomes IPv4.
-    Raises ValueError saying what is wrong; the text may be anything.
+    IPv6 may stand in brackets, IPv4 is read as inet_aton(3) does, and IPv4 mapped into IPv6 becomes IPv4.
+    The text may be anything. Raises ValueError saying what is wrong.
     """
     if text.startswith("[") and text.endswith("]"):
         return _ipv6(text[1:-1])
@@ -44,7 +44,7 @@ def _ascii(text: str) -> str:
     if not text or len(text) > 4 * LONGEST_NAME:
         raise ValueError("a host name or an IP address expected")
     try:
-        # The very mapping that socket applies to a name. It folds case, full-width forms and other full stops.
+        # The mapping that socket itself applies to names; it folds case, full-width forms and other full stops.
         return text.encode("idna").decode().lower().removesuffix(".")
     except UnicodeError:
         raise ValueError("this is no host name: empty or overlong parts, or signs no name may have") from None

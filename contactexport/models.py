@@ -62,6 +62,7 @@ class ExportSettings:
     language: str
     ftp: FtpTarget | None = None
     notification_url: str | None = None
+    spreadsheet: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the column `export.settings`."""

@@ -1,13 +1,13 @@
 """Keeps connections to hosts that users name (FTP hosts, notification URLs) away from our own networks.
 
-A name is resolved once, every address is judged, and the caller connects to the address it gets back: a name that
-answers differently a moment later (DNS rebinding) gains nothing.
+A name is resolved once, every address is judged, and the caller connects to the address it gets back: a name
+that answers differently a moment later (DNS rebinding) gains nothing.
 """
 
 import logging
 import socket
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from contactexport.allowed_hosts import AllowedHost
 from contactexport.errors import HostRefused, HostUnknown
@@ -17,34 +17,42 @@ logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, int], Iterable[str]]
 
-# IANA IPv4 Special-Purpose Address Registry, multicast (224/4), reserved (240/4), and one public address behind which
-# a cloud's machines reach that cloud's own platform.
-CLOSED_IPV4 = tuple(
-    map(
-        ip_network,
-        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 168.63.129.16/32 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 "
-        "192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 "
-        "240.0.0.0/4".split(),
-    )
+# The IANA IPv4 Special-Purpose Address Registry, multicast (224/4), reserved (240/4), and one public address behind
+# which a cloud's machines reach that cloud's own platform.
+CLOSED_IPV4 = (
+    IPv4Network("0.0.0.0/8"),
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("100.64.0.0/10"),
+    IPv4Network("127.0.0.0/8"),
+    IPv4Network("168.63.129.16/32"),
+    IPv4Network("169.254.0.0/16"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.0.2.0/24"),
+    IPv4Network("192.88.99.0/24"),
+    IPv4Network("192.168.0.0/16"),
+    IPv4Network("198.18.0.0/15"),
+    IPv4Network("198.51.100.0/24"),
+    IPv4Network("203.0.113.0/24"),
+    IPv4Network("224.0.0.0/4"),
+    IPv4Network("240.0.0.0/4"),
 )
 # Only global unicast is public; of that not the IETF's own assignments (Teredo among them) and documentation.
-OPEN_IPV6 = ip_network("2000::/3")
-CLOSED_IPV6 = tuple(map(ip_network, "2001::/23 2001:db8::/32 3fff::/20".split()))
-NAT64 = ip_network("64:ff9b::/96")
+OPEN_IPV6 = IPv6Network("2000::/3")
+CLOSED_IPV6 = (IPv6Network("2001::/23"), IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
+NAT64 = IPv6Network("64:ff9b::/96")
 LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
 def is_public(address: Address) -> bool:
-    """True when the address is of the public internet, and the IPv4 address inside it as well if there is one."""
+    """True when the address is of the public internet, and so is an IPv4 address inside it."""
     address = unmapped(address)
     if isinstance(address, IPv4Address):
         return not any(address in network for network in CLOSED_IPV4)
-    inner = address.sixtofour or _last_four_bytes(address, of=address in NAT64 or _is_isatap(address))
+    inner = _inner_ipv4(address)
     if inner is not None and not is_public(inner):
         return False
-    return address in NAT64 or (
-        address in OPEN_IPV6 and not any(address in network for network in CLOSED_IPV6)
-    )
+    return address in NAT64 or (address in OPEN_IPV6 and not any(address in network for network in CLOSED_IPV6))
 
 
 def system_addresses(name: str, port: int) -> list[str]:
@@ -63,17 +71,16 @@ class NetworkGuard:
         self._resolver = resolver
 
     def check_literal(self, host: str, port: int) -> None:
-        """Refuses what is known without asking a name server: addresses in any spelling, localhost, and no hosts.
+        """Refuses what is known without a name server: addresses in any spelling, localhost, and what is no host.
 
-        Other names, those of local networks included, are judged by their addresses when they are connected to.
+        Other names, those of local networks included, are judged when they are connected to, by their addresses.
         Raises HostRefused.
         """
         parsed = _parsed(host)
         if not isinstance(parsed, str):
-            self._require_open(host, [parsed], port)
-        elif _is_localhost(parsed) and not self._allows_name(parsed, port):
-            if not any(self._is_open(address, port) for address in LOCALHOST):
-                raise HostRefused(f"Host {host} is not on the public internet")
+            self._require_open(parsed, [parsed], port)
+        elif _is_localhost(parsed) and not self._allows_localhost(parsed, port):
+            raise _not_public(parsed)
 
     def resolve(self, host: str, port: int) -> str:
         """The one numeric address to connect to.
@@ -82,11 +89,11 @@ class NetworkGuard:
         """
         parsed = _parsed(host)
         if not isinstance(parsed, str):
-            self._require_open(host, [parsed], port)
+            self._require_open(parsed, [parsed], port)
             return str(parsed)
         addresses = self._look_up(parsed, port)
         if not self._allows_name(parsed, port):
-            self._require_open(host, addresses, port)
+            self._require_open(parsed, addresses, port)
         return str(addresses[0])
 
     def _look_up(self, name: str, port: int) -> list[Address]:
@@ -99,17 +106,18 @@ class NetworkGuard:
             raise HostUnknown(f"Host {name} has no address")
         return addresses
 
-    def _require_open(self, host: str, addresses: Iterable[Address], port: int) -> None:
+    def _require_open(self, host: Address | str, addresses: Iterable[Address], port: int) -> None:
         for address in addresses:
             if not self._is_open(address, port):
                 # Which address a name of our network has is for the log, not for the user.
-                logger.warning(
-                    "connection refused: host=%s address=%s port=%d is not public", host, address, port
-                )
-                raise HostRefused(f"Host {host} is not on the public internet")
+                logger.warning("connection refused: host=%s address=%s port=%d is not public", host, address, port)
+                raise _not_public(host)
 
     def _is_open(self, address: Address, port: int) -> bool:
         return is_public(address) or any(entry.allows_address(address, port) for entry in self._allowed)
+
+    def _allows_localhost(self, name: str, port: int) -> bool:
+        return self._allows_name(name, port) or any(self._is_open(address, port) for address in LOCALHOST)
 
     def _allows_name(self, name: str, port: int) -> bool:
         return any(entry.allows_name(name, port) for entry in self._allowed)
@@ -122,15 +130,18 @@ def _parsed(host: str) -> Address | str:
         raise HostRefused(f"Invalid host {host!r}: {error}") from None
 
 
+def _not_public(host: Address | str) -> HostRefused:
+    return HostRefused(f"Host {host} is not on the public internet")
+
+
 def _is_localhost(name: str) -> bool:
     """RFC 6761, 6.3: these names are the loopback address everywhere."""
     return name == "localhost" or name.endswith(".localhost")
 
 
-def _is_isatap(address: IPv6Address) -> bool:
-    """RFC 5214, 6.1: an interface identifier that ends in an IPv4 address."""
-    return (int(address) >> 32 & 0xFCFFFFFF) == 0x00005EFE
-
-
-def _last_four_bytes(address: IPv6Address, *, of: bool) -> IPv4Address | None:
-    return IPv4Address(address.packed[-4:]) if of else None
+def _inner_ipv4(address: IPv6Address) -> IPv4Address | None:
+    """Where packets may end up: 6to4 (RFC 3056), NAT64 (RFC 6052), ISATAP (RFC 5214, 6.1)."""
+    is_isatap = (int(address) >> 32 & 0xFCFFFFFF) == 0x00005EFE
+    if address in NAT64 or is_isatap:
+        return IPv4Address(address.packed[-4:])
+    return address.sixtofour

@@ -35,9 +35,7 @@ def _postgres_url(raw: str) -> str:
 
 def _broker_url(raw: str) -> str:
     if urlsplit(raw).scheme not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
-        raise ValueError(
-            "a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected"
-        )
+        raise ValueError("a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected")
     return raw
 
 
@@ -123,23 +121,25 @@ class Settings:
     writers_wait: float = _setting(
         _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
     )
-    ftp_timeout: float = _setting(
-        _seconds(0.1), "30", "seconds without an answer after which an FTP host is given up"
-    )
+    ftp_timeout: float = _setting(_seconds(0.1), "30", "seconds without an answer after which an FTP host is given up")
     allowed_hosts: tuple[AllowedHost, ...] = _setting(
         parse_allowed_hosts,
         "",
-        "FTP and notification hosts to allow although not public: names, *.names, addresses, networks, with or without "
-        ":port, separated by commas",
+        "FTP and notification hosts that are allowed although not public: names, *.names, addresses or networks, "
+        "each with or without :port, separated by commas",
     )
     wsse_window: float = _setting(
         _seconds(1),
         "300",
         "seconds that Created of a WSSE header may lie before or after the database's clock",
     )
-    sweep_interval: float = _setting(
-        _seconds(0.1), "30", "seconds between two looks for exports that are due"
+    requests_per_minute: int = _setting(
+        _whole_number(1), "1000", "requests a user may send in a minute before 429 is answered"
     )
+    exports_per_user: int = _setting(
+        _whole_number(1), "10", "unfinished exports a user may have before 429 is answered"
+    )
+    sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
     broker_polling_interval: float = _setting(
         _seconds(0.001), "0.05", "seconds between two looks into the message folders (filesystem:// only)"
     )
@@ -163,9 +163,7 @@ def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
     """
     values = {one.name: _value(one, configured, environment) for one in fields(Settings)}
     settings = Settings(**values)
-    missing = [
-        name for name in configured.get("REQUIRED_SETTINGS", ()) if getattr(settings, name.lower()) is None
-    ]
+    missing = [name for name in configured.get("REQUIRED_SETTINGS", ()) if getattr(settings, name.lower()) is None]
     if missing:
         raise SettingsError(f"{PREFIX}{missing[0]} is not set: this environment needs it")
     return settings

@@ -47,9 +47,7 @@ def parse(header: str) -> UsernameToken:
         raise Unauthorized(
             "WSSE: PasswordDigest is not the base64 of a SHA-1, or Nonce is not 1 to 128 ASCII characters"
         )
-    return UsernameToken(
-        username, digest, values["Nonce"], values["Created"], _point_in_time(values["Created"])
-    )
+    return UsernameToken(username, digest, values["Nonce"], values["Created"], _point_in_time(values["Created"]))
 
 
 def digest_matches(token: UsernameToken, secret: str) -> bool:
@@ -68,22 +66,16 @@ def is_current(token: UsernameToken, now: datetime, window: float) -> bool:
 
 def _attributes(header: str) -> dict[str, str]:
     if len(header) > LONGEST_HEADER or not _HEADER.fullmatch(header):
-        raise Unauthorized(
-            'WSSE: UsernameToken Username="…", PasswordDigest="…", Nonce="…", Created="…" expected'
-        )
+        raise Unauthorized('WSSE: UsernameToken Username="…", PasswordDigest="…", Nonce="…", Created="…" expected')
     values = dict(re.findall(_ATTRIBUTE, header))
-    if (
-        values.keys() != ATTRIBUTES
-    ):  # four were sent: one that is missing means that another came twice or is unknown
+    if values.keys() != ATTRIBUTES:  # four were sent: one that is missing means that another came twice or is unknown
         raise Unauthorized("WSSE: Username, PasswordDigest, Nonce and Created expected, each once")
     return values
 
 
 def _point_in_time(created: str) -> datetime:
     if not _CREATED.fullmatch(created):
-        raise Unauthorized(
-            "WSSE: Created is not ISO 8601 with seconds and an offset, like 2026-01-31T09:30:00Z"
-        )
+        raise Unauthorized("WSSE: Created is not ISO 8601 with seconds and an offset, like 2026-01-31T09:30:00Z")
     try:
         return datetime.fromisoformat(created)
     except ValueError:

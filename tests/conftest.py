@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,14 +33,19 @@ def _clean_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """URL of a database on a Postgres server in which databases may be made."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
-    data_dir = tmp_path_factory.mktemp("server")
-    yield postgres.start(data_dir)
+    # Not below pytest's own folder: another session of pytest would take the server's right to enter it.
+    data_dir = Path(tempfile.mkdtemp(prefix="contactexport-"))
+    url = postgres.start(data_dir)
+    _administer(url, sql.SQL("ALTER SYSTEM SET fsync = off"))  # nothing here has to survive a power cut
+    _administer(url, sql.SQL("SELECT pg_reload_conf()"))
+    yield url
     postgres.stop(data_dir)
+    shutil.rmtree(data_dir, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +110,7 @@ def runner(app: Flask):
 def make_backend(url: str, data_dir: Path, **settings: object) -> Backend:
     """A backend for a database and a data folder; further settings as the Settings have them."""
     values = load_settings(
-        {"SWEEP_INTERVAL": 1, "FTP_TIMEOUT": 5, "BROKER_POLLING_INTERVAL": 0.02},
+        {"SWEEP_INTERVAL": 1, "FTP_TIMEOUT": 5, "ALLOWED_HOSTS": "127.0.0.1", "BROKER_POLLING_INTERVAL": 0.02},
         {f"{PREFIX}DATABASE_URL": url, f"{PREFIX}DATA_DIR": str(data_dir)},
     )
     return contactexport.make_backend(dataclasses.replace(values, **settings))

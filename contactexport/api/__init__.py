@@ -3,12 +3,14 @@
 from flask import Flask
 
 from contactexport.api import (
+    audit,
     authentication,
     catalogue_routes,
     contact_routes,
     export_routes,
     health_routes,
     replies,
+    security_headers,
 )
 
 
@@ -16,6 +18,8 @@ def init_app(app: Flask) -> None:
     """Adds the API to an application."""
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
     replies.init_app(app)
+    security_headers.init_app(app)
+    audit.init_app(app)
     authentication.init_app(app)
     for routes in (contact_routes, export_routes, catalogue_routes, health_routes):
         app.register_blueprint(routes.blueprint)

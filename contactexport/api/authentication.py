@@ -7,6 +7,7 @@ from flask import Flask, Response, g, request
 
 from contactexport.api.backend import current_backend
 from contactexport.errors import Unauthorized
+from contactexport.services import limit_requests
 from contactexport.services.authenticate import authenticate
 
 CHALLENGE = 'WSSE profile="UsernameToken", Bearer'
@@ -21,11 +22,12 @@ def init_app(app: Flask) -> None:
 def require_user() -> None:
     """Runs before the route is looked at, so unknown paths and wrong methods are refused alike.
 
-    Raises Unauthorized.
+    Raises Unauthorized, TooManyRequests.
     """
     if request.path.strip("/").partition("/")[0] == "api":
         wsse_header = _header("X-WSSE") or _header("WSSE")
         g.user_name = authenticate(current_backend(), wsse_header, _header("Authorization"))
+        limit_requests.count_request(current_backend(), g.user_name)
 
 
 def add_challenge(response: Response) -> Response:

@@ -18,7 +18,7 @@ def getchanges() -> Response:
     backend = current_backend()
     with backend.contacts.transaction() as conn:
         catalogue = catalogue_repository.read(conn)
-    schema = GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language)
+    schema = GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard)
     asked = load_get_changes(schema, body)
     export_id = request_export.request(backend, asked.settings, asked.ftp_password, g.user_name)
     return replies.ok({"id": export_id})

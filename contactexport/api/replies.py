@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
-from contactexport.errors import ContactExportError, DatabaseUnavailable
+from contactexport.errors import ContactExportError, DatabaseUnavailable, TooManyRequests
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,10 @@ def _own_error(raised: ContactExportError) -> Response:
     if isinstance(raised, DatabaseUnavailable):
         logger.error("database unavailable: %s", raised.text)
         return error(503, 1, "The database is not available. Please try again later.")
-    return error(raised.http_status, raised.reply_code, raised.text)
+    response = error(raised.http_status, raised.reply_code, raised.text)
+    if isinstance(raised, TooManyRequests):
+        response.headers["Retry-After"] = str(raised.retry_after)
+    return response
 
 
 def _http_error(raised: HTTPException) -> Response:

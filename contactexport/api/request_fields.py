@@ -13,9 +13,7 @@ from contactexport.languages import LANGUAGES
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 DAY_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?", re.ASCII)
-WITH_OFFSET = re.compile(
-    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)", re.ASCII
-)
+WITH_OFFSET = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)", re.ASCII)
 MOST_DIGITS = 18  # more than any id has, fewer than make trouble
 
 
@@ -57,9 +55,7 @@ class OneOf(fields.Field[str]):
 class TimeRange(fields.Field[tuple[datetime, datetime]]):
     """Two dates, the window [start, end) in UTC; a bare one is in the schema's time zone."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Any, **kwargs: Any
-    ) -> tuple[datetime, datetime]:
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[datetime, datetime]:
         if not isinstance(value, list):
             raise ValidationError("Invalid data format for time_range. Array expected")
         if len(value) != 2:
@@ -72,16 +68,15 @@ class TimeRange(fields.Field[tuple[datetime, datetime]]):
 
 def moment(value: Any, time_zone: tzinfo) -> datetime:
     """A date of a time range in UTC. In a clock change a bare time means the first of two, or the old offset."""
+    text = value if isinstance(value, str) else ""
     try:
-        if not isinstance(value, str):
-            raise ValueError("a string expected")
-        if DAY.fullmatch(value) or DAY_AND_TIME.fullmatch(value):
-            return datetime.fromisoformat(value).replace(tzinfo=time_zone).astimezone(UTC)
-        if WITH_OFFSET.fullmatch(value):
-            return datetime.fromisoformat(value).astimezone(UTC)
-        raise ValueError("none of the formats")
-    except (ValueError, OverflowError):
-        raise ValidationError("Valid start_date and end_date is required") from None
+        if DAY.fullmatch(text) or DAY_AND_TIME.fullmatch(text):
+            return datetime.fromisoformat(text).replace(tzinfo=time_zone).astimezone(UTC)
+        if WITH_OFFSET.fullmatch(text):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # a day that does not exist, a year out of range
+        pass
+    raise ValidationError("Valid start_date and end_date is required")
 
 
 class OriginIds(fields.Field[tuple[int, ...]]):
@@ -108,9 +103,7 @@ class ContactFields(fields.Field[tuple[int, ...]]):
             raise ValidationError("Invalid number of fields")
         ids = [integer(item) for item in value]
         known = self.parent.catalogue.is_exportable  # type: ignore[union-attr] # our schema
-        wrong = [
-            item for item, field_id in zip(value, ids, strict=True) if field_id is None or not known(field_id)
-        ]
+        wrong = [item for item, field_id in zip(value, ids, strict=True) if field_id is None or not known(field_id)]
         if wrong:
             raise ValidationError(f"Invalid contact field id: {', '.join(shown(item) for item in wrong)}")
         return tuple(dict.fromkeys(field_id for field_id in ids if field_id is not None))
@@ -148,21 +141,14 @@ class Port(fields.Field[int]):
 class Line(fields.Field[str]):
     """Text of one line without control characters: they would become FTP commands of their own (RFC 959, 5.3)."""
 
-    def __init__(
-        self, *, may_be_empty: bool = False, secret: bool = False, most: int = 1024, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, may_be_empty: bool = False, secret: bool = False, most: int = 1024, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.may_be_empty = may_be_empty
         self.secret = secret
         self.most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if (
-            isinstance(value, str)
-            and len(value) <= self.most
-            and (value or self.may_be_empty)
-            and is_one_line(value)
-        ):
+        if isinstance(value, str) and len(value) <= self.most and (value or self.may_be_empty) and is_one_line(value):
             return value
         raise InvalidValue(f"ftp_settings.{attr}", "***" if self.secret else value)
 

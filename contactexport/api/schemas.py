@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
+from urllib.parse import urlsplit
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validates
 
 from contactexport.api.request_fields import (
     ContactFields,
@@ -22,8 +23,9 @@ from contactexport.api.request_fields import (
     Port,
     TimeRange,
 )
-from contactexport.errors import InvalidRequest
+from contactexport.errors import HostRefused, InvalidRequest
 from contactexport.models import Catalogue, ExportSettings, FtpTarget
+from contactexport.network_guard import NetworkGuard
 
 REQUIRED = ("distribution_method", "time_range", "origin", "origin_id", "contact_fields")
 REQUIRED_FOR_FTP = ("host", "username", "password")
@@ -79,12 +81,14 @@ class GetChangesSchema(Schema):
     language = Language(load_default=None)
     ftp_settings = FtpSettings(FtpSettingsSchema, load_default=None)
     notification_url = NotificationUrl(load_default=None)
+    spreadsheet = Flag(load_default=False)
 
-    def __init__(self, catalogue: Catalogue, time_zone: tzinfo, language: str) -> None:
+    def __init__(self, catalogue: Catalogue, time_zone: tzinfo, language: str, guard: NetworkGuard) -> None:
         super().__init__()
         self.catalogue = catalogue
         self.time_zone = time_zone
         self.default_language = language
+        self.guard = guard
 
     @pre_load
     def keep_what_counts(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
@@ -98,6 +102,25 @@ class GetChangesSchema(Schema):
             kept["ftp_settings"] = _without_nulls(kept["ftp_settings"])
         _require_parameters(kept)
         return kept
+
+    @validates("ftp_settings")
+    def refuse_inner_hosts(self, ftp_settings: dict[str, Any] | None, **_kwargs: Any) -> None:
+        """What can be known about a host without asking a name server."""
+        if ftp_settings is not None and {"host", "port"} <= ftp_settings.keys():  # else refused already
+            try:
+                self.guard.check_literal(ftp_settings["host"], ftp_settings["port"])
+            except HostRefused:
+                raise InvalidValue("ftp_settings.host", ftp_settings["host"]) from None
+
+    @validates("notification_url")
+    def refuse_inner_urls(self, url: str | None, **_kwargs: Any) -> None:
+        """The same for the URL's host."""
+        if url is not None:
+            parts = urlsplit(url)
+            try:
+                self.guard.check_literal(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80))
+            except HostRefused:
+                raise InvalidValue("notification_url", url) from None
 
     @post_load
     def to_settings(self, data: dict[str, Any], **_kwargs: Any) -> GetChanges:
@@ -114,10 +137,9 @@ class GetChangesSchema(Schema):
                 delimiter=data["delimiter"],
                 header=data["add_field_names_header"],
                 language=data["language"] or self.default_language,
-                ftp=FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None)
-                if ftp
-                else None,
+                ftp=FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None) if ftp else None,
                 notification_url=data["notification_url"],
+                spreadsheet=data["spreadsheet"],
             ),
             ftp["password"] if ftp else None,
         )

@@ -31,25 +31,17 @@ DELIMITERS = {",": ",", ";": ";", "tab": "\t", "\t": "\t", "\\t": "\t"}
 class _Origin(click.ParamType[tuple[str, int]]):
     name = "form:ID|api:ID"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         match = re.fullmatch(r"(form|api):([0-9]{1,9})", str(value))
         if match is None:
-            self.fail(
-                f"{value!r} is not an origin: form:ID or api:ID expected, for example form:123", param, ctx
-            )
+            self.fail(f"{value!r} is not an origin: form:ID or api:ID expected, for example form:123", param, ctx)
         return match[1], int(match[2])
 
 
 @click.command("import")
 @click.argument("file", metavar="FILE.csv", type=click.File("rb"))
-@click.option(
-    "--origin", required=True, type=_Origin(), help="Form or API source of the contacts that are created."
-)
-@click.option(
-    "--key", metavar="FIELD", help="Field that tells contacts apart, by name or id.  [default: E-Mail]"
-)
+@click.option("--origin", required=True, type=_Origin(), help="Form or API source of the contacts that are created.")
+@click.option("--key", metavar="FIELD", help="Field that tells contacts apart, by name or id.  [default: E-Mail]")
 @click.option(
     "--delimiter",
     default=",",
@@ -58,9 +50,7 @@ class _Origin(click.ParamType[tuple[str, int]]):
     metavar="[,|;|tab]",
     help="What stands between two values.",
 )
-@click.option(
-    "--encoding", default="utf-8", show_default=True, help="How the file is written, such as cp1252."
-)
+@click.option("--encoding", default="utf-8", show_default=True, help="How the file is written, such as cp1252.")
 @click.option(
     "--reject",
     metavar="FILE",

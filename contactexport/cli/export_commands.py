@@ -24,26 +24,21 @@ from contactexport.models import Export, ExportStatus
 from contactexport.services import cancel_export, request_export, retry_export, run_export, track_export
 from contactexport.services.deliver_export import stored_file
 
-group = CommandGroup(
-    "export", help="Exports of changed contacts: run one here and now, list, show, retry, cancel."
-)
+group = CommandGroup("export", help="Exports of changed contacts: run one here and now, list, show, retry, cancel.")
 
 
 @group.command()
 @click.option("--origin", required=True, help="form, api or all.")
 @click.option("--origin-id", help="Ids of forms or API sources, separated by commas; not for `all`.")
-@click.option(
-    "--from", "start", required=True, help="Start of the window: YYYY-MM-DD[ HH:MM[:SS]] or ISO 8601."
-)
+@click.option("--from", "start", required=True, help="Start of the window: YYYY-MM-DD[ HH:MM[:SS]] or ISO 8601.")
 @click.option("--to", "end", required=True, help="End of the window, itself not included.")
 @click.option("--fields", required=True, help="Ids of the contact fields, separated by commas.")
 @click.option("--delimiter", default=",", show_default=True, help="',' or ';'.")
 @click.option("--language", help="Language of header and labels, for example en.")
 @click.option("--header/--no-header", default=True, show_default=True, help="Write the field names first.")
+@click.option("--spreadsheet", is_flag=True, help="For spreadsheet programs: BOM, CRLF, formulas made harmless.")
 @click.option("--output", metavar="FILE|-", help="Copy the finished file there; - is standard output.")
-@click.option(
-    "--ftp", metavar="URL", help="Upload to ftp://user@host:port/folder; the password is asked for."
-)
+@click.option("--ftp", metavar="URL", help="Upload to ftp://user@host:port/folder; the password is asked for.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def changes(as_json: bool, output: str | None, **options: Any) -> None:
     """Export the contacts that changed in a time range, here and now.
@@ -71,9 +66,7 @@ def changes(as_json: bool, output: str | None, **options: Any) -> None:
 
 @group.command("list")
 @click.option("--status", type=click.Choice([str(status) for status in ExportStatus]), help="Only these.")
-@click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."
-)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
 @click.option("--before", type=int, help="Only exports with a smaller id.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(status: str | None, limit: int, before: int | None, as_json: bool) -> None:
@@ -157,7 +150,8 @@ def _asked_for(backend: Backend, options: dict[str, Any]) -> GetChanges:
     with backend.contacts.transaction() as conn:
         catalogue = catalogue_repository.read(conn)
     return load_get_changes(
-        GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language), _body(options)
+        GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard),
+        _body(options),
     )
 
 
@@ -173,6 +167,7 @@ def _body(options: dict[str, Any]) -> dict[str, Any]:
         "delimiter": options["delimiter"],
         "add_field_names_header": int(options["header"]),
         "language": options["language"],
+        "spreadsheet": int(options["spreadsheet"]),
         "ftp_settings": ftp and ftp | {"password": ask_ftp_password()},
     }
 
@@ -182,13 +177,9 @@ def _require_writable(path: Path) -> None:
         raise InvalidRequest(f"Invalid value for --output: {path}: a file in an existing folder expected")
 
 
-def _report(
-    backend: Backend, export_id: int, export: Export | None, output: str | None, as_json: bool
-) -> None:
+def _report(backend: Backend, export_id: int, export: Export | None, output: str | None, as_json: bool) -> None:
     if export is None:
-        raise ContactExportError(
-            f"A worker has taken export {export_id} over; see `flask export show {export_id}`"
-        )
+        raise ContactExportError(f"A worker has taken export {export_id} over; see `flask export show {export_id}`")
     if export.status is not ExportStatus.DONE:
         raise ContactExportError(f"Export {export_id} is {export.status}: {export.error}")
     if output:

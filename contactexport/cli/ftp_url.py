@@ -19,9 +19,7 @@ def ftp_settings_from_url(url: str) -> dict[str, Any]:
     except ValueError:
         raise InvalidRequest(f"Invalid value for --ftp: {EXPECTED}") from None
     if parts.password is not None:
-        raise InvalidRequest(
-            "Invalid value for --ftp: the password does not belong into the URL, it is asked for"
-        )
+        raise InvalidRequest("Invalid value for --ftp: the password does not belong into the URL, it is asked for")
     if parts.scheme != "ftp" or not parts.hostname or not parts.username or parts.query or parts.fragment:
         raise InvalidRequest(f"Invalid value for --ftp: {url}: {EXPECTED}")
     return {

@@ -20,9 +20,7 @@ group = CommandGroup("users", help="The users of the API: WSSE secrets and beare
 def _credential_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option(
-            "--expires", metavar="DAYS|DATE", help="Last day of the token: 30d, 2027-01-31 or never."
-        ),
+        click.option("--expires", metavar="DAYS|DATE", help="Last day of the token: 30d, 2027-01-31 or never."),
         click.option(
             "--replay", type=click.Choice(["strict", "off"]), help="Whether a repeated WSSE nonce is refused."
         ),

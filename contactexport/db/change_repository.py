@@ -1,16 +1,18 @@
 """Finds the contacts that changed and streams them: everything an export reads, in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO
 
 from psycopg2 import sql
+from psycopg2.extensions import cursor as tuple_cursor
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.models import ContactField, ExportSettings
 
 SINGLE_CHOICE = frozenset({"singlechoice"})
+BATCH_ROWS = 2000
 MULTIPLE_CHOICE = frozenset({"multichoice", "interests"})
 
 
@@ -33,9 +35,7 @@ def prepare_months(conn: Connection) -> None:
 def count_changed(conn: Connection, settings: ExportSettings, until: datetime) -> int:
     """How many contacts changed in [settings.start, until)."""
     with conn.cursor() as cursor:
-        cursor.execute(
-            _template("count_changed").format(changed=_changed(settings)), _parameters(settings, until)
-        )
+        cursor.execute(_template("count_changed").format(changed=_changed(settings)), _parameters(settings, until))
         return int(cursor.fetchone()["count"])
 
 
@@ -51,20 +51,34 @@ def copy_changed(
 
     Columns: id, the fields, time of the latest change in the window (in `time_zone`); ordered by id. Returns the rows.
     """
+    statement = _template("copy_changed").format(
+        rows=_rows(settings, fields), delimiter=sql.Literal(settings.delimiter)
+    )
+    with conn.cursor() as cursor:
+        cursor.copy_expert(cursor.mogrify(statement, _parameters(settings, until, time_zone)), to)
+        return int(cursor.rowcount)
+
+
+def read_changed(
+    conn: Connection, settings: ExportSettings, fields: Sequence[ContactField], until: datetime, time_zone: str
+) -> Iterator[tuple[str | int | None, ...]]:
+    """The same rows as values, fetched in batches through a server-side cursor."""
+    with conn.cursor("changed_rows", cursor_factory=tuple_cursor) as cursor:
+        cursor.itersize = BATCH_ROWS
+        cursor.execute(_rows(settings, fields), _parameters(settings, until, time_zone))
+        yield from cursor
+
+
+def _rows(settings: ExportSettings, fields: Sequence[ContactField]) -> sql.Composable:
     choices = [field for field in fields if field.application_type in SINGLE_CHOICE | MULTIPLE_CHOICE]
     singles = [field for field in choices if field.application_type in SINGLE_CHOICE]
-    statement = _template("copy_changed").format(
+    return _template("changed_rows").format(
         labels=_labels(choices),
         columns=sql.SQL(", ").join(_column(field) for field in fields),
         changed=_changed(settings),
         joins=sql.SQL("\n").join(_part("single_choice_join", field) for field in singles),
         belongs=_template("belongs_to_anything" if settings.origin == "all" else "belongs_to_origin"),
-        delimiter=sql.Literal(settings.delimiter),
     )
-    parameters = _parameters(settings, until) | {"time_zone": time_zone}
-    with conn.cursor() as cursor:
-        cursor.copy_expert(cursor.mogrify(statement, parameters), to)
-        return int(cursor.rowcount)
 
 
 def _template(name: str) -> sql.SQL:
@@ -75,13 +89,14 @@ def _changed(settings: ExportSettings) -> sql.SQL:
     return _template("changed_by_anything" if settings.origin == "all" else "changed_by_origin")
 
 
-def _parameters(settings: ExportSettings, until: datetime) -> dict[str, Any]:
+def _parameters(settings: ExportSettings, until: datetime, time_zone: str = "UTC") -> dict[str, Any]:
     return {
         "origin": settings.origin,
         "origin_ids": list(settings.origin_ids),
         "start": settings.start,
         "until": until,
         "language": settings.language,
+        "time_zone": time_zone,
     }
 
 

@@ -29,9 +29,7 @@ CONNECT_OPTIONS = {
     "client_encoding": "UTF8",
     "application_name": "contactexport",
 }
-SESSION_OPTIONS = (
-    "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
-)
+SESSION_OPTIONS = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
 KEPT_CONNECTIONS = 8
 MOST_CONNECTIONS = 32
 
@@ -101,9 +99,7 @@ class Database:
             self._pool = None
 
     def _connect(self) -> Connection:
-        return psycopg2.connect(
-            self._url(), options=SESSION_OPTIONS, cursor_factory=RealDictCursor, **CONNECT_OPTIONS
-        )
+        return psycopg2.connect(self._url(), options=SESSION_OPTIONS, cursor_factory=RealDictCursor, **CONNECT_OPTIONS)
 
     def _current_pool(self) -> QueuePool:
         with self._lock:
@@ -126,9 +122,7 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except PoolTimeout as error:
-        raise DatabaseUnavailable(
-            f"All {MOST_CONNECTIONS} database connections of this process are in use"
-        ) from error
+        raise DatabaseUnavailable(f"All {MOST_CONNECTIONS} database connections of this process are in use") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         if error_is_local(error):
             raise

@@ -64,9 +64,7 @@ class StagedContacts:
     Every method raises ContactExportError when the database refuses the data.
     """
 
-    def __init__(
-        self, conn: Connection, columns: Sequence[str], key: str, label: str, *, ignore_case: bool
-    ) -> None:
+    def __init__(self, conn: Connection, columns: Sequence[str], key: str, label: str, *, ignore_case: bool) -> None:
         self._conn = conn
         self._label = f', column "{label}": '
         self._has_changes = len(columns) > 1
@@ -153,12 +151,8 @@ def _clear_refusal() -> Iterator[None]:
     try:
         yield
     except psycopg2.DatabaseError as error:
-        if error.pgcode is None or (
-            isinstance(error, psycopg2.OperationalError) and not error_is_local(error)
-        ):
+        if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
             raise
         detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
         reason = " ".join(f"{error.diag.message_primary}{detail}".split())
-        raise ContactExportError(
-            f"The database refuses the import, nothing was imported: {reason}"
-        ) from error
+        raise ContactExportError(f"The database refuses the import, nothing was imported: {reason}") from error

@@ -13,6 +13,4 @@ def require_table(conn: Connection) -> None:
     if kind is None:
         raise UsageError("The table `contact` does not exist: run `flask db upgrade`")
     if kind not in WRITABLE_KINDS:
-        raise UsageError(
-            "`contact` is not a table here but a view of another: write contacts where they come from"
-        )
+        raise UsageError("`contact` is not a table here but a view of another: write contacts where they come from")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from psycopg2.errors import UniqueViolation
-
 from psycopg2.extras import Json
 
 from contactexport.db.connection import Connection
@@ -92,9 +91,7 @@ def mark_error(conn: Connection, export: Export, reason: str) -> Export:
     return _moved(conn, "mark_error", export, error=reason)
 
 
-def postpone(
-    conn: Connection, export: Export, seconds: float, reason: str, *, counted: bool = True
-) -> Export:
+def postpone(conn: Connection, export: Export, seconds: float, reason: str, *, counted: bool = True) -> Export:
     """The next attempt is due in so many seconds; `reason` shows in the status until then. Raises ExportLost."""
     return _moved(conn, "postpone_export", export, seconds=seconds, error=reason, counted=counted)
 

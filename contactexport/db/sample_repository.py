@@ -17,15 +17,11 @@ def require_own_contact_table(conn: connection) -> None:
     if table is None:
         raise UsageError("The table `contact` does not exist: run `flask db upgrade`")
     if not table["is_table"]:
-        raise UsageError(
-            "`contact` is not an ordinary table here: sample data is made only for the program's own one"
-        )
+        raise UsageError("`contact` is not an ordinary table here: sample data is made only for the program's own one")
     if not table["is_ours"]:
         raise UsageError("`contact` belongs to another database user: only its owner can make sample data")
     if table["is_read_only"]:
-        raise UsageError(
-            "The contacts' database is read-only: make sample data on the server it is copied from"
-        )
+        raise UsageError("The contacts' database is read-only: make sample data on the server it is copied from")
 
 
 def write_catalogue(conn: connection, origins: str, fields: str, choices: str) -> None:
@@ -42,9 +38,7 @@ def write_catalogue(conn: connection, origins: str, fields: str, choices: str) -
     sample.upsert_choices(conn, records=choices)
 
 
-def prepare_session(
-    conn: connection, locales: Sequence[Any], people: Sequence[Any], places: Sequence[Any]
-) -> datetime:
+def prepare_session(conn: connection, locales: Sequence[Any], people: Sequence[Any], places: Sequence[Any]) -> datetime:
     """Makes the functions and value pools of this session and the months of the change log.
 
     Returns the midnight (UTC) before now, up to which the history of changes is written.

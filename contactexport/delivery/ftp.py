@@ -15,12 +15,13 @@ PERMANENT_REPLIES = ("530", "532", "550", "551", "553")
 
 
 class FtpDelivery:
-    """Delivers to one target; `password` and `timeout` (seconds) come from the caller."""
+    """Delivers to one target by the numeric address its host was resolved to; `timeout` in seconds."""
 
     consumes_file = True
 
-    def __init__(self, target: FtpTarget, password: str, timeout: float) -> None:
+    def __init__(self, target: FtpTarget, address: str, password: str, timeout: float) -> None:
         self._target = target
+        self._address = address
         self._password = password
         self._timeout = timeout
 
@@ -41,7 +42,7 @@ class FtpDelivery:
     def _connected(self) -> Iterator[ftplib.FTP]:
         ftp = ftplib.FTP(timeout=self._timeout)
         try:
-            ftp.connect(self._target.host, self._target.port)
+            ftp.connect(self._address, self._target.port)
             ftp.login(self._target.username, self._password)
             ftp.set_pasv(True)
             ftp.voidcmd("TYPE I")
@@ -92,13 +93,9 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except ftplib.error_perm as error:
-        raise DeliveryFailed(
-            f"FTP host: {_one_line(error)}", permanent=str(error)[:3] in PERMANENT_REPLIES
-        ) from None
+        raise DeliveryFailed(f"FTP host: {_one_line(error)}", permanent=str(error)[:3] in PERMANENT_REPLIES) from None
     except (ftplib.Error, EOFError) as error:
-        raise DeliveryFailed(
-            f"FTP host: {_one_line(error) or 'connection closed'}", permanent=False
-        ) from None
+        raise DeliveryFailed(f"FTP host: {_one_line(error) or 'connection closed'}", permanent=False) from None
     except OSError as error:
         raise DeliveryFailed(f"FTP host: {error.strerror or _one_line(error)}", permanent=False) from None
 

@@ -16,8 +16,6 @@ class LocalDelivery:
         try:
             found = file.stat().st_size
         except OSError as error:
-            raise DeliveryFailed(
-                f"The file is not in the storage folder: {error.strerror}", permanent=True
-            ) from error
+            raise DeliveryFailed(f"The file is not in the storage folder: {error.strerror}", permanent=True) from error
         if found != export.bytes:
             raise DeliveryFailed(f"The file has {found} bytes, {export.bytes} expected", permanent=True)

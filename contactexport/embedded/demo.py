@@ -65,7 +65,7 @@ def main() -> int:
 
 def say(text: str) -> None:
     """Prints a line at once, so that it stands in order with the lines of the processes."""
-    print(text, flush=True)  # noqa: T201 - printing is what a demo is for
+    print(text, flush=True)
 
 
 def _run(service: LocalService, received: Path) -> None:
@@ -80,9 +80,7 @@ def _run(service: LocalService, received: Path) -> None:
         by_ftp = _export(service, token, EXAMPLE)
         ftp_file = received / EXAMPLE["ftp_settings"]["folder"] / by_ftp["file_name"]
         _check_file(ftp_file, by_ftp)
-        _expect(
-            "files at the FTP server", [path for path in received.rglob("*") if path.is_file()], [ftp_file]
-        )
+        _expect("files at the FTP server", [path for path in received.rglob("*") if path.is_file()], [ftp_file])
 
         say("\n# The same, kept locally, and asked for twice")
         local = _export(service, token, LOCAL_EXAMPLE, meanwhile=lambda: _expect_refusal(service, token))
@@ -143,9 +141,7 @@ def _check_file(file: Path, status: dict[str, Any]) -> None:
     _expect("bytes", len(content), status["bytes"])
     _expect("sha256", hashlib.sha256(content).hexdigest(), status["sha256"])
     _expect("rows above zero", status["rows"] > 0, True)
-    _expect(
-        "order by user_id", [int(line[0]) for line in lines[1:]], sorted({int(line[0]) for line in lines[1:]})
-    )
+    _expect("order by user_id", [int(line[0]) for line in lines[1:]], sorted({int(line[0]) for line in lines[1:]}))
     _expect("window", all("2012-02-09" <= line[-1] < "2012-04-02" for line in lines[1:]), True)
 
 

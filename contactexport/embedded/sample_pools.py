@@ -37,7 +37,7 @@ LOCALES = (
     Locale("es_ES", 162, 5, "+34", 9),
     Locale("en_US", 185, 1, "+1", 8),
     Locale("en_GB", 184, 1, "+44", 7),
-    Locale("it_IT", 83, 6, "+39", 4),
+    Locale("pt_PT", 140, 6, "+351", 4),
     Locale("pl_PL", 139, 7, "+48", 4),
     Locale("cs_CZ", 47, 8, "+420", 3),
     Locale("sv_SE", 167, 9, "+46", 3),
@@ -65,9 +65,7 @@ _AWKWARD_COMPANIES = (
     "{} 24/7,",
 )  # fmt: skip
 # Letters that Unicode does not take apart into a Latin letter and an accent.
-_LATIN = str.maketrans(
-    {"ß": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ı": "i", "æ": "ae"}
-)
+_LATIN = str.maketrans({"ß": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ı": "i", "æ": "ae"})
 
 
 @dataclass(frozen=True)
@@ -85,9 +83,7 @@ def make_pools(seed: int) -> Pools:
     Raises UsageError when Faker is not installed.
     """
     if importlib.util.find_spec("faker") is None:
-        raise UsageError(
-            "Faker, which makes the sample contacts, is missing: `pip install contactexport[embedded]`"
-        )
+        raise UsageError("Faker, which makes the sample contacts, is missing: `pip install contactexport[embedded]`")
     pools = Pools([], [], [])
     for number, locale in enumerate(LOCALES):
         fake = _faker(locale.code, seed)

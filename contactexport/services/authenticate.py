@@ -9,7 +9,7 @@ from functools import lru_cache
 from contactexport import wsse
 from contactexport.backend import Backend
 from contactexport.db import user_repository
-from contactexport.errors import Unauthorized
+from contactexport.errors import SecretUnreadable, Unauthorized
 from contactexport.secret_box import SecretBox
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ def authenticate(backend: Backend, wsse_header: str | None, authorization: str |
     except Unauthorized as refusal:
         logger.info("call refused: %s", refusal)
         raise
+    except SecretUnreadable as lost:
+        logger.critical("call not checked: %s", lost)
+        raise
 
 
 def token_hash(token: str) -> bytes:
@@ -46,13 +49,9 @@ def _wsse_user(backend: Backend, header: str) -> str:
         if user is None or not matches:
             raise Unauthorized(f"WSSE: unknown user or wrong secret: {token.username!r}")
         if not wsse.is_current(token, user.now, backend.settings.wsse_window):
-            raise Unauthorized(
-                f"WSSE: Created {token.created} of {user.name!r} is too far from {user.now:%FT%TZ}"
-            )
+            raise Unauthorized(f"WSSE: Created {token.created} of {user.name!r} is too far from {user.now:%FT%TZ}")
         # Only now, so that strangers cannot fill the table.
-        if user.replay == "strict" and not user_repository.remember_nonce(
-            conn, user.id, token.nonce, token.created
-        ):
+        if user.replay == "strict" and not user_repository.remember_nonce(conn, user.id, token.nonce, token.created):
             raise Unauthorized(f"WSSE: nonce used before by {user.name!r}")
         return user.name
 

@@ -67,9 +67,7 @@ def _parser_of_type(column: ContactColumn) -> ParseValue | None:
         return _integers(INTEGER_BITS[column.type.removeprefix("_")])
     if column.type == "numeric" or column.type in FLOAT_LIMITS:
         return _number(column)
-    return {"date": _date, "bool": _boolean, "timestamp": _timestamp, "timestamptz": _timestamp}.get(
-        column.type
-    )
+    return {"date": _date, "bool": _boolean, "timestamp": _timestamp, "timestamptz": _timestamp}.get(column.type)
 
 
 def _blank_is_empty(parse: ParseValue) -> ParseValue:

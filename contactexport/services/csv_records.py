@@ -84,13 +84,9 @@ def _require_usable(encoding: str) -> None:
     try:
         usable = plain.encode(encoding) == plain.encode("ascii")
     except (LookupError, ValueError):
-        raise UsageError(
-            f"Unknown encoding: {encoding!r}; utf-8, latin-1 or cp1252 are common ones"
-        ) from None
+        raise UsageError(f"Unknown encoding: {encoding!r}; utf-8, latin-1 or cp1252 are common ones") from None
     if not usable:
-        raise UsageError(
-            f"A file in {encoding} cannot be read line by line: convert it, e.g. by iconv -t UTF-8"
-        )
+        raise UsageError(f"A file in {encoding} cannot be read line by line: convert it, e.g. by iconv -t UTF-8")
 
 
 def _reason(error: csv.Error) -> str:

@@ -35,9 +35,7 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     except DeliveryFailed as failure:
         return _try_later(backend, conn, export, failure)
     done = export_repository.mark_done(conn, export)
-    logger.info(
-        "export done: id=%d attempt=%d rows=%s bytes=%s", done.id, done.attempt, done.rows, done.bytes
-    )
+    logger.info("export done: id=%d attempt=%d rows=%s bytes=%s", done.id, done.attempt, done.rows, done.bytes)
     if delivery.consumes_file:
         file.unlink(missing_ok=True)
     return done
@@ -51,7 +49,8 @@ def _delivery(backend: Backend, export: Export) -> Delivery:
         password = backend.secrets.decrypt(export.ftp_secret) if export.ftp_secret else ""
     except SettingsError as error:
         raise DeliveryFailed(error.text, permanent=False) from None
-    return FtpDelivery(target, password, backend.settings.ftp_timeout)
+    address = backend.guard.resolve(target.host, target.port)
+    return FtpDelivery(target, address, password, backend.settings.ftp_timeout)
 
 
 def _try_later(backend: Backend, conn: Connection, export: Export, failure: DeliveryFailed) -> Export:

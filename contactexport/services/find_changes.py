@@ -30,8 +30,6 @@ def settle(conn: Connection, start: datetime, end: datetime, most_seconds: float
         running = change_repository.writers_now(conn)
         waited_for = {writer: started for writer, started in waited_for.items() if writer in running}
     for writer, started in waited_for.items():
-        logger.warning(
-            "transaction still changing contacts: writer=%s since=%s", writer, started or "unknown"
-        )
+        logger.warning("transaction still changing contacts: writer=%s since=%s", writer, started or "unknown")
         until = min(until, started or start)
     return max(until, start)

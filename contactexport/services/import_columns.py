@@ -40,9 +40,7 @@ def plan_columns(
     fields = read_header(header, names)
     key = names.find(key_name or str(EMAIL_FIELD))
     if key not in fields:
-        raise UsageError(
-            f'The header lacks the key "{key.name}": add its column, or name another field with --key'
-        )
+        raise UsageError(f'The header lacks the key "{key.name}": add its column, or name another field with --key')
     of_table = contact_import_repository.list_columns(conn)
     return [
         _plan(conn, position, header[position].strip(), field, of_table, is_key=field is key)
@@ -79,9 +77,7 @@ def _plan(
 def _writable_column(field: ContactField, of_table: Mapping[str, ContactColumn]) -> ContactColumn:
     column = of_table.get(field.column_name)
     if column is None:
-        raise UsageError(
-            f'"{field.name}" stands for the column {field.column_name}, which `contact` does not have'
-        )
+        raise UsageError(f'"{field.name}" stands for the column {field.column_name}, which `contact` does not have')
     if not field.exportable or not column.writable:
         raise UsageError(f'"{field.name}" (field {field.id}) is read-only: take its column out of the file')
     return column

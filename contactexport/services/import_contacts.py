@@ -53,9 +53,7 @@ class ImportResult:
     refused: bool
 
 
-def import_contacts(
-    contacts: Database, file: BinaryIO, order: ImportOrder, on_progress: OnProgress
-) -> ImportResult:
+def import_contacts(contacts: Database, file: BinaryIO, order: ImportOrder, on_progress: OnProgress) -> ImportResult:
     """Imports the file. Contacts that it creates get the order's origin; existing ones keep theirs.
 
     Raises UsageError when header, origin, key, encoding or database cannot be used, ContactExportError when
@@ -81,9 +79,7 @@ def import_contacts(
 def _require_origin(catalogue: Catalogue, order: ImportOrder) -> None:
     if not catalogue.has_origin(order.origin_kind, order.origin_id):
         known = ", ".join(f"{one.kind}:{one.id} ({one.name})" for one in catalogue.origins[:SHOWN_LINES])
-        raise UsageError(
-            f"Unknown origin: {order.origin_kind}:{order.origin_id}; known are: {known or 'none'}"
-        )
+        raise UsageError(f"Unknown origin: {order.origin_kind}:{order.origin_id}; known are: {known or 'none'}")
 
 
 def _read_header_record(records: CsvRecords) -> CsvRecord:

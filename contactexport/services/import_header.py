@@ -8,7 +8,7 @@ from contactexport.models import Catalogue, ContactField
 
 # The columns that an export has beyond the fields (contract, The file).
 IGNORED = {"user_id", "last update"}
-DELIMITERS = ",;\t"
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
 class FieldNames:
@@ -39,18 +39,19 @@ class FieldNames:
         return _folded(name) in IGNORED and _folded(name) not in self._by_name
 
     def _hint(self, folded: str) -> str:
+        for delimiter, called in DELIMITERS.items():
+            first, found, _ = folded.partition(delimiter)
+            if found and self._is_field(first):
+                return f"; is {called} the delimiter? (--delimiter)"
         near = difflib.get_close_matches(folded, self._by_name, n=3)
         if near:
             fields = {one.id: one.name for name in near for one in self._by_name[name].values()}
-            return (
-                "; did you mean "
-                + " or ".join(f'"{name}" ({number})' for number, name in fields.items())
-                + "?"
-            )
-        other = next((one for one in DELIMITERS if one in folded), None)
-        if other is not None:
-            return f"; is {'a tab' if other == chr(9) else repr(other)} the delimiter? (--delimiter)"
+            return "; did you mean " + " or ".join(f'"{name}" ({number})' for number, name in fields.items()) + "?"
         return "; a field's id, or its name in any language expected"
+
+    def _is_field(self, text: str) -> bool:
+        name = _folded(text.strip('"'))
+        return name in self._by_id or name in self._by_name or name in IGNORED
 
 
 def read_header(cells: Sequence[str], names: FieldNames) -> list[ContactField | None]:
@@ -73,5 +74,4 @@ def read_header(cells: Sequence[str], names: FieldNames) -> list[ContactField | 
 
 
 def _folded(name: str) -> str:
-    # A tab is kept: it may be the delimiter of a file that is read with another one.
     return name.strip().casefold()

@@ -120,9 +120,7 @@ def _require_name(name: str) -> None:
 def _next_expiry(backend: Backend, user: ApiUser, expires: str | None) -> datetime | None:
     former = user.token_expires_at
     if expires is None and former is not None and former <= datetime.now(UTC):
-        raise UsageError(
-            f"The former token expired on {former:%F}: say with --expires how long the new one is to last"
-        )
+        raise UsageError(f"The former token expired on {former:%F}: say with --expires how long the new one is to last")
     return former if expires is None else _expiry(backend, expires)
 
 

@@ -28,8 +28,9 @@ def write_rejects(path: Path, header: bytes, records: Iterable[bytes]) -> None:
 
 def require_writable(path: Path) -> None:
     """Raises UsageError when no file can be made there: better said before the import than after it."""
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{path} cannot be written: a file in a folder that exists and is writable expected")
+    with _clear_errors(path):
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise UsageError(f"{path} cannot be written: a file in a folder that exists and is writable expected")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning
 from contactexport.models import ExportSettings
+from contactexport.services import limit_requests
 
 BUSY_LOCK_SECONDS = 1.0
 
@@ -18,20 +19,32 @@ def request(backend: Backend, settings: ExportSettings, ftp_password: str | None
     """Stores the export and wakes a worker; returns its id.
 
     If the process dies before the commit, nothing was accepted; after it, the sweep finds the row.
-    Raises ExportAlreadyRunning (4001), DatabaseUnavailable.
+    Raises ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
     """
-    export_id = store(backend, settings, ftp_password, created_by)
+    export_id = store(backend, settings, ftp_password, created_by, limited=True)
     publish(backend, export_id)
     return export_id
 
 
-def store(backend: Backend, settings: ExportSettings, ftp_password: str | None, created_by: str) -> int:
-    """Stores the export without waking anybody. Raises ExportAlreadyRunning, DatabaseUnavailable."""
+def store(
+    backend: Backend,
+    settings: ExportSettings,
+    ftp_password: str | None,
+    created_by: str,
+    *,
+    limited: bool = False,
+) -> int:
+    """Stores the export without waking anybody; `limited` counts the user's unfinished ones.
+
+    Raises ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
+    """
     ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
     with backend.database.transaction() as conn:
         if export_repository.is_unfinished(conn, settings.key):
             raise ExportAlreadyRunning
         export_lock.require_for_transaction(conn, settings.key, BUSY_LOCK_SECONDS)
+        if limited:
+            limit_requests.require_room(backend, conn, created_by)
         export_id = export_repository.insert(
             conn, settings, ftp_secret=ftp_secret, suffix=secrets.token_hex(3), created_by=created_by
         )

@@ -10,9 +10,7 @@ from contactexport.models import Export, ExportStatus
 from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish
 
 
-def retry(
-    backend: Backend, export_id: int, ftp_password: str | None, ftp_username: str | None = None
-) -> Export:
+def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_username: str | None = None) -> Export:
     """Makes the export due now, with new FTP credentials if given, and wakes a worker.
 
     The password of an export by FTP was wiped when it ended, so it must be given.

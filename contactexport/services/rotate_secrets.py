@@ -21,9 +21,7 @@ def rotate_secrets(backend: Backend) -> tuple[int, list[str]]:
     return rotated - len(unreadable), unreadable
 
 
-def _rotate_batch(
-    backend: Backend, column: SecretColumn, after: int, unreadable: list[str]
-) -> list[StoredSecret]:
+def _rotate_batch(backend: Backend, column: SecretColumn, after: int, unreadable: list[str]) -> list[StoredSecret]:
     with backend.database.transaction() as conn:
         batch = column.lock_batch(conn, after, BATCH)
         for stored in batch:

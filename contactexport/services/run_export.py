@@ -6,16 +6,17 @@ number outdated at its next write and stops.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import BinaryIO
 
 from contactexport import export_csv, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, change_repository, export_repository
 from contactexport.db.connection import Connection
 from contactexport.errors import DatabaseUnavailable, ExportFailed, ExportLost
-from contactexport.models import ContactField, Export, ExportStatus
+from contactexport.models import ContactField, Export, ExportSettings, ExportStatus
 from contactexport.services import deliver_export, find_changes
 
 RETRY_SECONDS = (10, 60, 300, 900)
@@ -70,9 +71,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
     with backend.contacts.session(snapshot=True) as snapshot:
         expected = change_repository.count_changed(snapshot, settings, until)
         export_repository.note_expected_rows(conn, export, expected)
-        written = _write_file(
-            backend, conn, snapshot, export, until, progress and partial(progress, expected)
-        )
+        written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
     return export_repository.mark_ready(
         conn, export, rows=written.rows, bytes=written.bytes, sha256=written.sha256, effective_until=until
     )
@@ -86,24 +85,34 @@ def _write_file(
     until: datetime,
     on_lines: Callable[[int], None] | None,
 ) -> export_file.WrittenFile:
-    settings = export.settings
     fields = _fields(snapshot, export)
     return export_file.write(
         backend.settings.storage_dir,
         export.file_name,
         export.attempt,
-        header=export_csv.header(fields, settings.language, settings.delimiter) if settings.header else b"",
-        copy_rows=partial(
-            change_repository.copy_changed,
-            snapshot,
-            settings,
-            fields,
-            until,
-            str(backend.settings.time_zone),
+        write_content=partial(
+            _write_content, snapshot, export.settings, fields, until, str(backend.settings.time_zone)
         ),
         may_appear=partial(_require_ours, conn, export),
         on_lines=on_lines,
     )
+
+
+def _write_content(
+    snapshot: Connection,
+    settings: ExportSettings,
+    fields: Sequence[ContactField],
+    until: datetime,
+    time_zone: str,
+    to: BinaryIO,
+) -> int:
+    if settings.spreadsheet:
+        names = export_csv.column_names(fields, settings.language) if settings.header else None
+        rows = change_repository.read_changed(snapshot, settings, fields, until, time_zone)
+        return export_csv.write_spreadsheet(names, rows, settings.delimiter, to)
+    if settings.header:
+        to.write(export_csv.header(fields, settings.language, settings.delimiter))
+    return change_repository.copy_changed(snapshot, settings, fields, until, time_zone, to)
 
 
 def _fields(conn: Connection, export: Export) -> list[ContactField]:

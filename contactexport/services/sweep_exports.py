@@ -6,7 +6,7 @@ Any worker may do it, at any time and twice: a message too many finds nothing to
 import logging
 
 from contactexport.backend import Backend
-from contactexport.db import change_repository, export_repository
+from contactexport.db import change_repository, export_repository, limit_repository, user_repository
 from contactexport.services import request_export
 
 REPUBLISH_AFTER_SECONDS = 60.0
@@ -15,9 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 def sweep(backend: Backend) -> list[int]:
-    """Publishes what is due and prepares the coming months of the change log; returns the ids published."""
+    """Publishes what is due, forgets old counts and nonces, prepares the change log's coming months; returns the ids.
+
+    Raises DatabaseUnavailable.
+    """
     with backend.database.transaction() as conn:
         due = export_repository.take_due(conn, REPUBLISH_AFTER_SECONDS)
+        limit_repository.forget_requests(conn)
+        user_repository.forget_old_nonces(conn, backend.settings.wsse_window)
     for export_id in due:
         request_export.publish(backend, export_id)
     if due:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.worker import state
 
 from contactexport.backend import Backend
 from contactexport.worker import tasks
@@ -12,8 +13,23 @@ def worker_app(backend: Backend) -> Celery:
     """The application of `celery -A celery_worker worker`."""
     app = backend.queue.celery
     tasks.register(app, backend)
-    app.steps["worker"].add(sweep_clock(backend))
+    app.steps["worker"].update({sweep_clock(backend), EndWhenIdle})
     return app
+
+
+class EndWhenIdle(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+    """A worker step for the end: when no export is running, the pool's processes are not waited for.
+
+    A pool that ends by itself sleeps for a second here and there; from this point on no message is taken any more.
+    """
+
+    requires = ("celery.worker.components:Timer",)
+
+    def close(self, worker: Any) -> None:
+        """Called once the worker has been told to end."""
+        print("RESERVED", list(state.reserved_requests), list(state.active_requests), flush=True)
+        if not state.reserved_requests:
+            worker.pool.terminate()
 
 
 def sweep_clock(backend: Backend) -> type[bootsteps.StartStopStep]:
@@ -23,15 +39,13 @@ def sweep_clock(backend: Backend) -> type[bootsteps.StartStopStep]:
     """
 
     class SweepClock(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
-        requires = {"celery.worker.components:Timer"}
+        requires = ("celery.worker.components:Timer",)
 
         def start(self, worker: Any) -> None:
             backend.queue.publish_sweep()
-            self.entry = worker.timer.call_repeatedly(
-                backend.settings.sweep_interval, backend.queue.publish_sweep
-            )
+            self.entry = worker.timer.call_repeatedly(backend.settings.sweep_interval, backend.queue.publish_sweep)
 
-        def stop(self, worker: Any) -> None:
+        def stop(self, _worker: Any) -> None:
             self.entry.cancel()
 
     return SweepClock

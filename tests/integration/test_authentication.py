@@ -5,6 +5,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -15,6 +16,7 @@ from contactexport import make_backend
 from contactexport.backend import Backend
 from contactexport.db import user_repository
 from contactexport.errors import Unauthorized
+from contactexport.secret_box import SecretBox
 from contactexport.services.authenticate import authenticate
 from contactexport.services.manage_users import NewCredentials, add_user
 
@@ -68,9 +70,7 @@ def test_of_many_simultaneous_repetitions_one_is_accepted(backend: Backend, anna
 
 def test_the_same_nonce_with_another_time_is_another_call(backend: Backend, anna: NewCredentials):
     for seconds_ago in (0, 1):
-        assert authenticate(
-            backend, wsse_header("anna", anna.secret, nonce="n", seconds_ago=seconds_ago), None
-        )
+        assert authenticate(backend, wsse_header("anna", anna.secret, nonce="n", seconds_ago=seconds_ago), None)
 
 
 def test_the_same_nonce_and_time_of_another_user_is_another_call(backend: Backend, anna: NewCredentials):
@@ -95,9 +95,7 @@ def test_strangers_store_nothing(backend: Backend, anna: NewCredentials):
 
 
 @pytest.mark.parametrize("seconds_ago, accepted", [(290, True), (-290, True), (310, False), (-310, False)])
-def test_created_may_be_300_seconds_off(
-    seconds_ago: int, accepted: bool, backend: Backend, anna: NewCredentials
-):
+def test_created_may_be_300_seconds_off(seconds_ago: int, accepted: bool, backend: Backend, anna: NewCredentials):
     header = wsse_header("anna", anna.secret, seconds_ago=seconds_ago)
     if accepted:
         assert authenticate(backend, header, None) == "anna"
@@ -115,9 +113,7 @@ def test_nonces_are_forgotten_when_no_header_can_carry_them_any_more(backend: Ba
     authenticate(backend, wsse_header("anna", anna.secret), None)
     for age, left in ((600, 1), (661, 0)):
         with backend.database.transaction() as conn, conn.cursor() as cursor:
-            cursor.execute(
-                "UPDATE wsse_nonce SET seen_at = clock_timestamp() - make_interval(secs => %s)", (age,)
-            )
+            cursor.execute("UPDATE wsse_nonce SET seen_at = clock_timestamp() - make_interval(secs => %s)", (age,))
             user_repository.forget_old_nonces(conn, 300)
         assert nonces(backend) == left
 
@@ -155,9 +151,7 @@ def test_the_wsse_header_decides_when_both_are_sent(backend: Backend, anna: NewC
     refused(backend, wsse_header("anna", "wrong"), f"Bearer {anna.token}")
 
 
-def test_the_log_says_why_and_holds_no_secret(
-    backend: Backend, anna: NewCredentials, caplog: pytest.LogCaptureFixture
-):
+def test_the_log_says_why_and_holds_no_secret(backend: Backend, anna: NewCredentials, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG, "contactexport")
     refused(backend, wsse_header("anna", anna.secret, seconds_ago=400))
     refused(backend, wsse_header("an\u2028na", "x"))
@@ -203,12 +197,23 @@ def test_a_name_in_utf8_opens_the_api(client: FlaskClient, backend: Backend):
         ("GET", "/%61pi/v2/export/1", {}),
     ],
 )
-def test_401_comes_before_every_other_answer(
-    client: FlaskClient, method: str, path: str, options: dict[str, object]
-):
+def test_401_comes_before_every_other_answer(client: FlaskClient, method: str, path: str, options: dict[str, object]):
     response = client.open(path, method=method, **options)
     assert (response.status_code, response.get_json()) == (401, UNAUTHORIZED)
     assert response.headers["WWW-Authenticate"] == 'WSSE profile="UsernameToken", Bearer'
+
+
+def test_a_lost_key_is_a_clear_error_in_the_log_and_no_crash(
+    app: Flask, client: FlaskClient, backend: Backend, anna: NewCredentials, caplog: pytest.LogCaptureFixture
+):
+    other_key = dataclasses.replace(backend, secrets=SecretBox("another key", backend.settings.data_dir))
+    app.extensions["contactexport"] = other_key
+    response = client.get("/api/v2/export/0", headers={"X-WSSE": wsse_header("anna", anna.secret)})
+    assert (response.status_code, response.get_json()["replyCode"]) == (503, 1)
+    assert "call not checked: A stored secret cannot be read: CONTACTEXPORT_SECRET_KEY was changed" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert client.get("/api/v2/export/0", headers={"X-WSSE": wsse_header("nobody", "x")}).status_code == 401
+    assert client.get("/api/v2/export/0", headers={"Authorization": f"Bearer {anna.token}"}).status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -216,9 +221,7 @@ def test_health_is_open(client: FlaskClient, path: str):
     assert client.get(path).status_code == 200
 
 
-@hypothesis_settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     header=st.sampled_from(["X-WSSE", "WSSE", "Authorization"]),
     value=st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=200),

@@ -32,9 +32,7 @@ def row(backend: Backend, name: str) -> dict[str, object]:
         return dict(cursor.fetchone())
 
 
-def test_adding_without_a_choice_makes_both_credentials_and_both_work(
-    runner: FlaskCliRunner, backend: Backend
-):
+def test_adding_without_a_choice_makes_both_credentials_and_both_work(runner: FlaskCliRunner, backend: Backend):
     made = add(runner, "anna")
     assert made.keys() == {"username", "secret", "token", "token_expires_at"}
     assert authenticate(backend, wsse_header("anna", made["secret"]), None) == "anna"
@@ -155,10 +153,7 @@ def test_an_expiry_that_is_none_is_refused_and_no_user_made(expires: str, runner
 
 
 def test_an_expiry_without_a_token_is_refused(runner: FlaskCliRunner):
-    assert (
-        "--expires is for tokens"
-        in users(runner, "add", "a", "--wsse", "--expires", "3d", exit_code=2).stderr
-    )
+    assert "--expires is for tokens" in users(runner, "add", "a", "--wsse", "--expires", "3d", exit_code=2).stderr
     add(runner, "b", "--wsse")
     assert "--expires is for tokens" in users(runner, "rotate", "b", "--expires", "3d", exit_code=2).stderr
 
@@ -194,9 +189,7 @@ def with_key(app: Flask, backend: Backend, keys: str) -> Backend:
     return changed
 
 
-def test_rotated_secrets_are_readable_with_the_new_key_alone(
-    app: Flask, runner: FlaskCliRunner, backend: Backend
-):
+def test_rotated_secrets_are_readable_with_the_new_key_alone(app: Flask, runner: FlaskCliRunner, backend: Backend):
     old = with_key(app, backend, "old")
     made = {name: add(runner, name) for name in ("anna", "bert")}
     export_id = store_ftp_secret(old, "ftp password")
@@ -218,14 +211,10 @@ def test_more_secrets_than_one_batch_are_all_rotated(
     with_key(app, backend, "new,old")
     assert runner.invoke(secret_commands.group, ["rotate"]).stdout.startswith("5 ")
     new = with_key(app, backend, "new")
-    assert all(
-        authenticate(new, wsse_header(name, one["secret"]), None) == name for name, one in made.items()
-    )
+    assert all(authenticate(new, wsse_header(name, one["secret"]), None) == name for name, one in made.items())
 
 
-def test_secrets_no_key_fits_are_named_and_the_others_rotated(
-    app: Flask, runner: FlaskCliRunner, backend: Backend
-):
+def test_secrets_no_key_fits_are_named_and_the_others_rotated(app: Flask, runner: FlaskCliRunner, backend: Backend):
     with_key(app, backend, "lost")
     add(runner, "anna")
     with_key(app, backend, "old")
@@ -241,9 +230,7 @@ def test_secrets_no_key_fits_are_named_and_the_others_rotated(
     assert authenticate(new, wsse_header("bert", made["secret"]), None) == "bert"
 
 
-def test_with_a_lost_key_tokens_work_and_new_secrets_can_be_made(
-    app: Flask, runner: FlaskCliRunner, backend: Backend
-):
+def test_with_a_lost_key_tokens_work_and_new_secrets_can_be_made(app: Flask, runner: FlaskCliRunner, backend: Backend):
     made = add(runner, "anna")
     changed = with_key(app, backend, "another")
     with pytest.raises(SecretUnreadable, match="Put the former key back"):

@@ -65,9 +65,7 @@ def test_a_changed_part_breaks_the_digest(which: str):
         header(between=","),
         header(between=" ,\t"),
         f" {header()}\r\n",
-        'UsernameToken Created="2026-01-31T09:30:00Z", Nonce="n", Username="a", PasswordDigest="'
-        + RAW_DIGEST
-        + '"',
+        'UsernameToken Created="2026-01-31T09:30:00Z", Nonce="n", Username="a", PasswordDigest="' + RAW_DIGEST + '"',
         header(username="Zoë Ünal 2, CRM"),
         header(username="x" * 100, nonce="n" * 128),
     ],
@@ -156,9 +154,7 @@ def test_digits_cannot_move_from_the_nonce_to_the_time():
         wsse.parse(header(nonce="abc12", created=CREATED[1:]))
 
 
-@pytest.mark.parametrize(
-    "seconds, current", [(0, True), (300, True), (-300, True), (301, False), (-301, False)]
-)
+@pytest.mark.parametrize("seconds, current", [(0, True), (300, True), (-300, True), (301, False), (-301, False)])
 def test_created_may_lie_the_window_before_or_after_now(seconds: int, current: bool):
     token = wsse.parse(header())
     assert wsse.is_current(token, token.created_at + timedelta(seconds=seconds), 300) is current
@@ -190,9 +186,7 @@ def test_any_text_is_read_or_refused_and_nothing_else_happens(text: str):
 
 
 @given(
-    st.from_regex(
-        r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9:]{8}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})", fullmatch=True
-    )
+    st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9:]{8}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})", fullmatch=True)
 )
 def test_any_digits_in_created_are_a_time_or_refused(created: str):
     with contextlib.suppress(Unauthorized):

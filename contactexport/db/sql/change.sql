@@ -31,16 +31,18 @@ WHERE changed_at >= :start AND changed_at < :until
 GROUP BY contact_id;
 
 -- name: copy_changed!
+-- A template: {rows} is the one below.
+COPY ({rows}) TO STDOUT (FORMAT csv, DELIMITER {delimiter}, NULL '', ENCODING 'UTF8');
+
+-- name: changed_rows!
 -- A template: the columns in the order asked for, with the joins they need.
-COPY (
-    {labels}
-    SELECT c.id, {columns}, to_char(changed.changed_at AT TIME ZONE :time_zone, 'YYYY-MM-DD HH24:MI:SS')
-    FROM ({changed}) AS changed
-    JOIN contact AS c ON c.id = changed.contact_id
-    {joins}
-    WHERE {belongs}
-    ORDER BY c.id
-) TO STDOUT (FORMAT csv, DELIMITER {delimiter}, NULL '', ENCODING 'UTF8');
+{labels}
+SELECT c.id, {columns}, to_char(changed.changed_at AT TIME ZONE :time_zone, 'YYYY-MM-DD HH24:MI:SS')
+FROM ({changed}) AS changed
+JOIN contact AS c ON c.id = changed.contact_id
+{joins}
+WHERE {belongs}
+ORDER BY c.id;
 
 -- name: belongs_to_origin!
 c.origin_kind = :origin AND c.origin_id = ANY (:origin_ids);

@@ -165,7 +165,7 @@ JOIN sample_person AS partner ON partner.number = n.locale * :pool_size + pg_tem
 JOIN sample_place AS home ON home.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 63, :pool_size)
 JOIN sample_place AS office ON office.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 64, :pool_size);
 
--- The first change; for one in four who came in 2012 a later one that year; for three in ten one within the last 60 days.
+-- The first change; of those who came in 2012, one in four changed again that year, three in ten in the last 60 days.
 -- In the order of time, so that one index page after the other is filled.
 -- name: insert_changes!
 WITH arrived AS (
@@ -181,7 +181,7 @@ SELECT id, origin_kind, origin_id, pg_temp.pick_moment(
 FROM arrived WHERE first < timestamptz '2012-12-31 00:00:00+00' AND pg_temp.pick(id, :seed + 82, 4) = 0
 UNION ALL
 SELECT id, origin_kind, origin_id, pg_temp.pick_moment(id, :seed + 85, :today - interval '60 days', 60 * 86400)
-FROM arrived WHERE pg_temp.pick(id, :seed + 84, 10) < 3
+FROM arrived WHERE first < timestamptz '2013-01-01 00:00:00+00' AND pg_temp.pick(id, :seed + 84, 10) < 3
 ORDER BY changed_at;
 
 -- name: analyze#

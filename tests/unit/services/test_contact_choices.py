@@ -13,9 +13,7 @@ INTERESTS = ChoiceList(
 )
 
 
-@pytest.mark.parametrize(
-    "cell, choice", [("none", "1"), (" KEINE ", "1"), ("3", "3"), ("  ", None), ("", None)]
-)
+@pytest.mark.parametrize("cell, choice", [("none", "1"), (" KEINE ", "1"), ("3", "3"), ("  ", None), ("", None)])
 def test_a_choice_is_named_by_a_label_in_any_language_or_by_its_id(cell: str, choice: str | None):
     assert CHILDREN.one(cell) == choice
 

@@ -20,9 +20,7 @@ CATEGORIES = {
 def parse(type_name: str, cell: str, *, field_id: int = 9, application_type: str = "special", **limits: int):
     field = ContactField(field_id, "Field", application_type, "field", True, {})
     sizes = {"max_length": None, "whole_digits": None, "scale": 0} | limits
-    column = ContactColumn(
-        "field", type_name, CATEGORIES.get(type_name, "N"), required=False, writable=True, **sizes
-    )
+    column = ContactColumn("field", type_name, CATEGORIES.get(type_name, "N"), required=False, writable=True, **sizes)
     return value_parser(field, column, ChoiceList([]))(cell)
 
 

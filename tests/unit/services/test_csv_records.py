@@ -31,9 +31,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_cell():
 def test_a_wrong_encoding_is_a_problem_of_its_record_only():
     first, second, third = read(b'a\n"\n\xfc"\nc\n')
     assert second.line == 2
-    assert second.problem == (
-        "byte 0xFC at position 1 of line 3 is not utf-8; --encoding says how the file is written"
-    )
+    assert second.problem == ("byte 0xFC at position 1 of line 3 is not utf-8; --encoding says how the file is written")
     assert (first.problem, third.problem, third.line) == (None, None, 4)
 
 
@@ -60,7 +58,7 @@ def test_reading_goes_on_behind_a_broken_record():
 
 @pytest.mark.parametrize("content", [b"x" * MOST_RECORD_BYTES, (b'"' + b"y" * 100_000 + b'\n",') * 200])
 def test_a_record_without_end_stops_the_import_instead_of_filling_the_memory(content: bytes):
-    with pytest.raises(UsageError, match="a record is longer than 16 MiB; is this a CSV file?"):
+    with pytest.raises(UsageError, match=r"a record is longer than 16 MiB; is this a CSV file\?"):
         read(content)
 
 

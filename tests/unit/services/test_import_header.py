@@ -7,9 +7,7 @@ from contactexport.services.import_header import FieldNames, read_header
 CATALOGUE = Catalogue(
     (),
     {
-        1: ContactField(
-            1, "First Name", "shorttext", "first_name", True, {"en": "First Name", "de": "Vorname"}
-        ),
+        1: ContactField(1, "First Name", "shorttext", "first_name", True, {"en": "First Name", "de": "Vorname"}),
         3: ContactField(3, "E-Mail", "longtext", "email", True, {"en": "E-Mail", "es": "Correo electrónico"}),
         7: ContactField(7, "Title", "shorttext", "title", True, {"de": "Titel"}),
         8: ContactField(8, "Heading", "shorttext", "heading", True, {"hu": "Titel"}),
@@ -34,8 +32,10 @@ def test_the_columns_that_only_exports_have_are_ignored():
     "cells, message",
     [
         (["Vornahme"], r'Unknown field: "Vornahme"; did you mean "First Name" \(1\)\?'),
-        (["3;1"], "is ';' the delimiter"),
+        (["3;1"], "is a semicolon the delimiter"),
         (["email\tvorname and more"], "is a tab the delimiter"),
+        (["user_id,email"], "is a comma the delimiter"),
+        (["First, Name"], "did you mean"),
         (["xyzzy"], "a field's id, or its name in any language expected"),
         (["99"], 'Unknown field: "99"'),
         (["email", "3"], '"email" and "3" in the header are the same field'),

@@ -183,6 +183,8 @@ CREATE TABLE export (
 -- Backs the advisory lock: one unfinished export a setting, whatever happens to the processes.
 CREATE UNIQUE INDEX export_unfinished_setting ON export (setting_key)
     WHERE status IN ('scheduled', 'in progress', 'ready');
+CREATE INDEX export_unfinished_by_user ON export (created_by)
+    WHERE status IN ('scheduled', 'in progress', 'ready');
 CREATE INDEX export_due ON export (due_at) WHERE due_at IS NOT NULL;
 
 -- Who may call the API: a WSSE secret must be readable again and is encrypted, a token is kept as its hash only.
@@ -195,6 +197,14 @@ CREATE TABLE api_user (
     replay text NOT NULL DEFAULT 'strict' CHECK (replay IN ('strict', 'off')),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     revoked_at timestamptz
+);
+
+-- Requests of the running minute. Not worth a write to disk: after a crash the count starts anew.
+CREATE UNLOGGED TABLE request_count (
+    user_name text NOT NULL,
+    minute timestamptz NOT NULL,
+    requests integer NOT NULL,
+    PRIMARY KEY (user_name, minute)
 );
 
 -- Digests seen within the window, so that no request is accepted twice, whichever process takes it.

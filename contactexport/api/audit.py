@@ -1,0 +1,33 @@
+"""One line a request: who, what, with which outcome, how long. No contact data, no secrets, no query strings."""
+
+import time
+
+from flask import Flask, Response, g, request
+
+from contactexport import audit_log
+
+
+def init_app(app: Flask) -> None:
+    """Notes every request; must be added before anything that may refuse one."""
+    app.before_request(_start)
+    app.after_request(_note)
+
+
+def _start() -> None:
+    g.started = time.perf_counter()
+
+
+def _note(response: Response) -> Response:
+    reply = response.get_json(silent=True) if response.is_json and not response.is_streamed else None
+    data = reply.get("data") if isinstance(reply, dict) else None
+    audit_log.note(
+        "request",
+        user=g.get("user_name"),
+        method=request.method,
+        path=request.path[:200],
+        http=response.status_code,
+        reply_code=reply.get("replyCode") if isinstance(reply, dict) else None,
+        export=data.get("id") if isinstance(data, dict) else None,
+        ms=round((time.perf_counter() - g.started) * 1000, 1),
+    )
+    return response

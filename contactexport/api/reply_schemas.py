@@ -1,0 +1,169 @@
+"""The answers of the API as marshmallow schemas; the OpenAPI document is made from them."""
+
+from marshmallow import Schema, fields
+from marshmallow.validate import OneOf, Regexp
+
+from contactexport.models import ExportStatus
+
+
+class Envelope(Schema):
+    """What every answer looks like."""
+
+    replyCode = fields.Integer(required=True, metadata={"description": "0 when all went well"})  # noqa: N815 - its name
+    replyText = fields.String(required=True, metadata={"description": "OK, or what is wrong"})  # noqa: N815 - its name
+    data = fields.Raw(required=True)
+
+
+class ErrorReply(Envelope):
+    """An error; the text says what is wrong."""
+
+    data = fields.String(required=True, validate=OneOf([""]), metadata={"description": "always empty"})
+
+
+class AcceptedExport(Schema):
+    """What getchanges answers."""
+
+    id = fields.Integer(required=True, metadata={"description": "ask for its status with this id", "example": 2140})
+
+
+class AcceptedExportReply(Envelope):
+    """The specification's result."""
+
+    data = fields.Nested(AcceptedExport, required=True)
+
+
+class Status(Schema):
+    """How an export is doing (contract, Status)."""
+
+    id = fields.String(required=True, metadata={"example": "2140"})
+    created = fields.String(
+        required=True,
+        validate=Regexp(r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"),
+        metadata={"description": "in the service's time zone", "example": "2012-04-02 09:30:00"},
+    )
+    status = fields.String(
+        required=True,
+        validate=OneOf([str(status) for status in ExportStatus]),
+        metadata={
+            "description": "`ready`: the file is complete and not delivered yet. `done` and `error` are final.",
+            "example": "done",
+        },
+    )
+    type = fields.String(required=True, validate=OneOf(["changes"]), metadata={"example": "changes"})
+    file_name = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "null until done", "example": "changes_2140_en-9f3a1c.csv"},
+    )
+    ftp_host = fields.String(
+        required=True, allow_none=True, metadata={"description": "null for local exports", "example": "www.example.com"}
+    )
+    ftp_dir = fields.String(required=True, allow_none=True, metadata={"example": "path/of/a/folder"})
+    rows = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "contacts in the file", "example": 1287}
+    )
+    rows_expected = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "known once the export runs", "example": 1287}
+    )
+    bytes = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "size of the file", "example": 58213}
+    )
+    sha256 = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "of the file, hexadecimal",
+            "example": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        },
+    )
+    time_range = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "the window, start included and end not",
+            "minItems": 2,
+            "maxItems": 2,
+            "example": ["2012-02-09T00:00:00+00:00", "2012-04-02T00:00:00+00:00"],
+        },
+    )
+    effective_until = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "changes up to here are in the file: a window that ended later was still open then",
+            "example": "2012-04-02T00:00:00+00:00",
+        },
+    )
+    attempts = fields.Integer(required=True, metadata={"description": "how often it was started", "example": 1})
+    error = fields.String(
+        required=True, allow_none=True, metadata={"description": "why it failed, or is tried again", "example": None}
+    )
+
+
+class StatusReply(Envelope):
+    """The answer of export/{id}."""
+
+    data = fields.Nested(Status, required=True)
+
+
+class ContactField(Schema):
+    """A field of the catalogue."""
+
+    id = fields.Integer(required=True, metadata={"example": 1})
+    name = fields.String(required=True, metadata={"example": "First Name"})
+    application_type = fields.String(required=True, metadata={"example": "shorttext"})
+
+
+class ContactFieldsReply(Envelope):
+    """The answer of field."""
+
+    data = fields.List(fields.Nested(ContactField), required=True)
+
+
+class Choice(Schema):
+    """A choice of a field."""
+
+    id = fields.String(required=True, metadata={"example": "1"})
+    choice = fields.String(required=True, metadata={"description": "its label", "example": "Male"})
+
+
+class ChoicesReply(Envelope):
+    """The answer of field/{field_id}/choice."""
+
+    data = fields.List(fields.Nested(Choice), required=True)
+
+
+class Origin(Schema):
+    """A form or an API source."""
+
+    id = fields.String(required=True, metadata={"example": "123"})
+    name = fields.String(required=True, metadata={"example": "Newsletter registration"})
+
+
+class OriginsReply(Envelope):
+    """The answer of form and source."""
+
+    data = fields.List(fields.Nested(Origin), required=True)
+
+
+class Alive(Schema):
+    """What healthz tells."""
+
+    alive = fields.Boolean(required=True, metadata={"example": True})
+
+
+class AliveReply(Envelope):
+    """The answer of healthz."""
+
+    data = fields.Nested(Alive, required=True)
+
+
+class ReadinessReply(Envelope):
+    """The answer of readyz."""
+
+    data = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(validate=OneOf(["ok", "unavailable"])),
+        required=True,
+        metadata={"description": "each part by name", "example": {"database": "ok", "broker": "ok"}},
+    )

@@ -1,0 +1,343 @@
+"""`flask contacts sample`: the sample catalogue and contacts in a real database."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg2
+import pytest
+
+from contactexport.backend import Backend
+from contactexport.db.connection import Database
+from contactexport.embedded import sample_catalogue, sample_contacts
+from contactexport.errors import UsageError
+
+CONTACTS = 3000
+
+
+def rows(database: Database, statement: str, *values: object) -> list[dict]:
+    with database.transaction() as conn, conn.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def value(database: Database, statement: str, *values: object):
+    return next(iter(rows(database, statement, *values)[0].values()))
+
+
+@pytest.fixture
+def database(backend: Backend) -> Database:
+    return backend.contacts
+
+
+@pytest.fixture(scope="module")
+def filled(server_url: str, template: str) -> Iterator[Database]:
+    """A database with contacts for all tests that only look at them."""
+    name = f"{template}_sample"
+    server = Database(lambda: server_url)
+    with server.session() as conn, conn.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    database = Database(lambda: psycopg2.extensions.make_dsn(server_url, dbname=name))
+    sample_contacts.generate(database, CONTACTS)
+    yield database
+    database.close()
+    with server.session() as conn, conn.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def dump(database: Database) -> list[dict]:
+    return rows(database, "SELECT * FROM contact ORDER BY id")
+
+
+def history(database: Database) -> list[dict]:
+    return rows(database, "SELECT * FROM contact_change ORDER BY contact_id, changed_at")
+
+
+def test_loading_the_catalogue_again_changes_nothing(database):
+    tables = ("origin", "contact_field", "contact_field_choice")
+    before = [rows(database, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
+    sample_catalogue.load(database)
+    assert [rows(database, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables] == before
+    assert [len(table) for table in before][:2] == [5, 50]
+
+
+def test_loading_the_catalogue_brings_changed_entries_up_to_date(database):
+    rows(database, "UPDATE contact_field SET name = 'old', exportable = true")
+    rows(database, "UPDATE contact_field_choice SET labels = '{}'")
+    rows(database, "UPDATE origin SET name = 'old'")
+    rows(database, "INSERT INTO origin VALUES ('form', 9, 'mine')")
+    sample_catalogue.load(database)
+    assert value(database, "SELECT count(*) FROM contact_field WHERE name = 'old'") == 0
+    assert value(database, "SELECT count(*) FROM contact_field WHERE NOT exportable") == 5
+    assert value(database, "SELECT count(*) FROM contact_field_choice WHERE labels = '{}'") == 0
+    assert rows(database, "SELECT * FROM origin WHERE name IN ('old', 'mine')") == [
+        {"kind": "form", "id": 9, "name": "mine"}
+    ]
+
+
+def test_every_field_of_the_catalogue_has_its_column(database):
+    columns = {row["column_name"] for row in rows(database, "SELECT column_name FROM contact_field")}
+    found = rows(database, "SELECT attname FROM pg_attribute WHERE attrelid = 'contact'::regclass AND attnum > 0")
+    assert columns <= {row["attname"] for row in found}
+
+
+def test_the_catalogue_is_loaded_while_an_export_reads_contacts(database):
+    with database.session(snapshot=True) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT * FROM contact")
+        impatient = Database(lambda: psycopg2.extensions.make_dsn(database.url, options="-c lock_timeout=2s"))
+        sample_catalogue.load(impatient)
+        impatient.close()
+
+
+def test_contacts_and_changes_are_as_many_as_said(database):
+    made = sample_contacts.generate(database, 1000)
+    assert made.contacts == value(database, "SELECT count(*) FROM contact") == 1000
+    assert made.changes == value(database, "SELECT count(*) FROM contact_change") > 1000
+
+
+def test_progress_is_told_after_every_batch(database, monkeypatch):
+    monkeypatch.setattr(sample_contacts, "BATCH", 400)
+    told: list[tuple[int, int]] = []
+    sample_contacts.generate(
+        database, 1000, on_progress=lambda n: told.append((n, value(database, "SELECT count(*) FROM contact")))
+    )
+    assert told == [(400, 400), (800, 800), (1000, 1000)]
+
+
+def test_the_same_seed_makes_the_same_contacts_whatever_the_batches(filled, database, monkeypatch):
+    monkeypatch.setattr(sample_contacts, "BATCH", 700)
+    sample_contacts.generate(database, CONTACTS)
+    assert dump(database) == dump(filled)
+    assert history(database) == history(filled)
+
+
+def test_another_seed_makes_other_contacts(filled, database):
+    sample_contacts.generate(database, 100, seed=2)
+    assert [row["last_name"] for row in dump(database)] != [row["last_name"] for row in dump(filled)[:100]]
+    assert [row["date_of_birth"] for row in dump(database)] != [row["date_of_birth"] for row in dump(filled)[:100]]
+
+
+def test_a_second_run_appends_contacts_and_e_mail_addresses_stay_unique(database):
+    sample_contacts.generate(database, 500)
+    first = dump(database)
+    sample_contacts.generate(database, 300)
+    assert dump(database)[:500] == first
+    assert value(database, "SELECT count(DISTINCT email) FROM contact") == 800
+    assert value(database, "SELECT count(DISTINCT id) FROM contact") == 800
+
+
+def test_contacts_inserted_afterwards_get_free_ids_and_are_logged_again(database):
+    sample_contacts.generate(database, 10)
+    new = value(database, "INSERT INTO contact (last_name) VALUES ('Neu') RETURNING id")
+    assert new == 11
+    logged = value(database, "SELECT changed_at FROM contact_change WHERE contact_id = %s", new)
+    assert datetime.now(UTC) - logged < timedelta(minutes=5)
+
+
+def test_ids_are_not_given_twice_after_contacts_were_deleted(database):
+    sample_contacts.generate(database, 10)
+    rows(database, "DELETE FROM contact WHERE id > 5")
+    sample_contacts.generate(database, 3)
+    assert [row["id"] for row in dump(database)] == [1, 2, 3, 4, 5, 11, 12, 13]
+
+
+def test_the_history_spans_2012_and_the_last_60_days_and_nothing_else(filled):
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    times = [row["changed_at"] for row in history(filled)]
+    old = [moment for moment in times if moment.year == 2012]
+    recent = [moment for moment in times if midnight - timedelta(days=60) <= moment < midnight]
+    assert len(old) + len(recent) == len(times)
+    assert {moment.month for moment in old} == set(range(1, 13))
+    assert len({moment.date() for moment in recent}) == 60
+    assert len(old) > len(recent) > CONTACTS / 5
+
+
+def test_every_contact_has_one_to_three_changes_of_its_own_origin(filled):
+    counted = rows(
+        filled,
+        "SELECT count(*) AS changes FROM contact JOIN contact_change ON contact_id = contact.id"
+        " AND (contact_change.origin_kind, contact_change.origin_id) = (contact.origin_kind, contact.origin_id)"
+        " GROUP BY contact.id",
+    )
+    assert len(counted) == CONTACTS
+    assert {row["changes"] for row in counted} == {1, 2, 3}
+
+
+def test_the_history_lies_in_monthly_partitions(filled):
+    assert value(filled, "SELECT count(*) FROM contact_change_other") == 0
+    assert value(filled, "SELECT count(*) FROM contact_change_2012_02") > 100
+
+
+def test_a_contact_registers_on_the_day_of_its_first_change(filled):
+    differing = value(
+        filled,
+        "SELECT count(*) FROM contact JOIN (SELECT contact_id, min(changed_at) AS first FROM contact_change GROUP BY 1)"
+        " AS c ON contact_id = id WHERE registration_date <> (first AT TIME ZONE 'UTC')::date",
+    )
+    assert differing == 0
+
+
+def test_most_contacts_came_by_the_first_form_and_some_by_every_origin(filled):
+    counted = rows(filled, "SELECT origin_kind, origin_id FROM contact GROUP BY 1, 2 ORDER BY count(*) DESC")
+    found = [(row["origin_kind"], row["origin_id"]) for row in counted]
+    assert found[:3] == [("form", 123), ("form", 124), ("api", 456)]
+    assert set(found[3:]) == {("api", 789), ("api", 0)}
+
+
+def test_optional_texts_are_sometimes_null_and_sometimes_empty(filled):
+    for column in ("first_name", "last_name", "address", "city", "zip_code", "phone", "mobile", "loyalty_number"):
+        nulls = value(filled, f"SELECT count(*) FROM contact WHERE {column} IS NULL") / CONTACTS
+        empty = value(filled, f"SELECT count(*) FROM contact WHERE {column} = ''") / CONTACTS
+        assert 0.03 < nulls < 0.10, column
+        assert 0.005 < empty < 0.05, column
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ['"', "'", ",", ";", "[^\r]\n", "\r\n", r"^\\$", r"^=1\+1$", "^ ", " $", "[äöü]", "[一-龯]", "[א-ת]", "[ا-ي]"],
+)
+def test_values_contain_what_breaks_careless_programs(filled, pattern):
+    texts = rows(filled, "SELECT first_name, last_name, address, company FROM contact")
+    assert any(re.search(pattern, text) for row in texts for text in row.values() if text)
+
+
+def test_every_column_of_the_catalogue_is_filled(filled):
+    columns = [row["column_name"] for row in rows(filled, "SELECT column_name FROM contact_field")]
+    counts = rows(filled, "SELECT " + ", ".join(f"count({column}) AS {column}" for column in columns) + " FROM contact")
+    assert [column for column in columns if counts[0][column] < CONTACTS / 50] == []
+
+
+def test_choices_are_those_of_the_catalogue(filled):
+    for column, ids in sample_catalogue.choice_ids_by_column().items():
+        if column != "interests":
+            found = {row[column] for row in rows(filled, f"SELECT DISTINCT {column} FROM contact")}
+            assert found - {None} <= set(ids), column
+            assert len(found - {None}) > 1, column
+
+
+def test_interests_are_none_to_four_different_choices(filled):
+    found = [row["interests"] for row in rows(filled, "SELECT interests FROM contact")]
+    assert {len(interests) for interests in found if interests is not None} == {0, 1, 2, 3, 4}
+    assert None in found
+    assert all(len(set(i)) == len(i) and set(i) <= set(range(1, 11)) for i in found if i)
+
+
+def test_a_contact_is_consistent_in_itself(filled):
+    assert value(filled, "SELECT count(*) FROM contact WHERE gender <> salutation") == 0
+    assert value(filled, "SELECT count(*) FROM contact WHERE country <> country_office") == 0
+    japanese = rows(filled, "SELECT last_name, city FROM contact WHERE country = 85 AND last_name > '' AND city > ''")
+    assert japanese
+    assert all(re.search("[々一-龯ァ-ヶ]", row["city"]) for row in japanese)
+
+
+def test_a_stopped_run_leaves_whole_batches(database, monkeypatch):
+    monkeypatch.setattr(sample_contacts, "BATCH", 300)
+
+    def stop(done: int) -> None:
+        if done == 600:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample_contacts.generate(database, 1000, on_progress=stop)
+    assert value(database, "SELECT count(*) FROM contact") == 600
+    assert value(database, "SELECT count(DISTINCT contact_id) FROM contact_change") == 600
+    sample_contacts.generate(database, 400)
+    assert value(database, "SELECT count(DISTINCT contact_id) FROM contact_change") == 1000
+
+
+def test_a_failing_batch_leaves_nothing_and_the_trigger_on(database):
+    rows(database, "ALTER TABLE contact ADD CONSTRAINT strict CHECK (origin_id <> 789)")
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        sample_contacts.generate(database, 1000)
+    assert value(database, "SELECT count(*) FROM contact") == 0
+    assert value(database, "SELECT count(*) FROM contact_change") == 0
+    rows(database, "INSERT INTO contact (last_name) VALUES ('Neu')")
+    assert value(database, "SELECT count(*) FROM contact_change") == 1
+
+
+def test_a_view_is_refused_and_the_catalogue_left_alone(database, runner):
+    rows(database, "ALTER TABLE contact RENAME TO customer")
+    rows(database, "CREATE VIEW contact AS SELECT * FROM customer")
+    rows(database, "UPDATE origin SET name = 'mine'")
+    result = runner.invoke(args=["contacts", "sample", "--contacts", "10"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: `contact` is not an ordinary table")
+    assert value(database, "SELECT count(*) FROM origin WHERE name <> 'mine'") == 0
+
+
+def test_a_database_without_the_schema_is_named(database, runner):
+    rows(database, "DROP TABLE contact CASCADE")
+    result = runner.invoke(args=["contacts", "sample", "--contacts", "10"])
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: The table `contact` does not exist: run `flask db upgrade`\n",
+    )
+
+
+@pytest.fixture
+def other_role(database: Database) -> Iterator[str]:
+    name = f"reader_of_{value(database, 'SELECT current_database()')}"
+    rows(database, f"CREATE ROLE {name}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+    yield name
+    rows(database, f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_someone_who_does_not_own_the_table_is_refused(database, other_role):
+    with database.transaction() as conn, conn.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {other_role}")
+        with pytest.raises(UsageError, match="another database user"):
+            sample_contacts.sample_repository.require_own_contact_table(conn)
+
+
+def test_a_read_only_database_is_refused(database):
+    with database.session(snapshot=True) as conn, pytest.raises(UsageError, match="read-only"):
+        sample_contacts.sample_repository.require_own_contact_table(conn)
+
+
+def test_an_owner_who_is_no_superuser_can_make_contacts(database, other_role):
+    rows(database, f"GRANT ALL ON SCHEMA public TO {other_role}")
+    name = value(database, "SELECT current_database()")
+    rows(database, f"GRANT TEMPORARY ON DATABASE {name} TO {other_role}")
+    for table in (
+        "contact",
+        "contact_change",
+        "contact_change_other",
+        "contact_field",
+        "contact_field_choice",
+        "origin",
+    ):
+        rows(database, f"ALTER TABLE {table} OWNER TO {other_role}")
+    owner = Database(lambda: f"{database.url}&options=-c%20role%3D{other_role}")
+    try:
+        assert sample_contacts.generate(owner, 10).contacts == 10
+    finally:
+        owner.close()
+        rows(database, f"REASSIGN OWNED BY {other_role} TO CURRENT_USER")
+
+
+def test_the_command_says_what_it_made(runner, database):
+    result = runner.invoke(args=["contacts", "sample", "--contacts", "200", "--seed", "7"])
+    assert result.exit_code == 0
+    assert re.fullmatch(r"200 contacts, \d+ changes in \d+\.\d s \(\d+ contacts/s\)\n", result.stdout)
+    assert result.stderr == ""
+    assert value(database, "SELECT count(*) FROM contact") == 200
+
+
+def test_the_command_with_no_contacts_loads_the_catalogue_only(runner, database):
+    rows(database, "DELETE FROM contact_field")
+    result = runner.invoke(args=["contacts", "sample", "--contacts", "0"])
+    assert (result.exit_code, result.stdout.split(" in ")[0]) == (0, "0 contacts, 0 changes")
+    assert value(database, "SELECT count(*) FROM contact_field") == 50
+    assert value(database, "SELECT count(*) FROM contact") == 0
+
+
+@pytest.mark.parametrize("number", ["-1", "many", ""])
+def test_a_wrong_number_of_contacts_is_bad_usage(runner, number):
+    result = runner.invoke(args=["contacts", "sample", "--contacts", number])
+    assert result.exit_code == 2
+    assert "--contacts" in result.stderr
+
+
+def test_the_help_shows_an_example(runner):
+    result = runner.invoke(args=["contacts", "sample", "--help"])
+    assert "flask contacts sample --contacts 100000 --seed 7" in result.stdout
