@@ -5,6 +5,7 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 from flask import Flask
@@ -32,7 +33,8 @@ def create_app() -> Flask:
         _configure(app)
         settings = load_settings(app.config, os.environ)
     except SettingsError as error:
-        raise SystemExit(f"contactexport: {error.text}") from None
+        print(f"contactexport: {error.text}", file=sys.stderr)  # noqa: T201 - there is no log yet
+        raise SystemExit(error.exit_code) from None
     _configure_logging(settings)
     app.extensions["contactexport"] = make_backend(settings)
     _register(app)

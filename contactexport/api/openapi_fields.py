@@ -36,7 +36,7 @@ SCHEMAS: Mapping[type[fields.Field[Any]], Callable[[Any], dict[str, Any]]] = {
     OriginIds: lambda _: {"anyOf": [ID, {"type": "array", "items": ID, "minItems": 1}]},
     ContactFields: lambda _: {"type": "array", "items": ID, "minItems": 1},
     Flag: lambda _: {"enum": [1, 0, "1", "0"]},
-    Language: lambda _: {"type": "string", "pattern": f"^(?i:{'|'.join(sorted(LANGUAGES))})$"},
+    Language: lambda _: {"type": "string", "enum": sorted(LANGUAGES)},
     Port: lambda _: {"type": ["integer", "string"], "minimum": 1, "maximum": 65535, "pattern": "^[0-9]+$"},
     Line: _line,
     NotificationUrl: lambda _: {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048},
@@ -46,4 +46,12 @@ SCHEMAS: Mapping[type[fields.Field[Any]], Callable[[Any], dict[str, Any]]] = {
 def json_schema(_converter: object, field: fields.Field[Any], **_kwargs: Any) -> dict[str, Any]:
     """An attribute function of apispec; nothing for the fields that apispec knows by itself."""
     describe = SCHEMAS.get(type(field))
-    return describe(field) if describe else {}
+    if describe is None:
+        return {}
+    schema = describe(field)
+    return _nullable(schema) if field.allow_none else schema
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    nullable = schema | {"type": [schema["type"], "null"]}
+    return nullable | {"enum": [*schema["enum"], None]} if "enum" in schema else nullable

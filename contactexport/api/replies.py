@@ -1,5 +1,6 @@
 """The envelope of every answer: {"replyCode": …, "replyText": …, "data": …}."""
 
+import json
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
-from contactexport.errors import ContactExportError, DatabaseUnavailable, TooManyRequests
+from contactexport.errors import ContactExportError, TooManyRequests
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,16 @@ def error(http_status: int, reply_code: int, text: str, data: Any = "") -> Respo
     return response
 
 
+def raw_error(http_status: int, reason: str) -> bytes:
+    """A whole HTTP/1.1 answer in the envelope, for what is refused before it reaches the application."""
+    body = json.dumps({"replyCode": 1, "replyText": reason, "data": ""}).encode()
+    head = (
+        f"HTTP/1.1 {http_status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 def init_app(app: Flask) -> None:
     """Makes every error of the application an answer in the envelope; none leaks internals."""
     app.register_error_handler(ContactExportError, _own_error)
@@ -37,9 +48,9 @@ def init_app(app: Flask) -> None:
 def _own_error(raised: ContactExportError) -> Response:
     if raised.http_status == 500:
         return _unexpected_error(raised)
-    if isinstance(raised, DatabaseUnavailable):
-        logger.error("database unavailable: %s", raised.text)
-        return error(503, 1, "The database is not available. Please try again later.")
+    if raised.http_status == 503:
+        logger.error("unavailable: %s", raised.text)
+        return error(503, 1, "The service is not available now. Please try again later.")
     response = error(raised.http_status, raised.reply_code, raised.text)
     if isinstance(raised, TooManyRequests):
         response.headers["Retry-After"] = str(raised.retry_after)

@@ -47,11 +47,20 @@ class FtpSettingsSchema(Schema):
 
         unknown = EXCLUDE
 
-    host = Line(required=True, most=253)
-    port = Port(load_default=21)
-    username = Line(required=True)
-    password = Line(required=True, secret=True, may_be_empty=True)
-    folder = Line(load_default=None, may_be_empty=True)
+    host = Line(required=True, most=253, metadata={"description": "name or address", "example": "www.example.com"})
+    port = Port(load_default=21, metadata={"description": "1 to 65535", "example": "1234"})
+    username = Line(required=True, metadata={"example": "user"})
+    password = Line(
+        required=True,
+        secret=True,
+        may_be_empty=True,
+        metadata={"description": "stored encrypted, until the file is delivered", "example": "pass"},
+    )
+    folder = Line(
+        load_default=None,
+        may_be_empty=True,
+        metadata={"description": "made if it does not exist", "example": "path/of/a/folder"},
+    )
 
 
 class FtpSettings(fields.Nested):
@@ -71,17 +80,75 @@ class GetChangesSchema(Schema):
 
         unknown = EXCLUDE
 
-    distribution_method = OneOf("ftp", "local", message="Invalid distribution method: {value}")
-    time_range = TimeRange()
-    origin = OneOf("form", "api", "all", message="Invalid origin: {value}")
-    origin_id = OriginIds()
-    contact_fields = ContactFields()
-    delimiter = OneOf(",", ";", message="Invalid value for delimiter: {value}", load_default=",")
-    add_field_names_header = Flag(load_default=True)
-    language = Language(load_default=None)
-    ftp_settings = FtpSettings(FtpSettingsSchema, load_default=None)
-    notification_url = NotificationUrl(load_default=None)
-    spreadsheet = Flag(load_default=False)
+    distribution_method = OneOf(
+        "ftp",
+        "local",
+        message="Invalid distribution method: {value}",
+        required=True,
+        metadata={"description": "`ftp` uploads the file, `local` keeps it for download", "example": "ftp"},
+    )
+    time_range = TimeRange(
+        required=True,
+        metadata={
+            "description": "start (included) and end (not included): `YYYY-MM-DD`, `YYYY-MM-DD HH:MM[:SS]`, "
+            "or ISO 8601 with an offset",
+            "example": ["2012-02-09", "2012-04-02"],
+        },
+    )
+    origin = OneOf(
+        "form",
+        "api",
+        "all",
+        message="Invalid origin: {value}",
+        required=True,
+        metadata={"description": "what the contacts belong to: a form, an API source, or anything", "example": "form"},
+    )
+    origin_id = OriginIds(
+        metadata={
+            "description": "one form or API source, or an array of them; 0 with `api` means contacts without a source. "
+            "Required unless origin is `all`, and ignored then",
+            "example": "123",
+        }
+    )
+    contact_fields = ContactFields(
+        required=True,
+        metadata={
+            "description": "ids of contact fields, the columns in this order; 27, 28, 29, 32 and 33 are never exported",
+            "example": ["1", "3", "106533"],
+        },
+    )
+    delimiter = OneOf(
+        ",",
+        ";",
+        message="Invalid value for delimiter: {value}",
+        load_default=",",
+        metadata={"description": "what stands between two values", "example": ";"},
+    )
+    add_field_names_header = Flag(
+        load_default=True, metadata={"description": "1: the first line names the fields", "default": 1, "example": 1}
+    )
+    language = Language(
+        load_default=None,
+        metadata={"description": "of names and labels, in either case; without it the service's", "example": "en"},
+    )
+    ftp_settings = FtpSettings(
+        FtpSettingsSchema, load_default=None, metadata={"description": "required for `ftp`, ignored for `local`"}
+    )
+    notification_url = NotificationUrl(
+        load_default=None,
+        metadata={
+            "description": "called by POST once the export has ended, with its status",
+            "example": "https://www.example.com/exported",
+        },
+    )
+    spreadsheet = Flag(
+        load_default=False,
+        metadata={
+            "description": "1: for spreadsheet programs, with BOM and CRLF, and formulas made harmless",
+            "default": 0,
+            "example": 0,
+        },
+    )
 
     def __init__(self, catalogue: Catalogue, time_zone: tzinfo, language: str, guard: NetworkGuard) -> None:
         super().__init__()

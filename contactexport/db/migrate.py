@@ -1,5 +1,6 @@
 """Versioned migrations of both databases with Alembic; the steps themselves are plain SQL."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -48,7 +49,7 @@ def current_version(database: Database) -> str | None:
 
 def check(database: Database) -> None:
     """Raises SchemaMismatch unless the schema has exactly this program's version."""
-    found, expected = current_version(database), _head(ScriptDirectory.from_config(_config()))
+    found, expected = current_version(database), _newest()
     if found is None or found < expected:
         raise SchemaMismatch(
             f"The database's schema is at {found or 'nothing'}, {expected} expected: run `flask db upgrade`"
@@ -74,6 +75,11 @@ def _config() -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+@cache
+def _newest() -> str:
+    return _head(ScriptDirectory.from_config(_config()))
 
 
 def _head(scripts: ScriptDirectory) -> str:

@@ -1,12 +1,9 @@
 """Ends an export before it is finished."""
 
-import logging
-
+from contactexport import audit_log
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.models import Export
-
-logger = logging.getLogger(__name__)
 
 
 def cancel(backend: Backend, export_id: int) -> Export:
@@ -20,6 +17,6 @@ def cancel(backend: Backend, export_id: int) -> Export:
         cancelled = export_repository.cancel(conn, export_id)
     if cancelled is None:
         return export
-    logger.info("export cancelled: id=%d", export_id)
+    audit_log.note("export cancelled", export=export_id)
     (backend.settings.storage_dir / cancelled.file_name).unlink(missing_ok=True)
     return cancelled

@@ -4,14 +4,14 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
-from contactexport import export_lock
+from contactexport import audit_log, export_lock
 from contactexport.backend import Backend
 from contactexport.db import change_repository, export_repository
 from contactexport.db.connection import Connection
 from contactexport.delivery.base import Delivery
 from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
-from contactexport.errors import DeliveryFailed, SettingsError
+from contactexport.errors import DeliveryFailed, SecretUnreadable, SettingsError
 from contactexport.models import Export
 
 # After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
@@ -35,7 +35,14 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     except DeliveryFailed as failure:
         return _try_later(backend, conn, export, failure)
     done = export_repository.mark_done(conn, export)
-    logger.info("export done: id=%d attempt=%d rows=%s bytes=%s", done.id, done.attempt, done.rows, done.bytes)
+    audit_log.note(
+        "export done",
+        export=done.id,
+        attempt=done.attempt,
+        rows=done.rows,
+        bytes=done.bytes,
+        seconds=_seconds_since_accepted(done),
+    )
     if delivery.consumes_file:
         file.unlink(missing_ok=True)
     return done
@@ -47,14 +54,14 @@ def _delivery(backend: Backend, export: Export) -> Delivery:
         return LocalDelivery()
     try:
         password = backend.secrets.decrypt(export.ftp_secret) if export.ftp_secret else ""
-    except SettingsError as error:
+    except (SecretUnreadable, SettingsError) as error:
         raise DeliveryFailed(error.text, permanent=False) from None
     address = backend.guard.resolve(target.host, target.port)
     return FtpDelivery(target, address, password, backend.settings.ftp_timeout)
 
 
 def _try_later(backend: Backend, conn: Connection, export: Export, failure: DeliveryFailed) -> Export:
-    logger.warning("delivery failed: id=%d attempt=%d reason=%s", export.id, export.attempt, failure.text)
+    audit_log.note("delivery failed", export=export.id, attempt=export.attempt, error=failure.text)
     given_up = failure.permanent and export.delivery_attempts >= PERMANENT_FAILURES_LIMIT
     limit = timedelta(seconds=backend.settings.delivery_limit)
     if export.ready_at is not None and change_repository.clock(conn) - export.ready_at >= limit:
@@ -63,6 +70,12 @@ def _try_later(backend: Backend, conn: Connection, export: Export, failure: Deli
         return export_repository.mark_error(conn, export, failure.text)
     delay = RETRY_SECONDS[min(export.delivery_attempts, len(RETRY_SECONDS)) - 1]
     return export_repository.postpone(conn, export, delay, failure.text)
+
+
+def _seconds_since_accepted(export: Export) -> float | None:
+    if export.finished_at is None:
+        return None
+    return round((export.finished_at - export.created_at).total_seconds(), 3)
 
 
 def stored_file(backend: Backend, export: Export) -> Path:

@@ -3,7 +3,7 @@
 import logging
 import secrets
 
-from contactexport import export_lock
+from contactexport import audit_log, export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning
@@ -48,7 +48,7 @@ def store(
         export_id = export_repository.insert(
             conn, settings, ftp_secret=ftp_secret, suffix=secrets.token_hex(3), created_by=created_by
         )
-    logger.info("export accepted: id=%d by=%s method=%s", export_id, created_by, settings.distribution_method)
+    audit_log.note("export accepted", export=export_id, user=created_by, method=settings.distribution_method)
     return export_id
 
 

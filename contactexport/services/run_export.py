@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import BinaryIO
 
-from contactexport import export_csv, export_file, export_lock
+from contactexport import audit_log, export_csv, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, change_repository, export_repository
 from contactexport.db.connection import Connection
@@ -45,7 +45,7 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
 
 
 def _attempt(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export | None:
-    logger.info("export claimed: id=%d attempt=%d status=%s", export.id, export.attempt, export.status)
+    audit_log.note("export claimed", export=export.id, attempt=export.attempt, status=export.status)
     try:
         if export.status is ExportStatus.IN_PROGRESS:
             export = _produce(backend, conn, export, progress)
@@ -129,7 +129,7 @@ def _require_ours(conn: Connection, export: Export) -> None:
 
 
 def _failed(conn: Connection, export: Export, reason: str) -> Export:
-    logger.error("export failed: id=%d attempt=%d reason=%s", export.id, export.attempt, reason)
+    audit_log.note("export failed", export=export.id, attempt=export.attempt, error=reason)
     return export_repository.mark_error(conn, export, reason)
 
 
@@ -137,5 +137,5 @@ def _postponed(backend: Backend, conn: Connection, export: Export, reason: str) 
     if export.run_attempts >= backend.settings.attempt_limit:
         return _failed(conn, export, reason)
     delay = RETRY_SECONDS[min(export.run_attempts, len(RETRY_SECONDS)) - 1]
-    logger.warning("export postponed: id=%d seconds=%d reason=%s", export.id, delay, reason)
+    audit_log.note("export postponed", export=export.id, attempt=export.attempt, seconds=delay, error=reason)
     return export_repository.postpone(conn, export, delay, reason)

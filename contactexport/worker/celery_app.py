@@ -23,11 +23,13 @@ class EndWhenIdle(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has n
     A pool that ends by itself sleeps for a second here and there; from this point on no message is taken any more.
     """
 
-    requires = ("celery.worker.components:Timer",)
+    def include(self, worker: Any) -> bool:
+        """Stands before the pool, which otherwise begins to end by itself."""
+        worker.steps.insert(0, self)
+        return True
 
     def close(self, worker: Any) -> None:
         """Called once the worker has been told to end."""
-        print("RESERVED", list(state.reserved_requests), list(state.active_requests), flush=True)
         if not state.reserved_requests:
             worker.pool.terminate()
 

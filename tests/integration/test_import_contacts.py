@@ -394,3 +394,14 @@ def test_a_field_whose_column_is_missing_is_refused_by_name(backend: Backend):
     execute(backend, "ALTER TABLE contact DROP COLUMN city")
     with pytest.raises(UsageError, match='"City" stands for the column city, which `contact` does not have'):
         import_here(backend, b"email,city\na@x.at,Graz\n")
+
+
+def test_a_replica_is_never_written(backend: Backend):
+    execute(
+        backend,
+        "DO $$ BEGIN EXECUTE format("
+        "'ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+    )
+    backend.contacts.close()
+    with pytest.raises(UsageError, match="The contacts' database is read-only"):
+        import_here(backend, b"email\na@x.at\n")

@@ -1,0 +1,29 @@
+"""GET /api/v2/openapi.json, for tools, and GET /docs, the same for people; both are open to everybody."""
+
+from flask import Blueprint, Response, jsonify, make_response, render_template
+
+from contactexport.api import docs_page
+from contactexport.api.openapi import document
+
+# Nothing but our own style sheet: no script, no image, no form, no frame.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+blueprint = Blueprint(
+    "openapi", __name__, template_folder="templates", static_folder="static", static_url_path="/docs/assets"
+)
+
+
+@blueprint.get("/api/v2/openapi.json")
+def openapi() -> Response:
+    """The document itself, not in the envelope: tools expect it so."""
+    return jsonify(document())
+
+
+@blueprint.get("/docs")
+def docs() -> Response:
+    """The page."""
+    page = make_response(render_template("docs.html", api=document(), operations=docs_page.operations(document())))
+    page.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return page
