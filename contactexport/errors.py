@@ -92,16 +92,18 @@ class DatabaseUnavailable(ContactExportError):
     http_status = 503
 
 
-class SchemaMismatch(ContactExportError):
-    """The database's schema is older or newer than this program."""
-
-    http_status = 503
+class SchemaMismatch(DatabaseUnavailable):
+    """The database's schema is missing, older or newer than this program."""
 
 
 class BrokerUnavailable(ContactExportError):
     """The message broker does not answer."""
 
     http_status = 503
+
+
+class QueryFailed(ContactExportError):
+    """Postgres refused or broke off a query, not the connection; the text is its reason."""
 
 
 class ExportLost(ContactExportError):
@@ -142,3 +144,12 @@ class TooManyRequests(ContactExportError):
     def __init__(self, text: str, retry_after: int) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class DownloadRefused(ContactExportError):
+    """The data of an export cannot be downloaded (contract, Status and download)."""
+
+    def __init__(self, http_status: int, reply_code: int, text: str) -> None:
+        super().__init__(text)
+        self.http_status = http_status
+        self.reply_code = reply_code

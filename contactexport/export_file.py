@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from contactexport.row_marks import RowMarks
+
 BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A complete file: its data rows without the header, its bytes, and the hexadecimal SHA-256 of them."""
+    """A complete file: its data rows without the header, its bytes, their hexadecimal SHA-256, where rows begin."""
 
     rows: int
     bytes: int
     sha256: str
+    marks: RowMarks
 
 
 def part_path(folder: Path, file_name: str, attempt: int) -> Path:
@@ -32,18 +35,19 @@ def write(
     *,
     write_content: Callable[[BinaryIO], int],
     may_appear: Callable[[], None],
-    on_lines: Callable[[int], None] | None = None,
+    on_rows: Callable[[int], None] | None = None,
 ) -> WrittenFile:
     """Writes the content, flushes it to disk and renames the file into place; memory stays flat.
 
     `write_content` streams everything and returns the number of rows; `may_appear` is called just before the rename
-    and raises when this attempt has lost its export; `on_lines` is told the lines written so far. Whatever is raised,
-    the temporary file is removed. Raises OSError when the disk is full or the folder not writable.
+    and raises when this attempt has lost its export; `on_rows` is told the rows written so far, the header among
+    them. Whatever is raised, the temporary file is removed. Raises OSError when the disk is full or the folder not
+    writable.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = part_path(folder, file_name, attempt)
     try:
-        written = _write_part(part, write_content, on_lines)
+        written = _write_part(part, write_content, on_rows)
         may_appear()
         part.rename(folder / file_name)
     except BaseException:
@@ -54,32 +58,35 @@ def write(
 
 
 def _write_part(
-    part: Path, write_content: Callable[[BinaryIO], int], on_lines: Callable[[int], None] | None
+    part: Path, write_content: Callable[[BinaryIO], int], on_rows: Callable[[int], None] | None
 ) -> WrittenFile:
-    with _HashedFile(part, on_lines) as raw:
+    with _MarkedFile(part, on_rows) as raw:
         # COPY hands over one line at a time: the buffer makes few large writes of them.
         with io.BufferedWriter(raw, BUFFER_BYTES) as buffered:
             rows = write_content(cast(BinaryIO, buffered))
             buffered.flush()
             os.fsync(raw.fileno())
-        return WrittenFile(rows, raw.bytes, raw.digest.hexdigest())
+        return WrittenFile(rows, raw.bytes, raw.digest.hexdigest(), raw.marks)
 
 
-class _HashedFile(io.FileIO):
-    def __init__(self, path: Path, on_lines: Callable[[int], None] | None) -> None:
+class _MarkedFile(io.FileIO):
+    """Counts, hashes and marks what is written through it, a buffer at a time."""
+
+    def __init__(self, path: Path, on_rows: Callable[[int], None] | None) -> None:
         super().__init__(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600))
         self.bytes = 0
         self.digest = hashlib.sha256()
-        self._lines = 0
-        self._on_lines = on_lines
+        self.marks = RowMarks()
+        self._on_rows = on_rows
 
     def write(self, data: Any) -> int:
         written = super().write(data) or 0
-        self.digest.update(memoryview(data)[:written])
+        content = bytes(memoryview(data)[:written])
+        self.digest.update(content)
+        self.marks.add(content, self.bytes)
         self.bytes += written
-        if self._on_lines is not None:
-            self._lines += bytes(data).count(b"\n")
-            self._on_lines(self._lines)
+        if self._on_rows is not None:
+            self._on_rows(self.marks.row_ends)
         return written
 
 

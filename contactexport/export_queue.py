@@ -17,6 +17,7 @@ from contactexport.settings import Settings
 
 RUN_EXPORT = "contactexport.run_export"
 SWEEP = "contactexport.sweep_exports"
+NOTIFY = "contactexport.notify"
 PUBLISH_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ class ExportQueue:
     def publish(self, export_id: int) -> bool:
         """Wakes a worker for an export; returns False when the broker does not take the message in time."""
         return self._send(RUN_EXPORT, [export_id])
+
+    def publish_notification(self, export_id: int) -> bool:
+        """Asks any worker to send a notification; the message is void once the next sweep publishes it again."""
+        return self._send(NOTIFY, [export_id], expires=self._settings.sweep_interval)
 
     def publish_sweep(self) -> bool:
         """Asks any worker for one sweep; the message is void once the next one is due."""

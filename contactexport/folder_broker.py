@@ -32,10 +32,10 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(self, connection: Any, timeout: Any = None, **_kwargs: Any) -> None:
         """Waits for a message, but not longer than LONGEST_WAIT: a worker looks only then whether it is to end.
 
         Raises TimeoutError when none came.
         """
         shorter = LONGEST_WAIT if timeout is None else min(timeout, LONGEST_WAIT)
-        super().drain_events(connection, timeout=shorter)
+        super().drain_events(connection, timeout=shorter)  # type: ignore[no-untyped-call] # kombu has few types

@@ -109,6 +109,7 @@ class Export:
     bytes: int | None
     sha256: str | None
     file_name: str
+    file_deleted_at: datetime | None
     error: str | None
     effective_until: datetime | None
     created_by: str
@@ -116,6 +117,10 @@ class Export:
     started_at: datetime | None
     ready_at: datetime | None
     finished_at: datetime | None
+    notify_due_at: datetime | None
+    notify_attempts: int
+    notified_at: datetime | None
+    notify_error: str | None
 
 
 @dataclass(frozen=True)

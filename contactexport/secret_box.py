@@ -1,4 +1,4 @@
-"""Encrypts secrets that must be readable again (FTP passwords, WSSE secrets) before they are stored."""
+"""Encrypts secrets that must be readable again (FTP passwords, WSSE secrets) before they are stored; derives keys."""
 
 import base64
 import contextlib
@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contactexport.errors import SecretUnreadable, SettingsError
 
@@ -40,15 +42,24 @@ class SecretBox:
         """The same secret encrypted with the first key. Raises SecretUnreadable when no key fits."""
         return self.encrypt(self.decrypt(token))
 
+    def derived_key(self, purpose: str) -> str:
+        """A key of its own for one purpose, 64 hex digits; it depends on the first key and does not reveal it (RFC 5869)."""
+        key = base64.urlsafe_b64decode(self._fernet_keys[0])
+        return HKDF(SHA256(), length=32, salt=None, info=f"contactexport {purpose}".encode()).derive(key).hex()
+
     @cached_property
     def _fernet(self) -> MultiFernet:
+        return MultiFernet([Fernet(key) for key in self._fernet_keys])
+
+    @cached_property
+    def _fernet_keys(self) -> list[bytes]:
         name, keys = ("CONTACTEXPORT_SECRET_KEY", self._keys) if self._keys else _kept_key(self._data_dir)
         parts = [key.strip() for key in keys.split(",")]
         if not all(parts):
             raise SettingsError(
                 f"{name} is empty or has an empty part: one key expected, or several separated by commas"
             )
-        return MultiFernet([Fernet(_fernet_key(key)) for key in parts])
+        return [_fernet_key(key) for key in parts]
 
 
 def _fernet_key(key: str) -> bytes:

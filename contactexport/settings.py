@@ -6,6 +6,7 @@ else from the default here. A wrong value stops the start with one line that nam
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -75,6 +76,13 @@ def _seconds(least: float) -> Callable[[str], float]:
     return parse
 
 
+def _duration(raw: str) -> float:
+    found = re.fullmatch(r"(\d{1,9})([smhd]?)", raw, re.ASCII)
+    if not found:
+        raise ValueError("a duration such as 3600 (seconds), 90m, 12h or 30d expected")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
 def _whole_number(least: int) -> Callable[[str], int]:
     def parse(raw: str) -> int:
         if not raw.isascii() or not raw.isdigit() or int(raw) < least:
@@ -118,6 +126,9 @@ class Settings:
         "86400",
         "for how many seconds after `ready` a delivery is tried again before it ends in error",
     )
+    notification_limit: float = _setting(
+        _seconds(0), "86400", "for how many seconds after its end the notification of an export is tried again"
+    )
     writers_wait: float = _setting(
         _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
     )
@@ -133,6 +144,7 @@ class Settings:
         "300",
         "seconds that Created of a WSSE header may lie before or after the database's clock",
     )
+    retention: float = _setting(_duration, "30d", "how long files of finished exports are kept: 3600, 90m, 12h, 30d")
     requests_per_minute: int = _setting(
         _whole_number(1), "1000", "requests a user may send in a minute before 429 is answered"
     )

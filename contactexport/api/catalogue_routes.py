@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from contactexport.api import replies
 from contactexport.api.backend import current_backend
+from contactexport.api.request_fields import integer
 from contactexport.db import catalogue_repository
 from contactexport.errors import InvalidRequest
 from contactexport.languages import LANGUAGES
@@ -27,14 +28,15 @@ def fields(language: str = "") -> Response:
     )
 
 
-@blueprint.get("/field/<int:field_id>/choice")
-@blueprint.get("/field/<int:field_id>/choice/translate/<language>")
-def choices(field_id: int, language: str = "") -> Response:
+@blueprint.get("/field/<field_id>/choice")
+@blueprint.get("/field/<field_id>/choice/translate/<language>")
+def choices(field_id: str, language: str = "") -> Response:
     """The choices of a field, their labels in a language."""
-    if field_id not in _catalogue().fields:
+    known_id = integer(field_id)
+    if known_id is None or known_id not in _catalogue().fields:
         raise InvalidRequest(f"Invalid contact field id: {field_id}")
     with current_backend().contacts.transaction() as conn:
-        labels = catalogue_repository.list_choices(conn, field_id, _language(language))
+        labels = catalogue_repository.list_choices(conn, known_id, _language(language))
     return replies.ok([{"id": str(choice_id), "choice": label} for choice_id, label in labels])
 
 

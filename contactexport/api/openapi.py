@@ -62,7 +62,7 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
         "A part of the service does not answer: try again later",
         (),
         1,
-        "The database is not available. Please try again later.",
+        "The service is not available now. Please try again later.",
     ),
 }
 

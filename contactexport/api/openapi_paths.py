@@ -31,7 +31,7 @@ EXPORT_ID = {
     "in": "path",
     "required": True,
     "description": "The id that getchanges answered.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"},
     "example": "2140",
 }
 FIELD_ID = {
@@ -39,7 +39,7 @@ FIELD_ID = {
     "in": "path",
     "required": True,
     "description": "A contact field.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
     "example": "5",
 }
 LANGUAGE = {

@@ -1,5 +1,7 @@
 """The answers of the API as marshmallow schemas; the OpenAPI document is made from them."""
 
+from typing import Any
+
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf, Regexp
 
@@ -11,7 +13,7 @@ class Envelope(Schema):
 
     replyCode = fields.Integer(required=True, metadata={"description": "0 when all went well"})  # noqa: N815 - its name
     replyText = fields.String(required=True, metadata={"description": "OK, or what is wrong"})  # noqa: N815 - its name
-    data = fields.Raw(required=True)
+    data: fields.Field[Any] = fields.Raw(required=True)
 
 
 class ErrorReply(Envelope):

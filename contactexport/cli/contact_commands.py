@@ -10,9 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import CommandGroup
 from contactexport.cli.contact_import_command import import_command
+from contactexport.cli.contact_prune_command import prune
 
-group = CommandGroup("contacts", help="The contacts: sample ones, and imports of CSV files.")
+group = CommandGroup("contacts", help="The contacts: sample ones, imports of CSV files, and the log of their changes.")
 group.add_command(import_command)
+group.add_command(prune)
 
 
 @group.command()

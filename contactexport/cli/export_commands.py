@@ -2,38 +2,33 @@
 
 import getpass
 import json
-import os
-import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from contactexport.api.schemas import GetChanges, GetChangesSchema, load_get_changes
 from contactexport.backend import Backend
-from contactexport.cli import export_progress
+from contactexport.cli import export_output, export_progress
 from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import CommandGroup
-from contactexport.cli.ftp_url import ftp_settings_from_url
-from contactexport.db import catalogue_repository
-from contactexport.errors import ContactExportError, InvalidRequest
+from contactexport.cli.export_options import ask_ftp_password, asked_for
+from contactexport.errors import ContactExportError, UsageError
 from contactexport.models import Export, ExportStatus
-from contactexport.services import cancel_export, request_export, retry_export, run_export, track_export
+from contactexport.services import cancel_export, delete_files, request_export, retry_export, run_export, track_export
 from contactexport.services.deliver_export import stored_file
 
 group = CommandGroup("export", help="Exports of changed contacts: run one here and now, list, show, retry, cancel.")
 
 
 @group.command()
-@click.option("--origin", required=True, help="form, api or all.")
+@click.option("--origin", required=True, type=click.Choice(["form", "api", "all"]), help="Where contacts come from.")
 @click.option("--origin-id", help="Ids of forms or API sources, separated by commas; not for `all`.")
 @click.option("--from", "start", required=True, help="Start of the window: YYYY-MM-DD[ HH:MM[:SS]] or ISO 8601.")
 @click.option("--to", "end", required=True, help="End of the window, itself not included.")
 @click.option("--fields", required=True, help="Ids of the contact fields, separated by commas.")
-@click.option("--delimiter", default=",", show_default=True, help="',' or ';'.")
+@click.option("--delimiter", default=",", show_default=True, type=click.Choice([",", ";"]), help="Between two values.")
 @click.option("--language", help="Language of header and labels, for example en.")
 @click.option("--header/--no-header", default=True, show_default=True, help="Write the field names first.")
 @click.option("--spreadsheet", is_flag=True, help="For spreadsheet programs: BOM, CRLF, formulas made harmless.")
@@ -44,7 +39,7 @@ def changes(as_json: bool, output: str | None, **options: Any) -> None:
     """Export the contacts that changed in a time range, here and now.
 
     The export runs in this process under the same lock as any other: while the same setting is running somewhere,
-    it is refused (exit code 3). Should this process die, a worker finishes the export.
+    it is refused (exit code 3). Ctrl-C cancels it; should this process die, a worker finishes it.
     The FTP password is asked for on the terminal, or read from the environment variable FTP_PASSWORD.
 
     \b
@@ -53,14 +48,15 @@ def changes(as_json: bool, output: str | None, **options: Any) -> None:
           --fields 1,3,106533 --delimiter ';' --language en --output changes.csv
     """
     if output and options["ftp"]:
-        raise click.UsageError("--output and --ftp exclude each other")
+        raise UsageError("--output and --ftp exclude each other")
+    if output == export_output.STANDARD_OUTPUT and as_json:
+        raise UsageError("--json and --output - exclude each other: both write to standard output")
     backend = current_backend()
-    asked = _asked_for(backend, options)
-    if output and output != "-":
-        _require_writable(Path(output))
+    asked = asked_for(backend, options)
+    if output:
+        export_output.require_writable(output)
     export_id = request_export.store(backend, asked.settings, asked.ftp_password, f"cli:{getpass.getuser()}")
-    with export_progress.shown() as progress:
-        export = run_export.run(backend, export_id, progress)
+    export = _run(backend, export_id)
     _report(backend, export_id, export, output, as_json)
 
 
@@ -87,6 +83,8 @@ def list_(status: str | None, limit: int, before: int | None, as_json: bool) -> 
             *("" if value is None else str(value) for value in values), one["file_name"] or one["error"] or ""
         )
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+    files, size = delete_files.disk_use(current_backend())
+    click.echo(f"{files} files, {size / 1e6:.1f} MB in {current_backend().settings.storage_dir}", err=True)
 
 
 @group.command()
@@ -137,68 +135,28 @@ def cancel(export_id: int, as_json: bool) -> None:
     _print_status(track_export.status(backend, export_id), as_json)
 
 
-def ask_ftp_password() -> str:
-    """From FTP_PASSWORD, else from the terminal without echo: never from an argument, which others can see."""
-    kept = os.environ.get("FTP_PASSWORD")
-    if kept is not None:
-        return kept
-    password: str = click.prompt("FTP password", hide_input=True, err=True, default="", show_default=False)
-    return password
-
-
-def _asked_for(backend: Backend, options: dict[str, Any]) -> GetChanges:
-    with backend.contacts.transaction() as conn:
-        catalogue = catalogue_repository.read(conn)
-    return load_get_changes(
-        GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard),
-        _body(options),
-    )
-
-
-def _body(options: dict[str, Any]) -> dict[str, Any]:
-    """The request that the API would get for these options."""
-    ftp = ftp_settings_from_url(options["ftp"]) if options["ftp"] else None
-    return {
-        "distribution_method": "ftp" if ftp else "local",
-        "time_range": [options["start"], options["end"]],
-        "origin": options["origin"],
-        "origin_id": None if options["origin_id"] is None else options["origin_id"].split(","),
-        "contact_fields": options["fields"].split(","),
-        "delimiter": options["delimiter"],
-        "add_field_names_header": int(options["header"]),
-        "language": options["language"],
-        "spreadsheet": int(options["spreadsheet"]),
-        "ftp_settings": ftp and ftp | {"password": ask_ftp_password()},
-    }
-
-
-def _require_writable(path: Path) -> None:
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InvalidRequest(f"Invalid value for --output: {path}: a file in an existing folder expected")
+def _run(backend: Backend, export_id: int) -> Export | None:
+    try:
+        with export_progress.shown() as progress:
+            return run_export.run(backend, export_id, progress)
+    except KeyboardInterrupt:
+        # Left as it is, it would refuse the same setting until a worker comes along.
+        cancel_export.cancel(backend, export_id)
+        raise ContactExportError(f"Export {export_id} is cancelled") from None
 
 
 def _report(backend: Backend, export_id: int, export: Export | None, output: str | None, as_json: bool) -> None:
     if export is None:
         raise ContactExportError(f"A worker has taken export {export_id} over; see `flask export show {export_id}`")
     if export.status is not ExportStatus.DONE:
-        raise ContactExportError(f"Export {export_id} is {export.status}: {export.error}")
+        later = "" if export.status.finished else f"; a worker tries again, or `flask export cancel {export_id}`"
+        raise ContactExportError(f"Export {export_id} is {export.status}: {export.error}{later}")
     if output:
-        _copy(stored_file(backend, export), output)
-    if output != "-":
+        export_output.copy(stored_file(backend, export), output)
+    if output != export_output.STANDARD_OUTPUT:
         _print_status(track_export.payload(backend, export), as_json)
         if not as_json and export.settings.ftp is None:
             click.echo(f"file: {output or stored_file(backend, export)}")
-
-
-def _copy(file: Path, output: str) -> None:
-    if output == "-":
-        with file.open("rb") as content:
-            shutil.copyfileobj(content, sys.stdout.buffer)
-        return
-    target = Path(output)
-    aside = target.with_name(f"{target.name}.part")
-    shutil.copyfile(file, aside)
-    aside.replace(target)
 
 
 def _print_status(status: dict[str, Any], as_json: bool) -> None:

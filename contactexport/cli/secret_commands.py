@@ -5,9 +5,10 @@ import click
 from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import CommandGroup
 from contactexport.errors import SecretUnreadable
+from contactexport.services.notify_export import signing_key
 from contactexport.services.rotate_secrets import rotate_secrets
 
-group = CommandGroup("secrets", help="The key that encrypts WSSE secrets and FTP passwords.")
+group = CommandGroup("secrets", help="The key that encrypts what is stored, and the one that signs notifications.")
 
 
 @group.command()
@@ -27,3 +28,17 @@ def rotate() -> None:
         for owner in unreadable:
             click.echo(f"not readable: {owner}", err=True)
         raise SecretUnreadable
+
+
+@group.command("notification-key")
+def notification_key() -> None:
+    """Print the key that signs notifications, for those who receive them.
+
+    It follows from the first key of CONTACTEXPORT_SECRET_KEY and changes with it. Who has it can sign notifications
+    in this service's name, and read nothing with it.
+
+    \b
+    Example:
+      flask secrets notification-key
+    """
+    click.echo(signing_key(current_backend()))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 15.0
+STANDARD_ERROR = 2
 
 logger = logging.getLogger(__name__)
 
@@ -80,5 +81,6 @@ class Supervisor:
             cwd=self.folder,
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
+            stdout=STANDARD_ERROR,  # our own standard output says only what we say
             start_new_session=True,
         )

@@ -1,14 +1,17 @@
 """Finds the contacts that changed and streams them: everything an export reads, in SQL."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO
 
 from psycopg2 import sql
+from psycopg2.errors import QueryCanceled
 from psycopg2.extensions import cursor as tuple_cursor
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
+from contactexport.errors import ExportLost
 from contactexport.models import ContactField, ExportSettings
 
 SINGLE_CHOICE = frozenset({"singlechoice"})
@@ -32,9 +35,21 @@ def prepare_months(conn: Connection) -> None:
     queries("change").prepare_months(conn)
 
 
-def count_changed(conn: Connection, settings: ExportSettings, until: datetime) -> int:
-    """How many contacts changed in [settings.start, until)."""
+def drop_log(conn: Connection, before: datetime) -> tuple[list[str], int]:
+    """Drops the months of the change log that ended before, at once and whole.
+
+    Returns their names, and how many changes that lay in no month were deleted.
+    """
+    months = [row["name"] for row in queries("change").log_partitions(conn, before=before)]
     with conn.cursor() as cursor:
+        for month in months:
+            cursor.execute(_template("drop_partition").format(partition=sql.Identifier(month)))
+    return months, int(queries("change").delete_unpartitioned(conn, before=before))
+
+
+def count_changed(conn: Connection, settings: ExportSettings, until: datetime) -> int:
+    """How many contacts changed in [settings.start, until). Raises ExportLost when the query is cancelled."""
+    with conn.cursor() as cursor, _lost_when_cancelled():
         cursor.execute(_template("count_changed").format(changed=_changed(settings)), _parameters(settings, until))
         return int(cursor.fetchone()["count"])
 
@@ -55,7 +70,8 @@ def copy_changed(
         rows=_rows(settings, fields), delimiter=sql.Literal(settings.delimiter)
     )
     with conn.cursor() as cursor:
-        cursor.copy_expert(cursor.mogrify(statement, _parameters(settings, until, time_zone)), to)
+        with _lost_when_cancelled():
+            cursor.copy_expert(cursor.mogrify(statement, _parameters(settings, until, time_zone)), to)
         return int(cursor.rowcount)
 
 
@@ -65,8 +81,17 @@ def read_changed(
     """The same rows as values, fetched in batches through a server-side cursor."""
     with conn.cursor("changed_rows", cursor_factory=tuple_cursor) as cursor:
         cursor.itersize = BATCH_ROWS
-        cursor.execute(_rows(settings, fields), _parameters(settings, until, time_zone))
-        yield from cursor
+        with _lost_when_cancelled():
+            cursor.execute(_rows(settings, fields), _parameters(settings, until, time_zone))
+            yield from cursor
+
+
+@contextmanager
+def _lost_when_cancelled() -> Iterator[None]:
+    try:
+        yield
+    except QueryCanceled:
+        raise ExportLost("the query was cancelled") from None
 
 
 def _rows(settings: ExportSettings, fields: Sequence[ContactField]) -> sql.Composable:
@@ -116,7 +141,7 @@ def _column(field: ContactField) -> sql.Composable:
 
 def _part(template: str, field: ContactField) -> sql.Composable:
     return _template(template).format(
-        column=sql.Identifier(field.column_name),
+        column=sql.Identifier(field.column_name.replace("%", "%%")),  # read as a format with parameters
         labels=sql.Identifier(f"labels_of_{field.id}"),
         field_id=sql.Literal(field.id),
     )

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias, cast
 
 import psycopg2
+from psycopg2.errors import InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedTable
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 from psycopg2.extras import RealDictCursor
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from contactexport.errors import DatabaseUnavailable
+from contactexport.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
 
 # The name by which modules outside db know a connection.
 Connection: TypeAlias = connection
@@ -86,11 +87,6 @@ class Database:
             finally:
                 conn.close()
 
-    def ping(self) -> None:
-        """Raises DatabaseUnavailable unless Postgres answers."""
-        with self.transaction() as conn, conn.cursor() as cursor:
-            cursor.execute("SELECT 1")
-
     def close(self) -> None:
         """Closes the pooled connections of this process."""
         with self._lock:
@@ -99,7 +95,14 @@ class Database:
             self._pool = None
 
     def _connect(self) -> Connection:
-        return psycopg2.connect(self._url(), options=SESSION_OPTIONS, cursor_factory=RealDictCursor, **CONNECT_OPTIONS)
+        url = self._url()
+        try:
+            return psycopg2.connect(url, options=SESSION_OPTIONS, cursor_factory=RealDictCursor, **CONNECT_OPTIONS)
+        except psycopg2.ProgrammingError:  # its text would show parts of the password
+            raise SettingsError(
+                "The database's URL cannot be read: postgresql://user@host:5432/database expected, "
+                "with special characters in a password as %XX, such as %40 for @"
+            ) from None
 
     def _current_pool(self) -> QueuePool:
         with self._lock:
@@ -118,15 +121,32 @@ class Database:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns lost or refused connections into DatabaseUnavailable; other database errors pass."""
+    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table into
+    SchemaMismatch; other database errors pass.
+    """
     try:
         yield
+    except UndefinedTable as error:
+        raise SchemaMismatch(f"The database lacks a table: {_first_line(error)}: run `flask db upgrade`") from error
+    except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
+        raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
     except PoolTimeout as error:
         raise DatabaseUnavailable(f"All {MOST_CONNECTIONS} database connections of this process are in use") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         if error_is_local(error):
             raise
         raise DatabaseUnavailable(f"The database does not answer: {_first_line(error)}") from error
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Turns the refusal of a query (no such column, no disk space for sorting) into QueryFailed; other errors pass."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
+            raise
+        raise QueryFailed(f"The database refuses the query: {error.diag.message_primary}") from error
 
 
 def error_is_local(error: psycopg2.Error) -> bool:

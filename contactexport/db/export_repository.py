@@ -1,7 +1,7 @@
 """Reads and writes of the table `export`. Every write of a worker carries its attempt number, the fence."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from psycopg2.errors import UniqueViolation
@@ -77,8 +77,24 @@ def require_attempt(conn: Connection, export: Export) -> None:
 
 
 def mark_ready(conn: Connection, export: Export, **written: Any) -> Export:
-    """The file is complete: `rows`, `bytes`, `sha256`, `effective_until`. Raises ExportLost."""
+    """The file is complete: `rows`, `bytes`, `sha256`, `effective_until`, `marks`. Raises ExportLost."""
     return _moved(conn, "mark_ready", export, **written)
+
+
+def row_marks(conn: Connection, export_id: int) -> bytes:
+    """Where rows begin in the export's file; nothing for one without a file."""
+    marks = queries("export").row_marks(conn, id=export_id)
+    return b"" if marks is None else bytes(marks)
+
+
+def note_file_deleted(conn: Connection, export_id: int) -> None:
+    """The file of a finished export is gone for good."""
+    queries("export").note_file_deleted(conn, id=export_id)
+
+
+def expired(conn: Connection, retention: float) -> list[tuple[int, str]]:
+    """Id and file name of exports that have been finished for so many seconds and still have their file."""
+    return [(row["id"], row["file_name"]) for row in queries("export").expired(conn, retention=retention)]
 
 
 def mark_done(conn: Connection, export: Export) -> Export:
@@ -104,6 +120,11 @@ def note_unpublished(conn: Connection, export_id: int) -> None:
 def take_due(conn: Connection, republish_after: float) -> list[int]:
     """Ids that are due, held by no worker and not published in the last so many seconds; marks them published."""
     return [row["id"] for row in queries("export").take_due_exports(conn, republish_after=republish_after)]
+
+
+def kept_files(conn: Connection, ids: list[int]) -> dict[int, tuple[int | None, bool]]:
+    """By id: the attempt that may still have a temporary file, and whether the finished file is to be kept."""
+    return {row["id"]: (row["attempt"], row["keeps_file"]) for row in queries("export").keep_files(conn, ids=ids)}
 
 
 def retry(conn: Connection, export: Export, ftp_secret: bytes | None) -> Export:
@@ -140,7 +161,7 @@ def _export(row: Mapping[str, Any]) -> Export:
     secret = row["ftp_secret"]
     return Export(
         **{
-            **row,
+            **{one.name: row[one.name] for one in fields(Export)},
             "settings": ExportSettings.from_json(row["settings"]),
             "status": ExportStatus(row["status"]),
             "ftp_secret": None if secret is None else bytes(secret),

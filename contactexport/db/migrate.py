@@ -1,5 +1,7 @@
 """Versioned migrations of both databases with Alembic; the steps themselves are plain SQL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -9,10 +11,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg2.extensions import cursor
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from contactexport.db.connection import Database
+from contactexport.db.queries import queries
 from contactexport.errors import SchemaMismatch
 
 # Any constant does, if nothing else in the database uses it: "contactexport migrations".
@@ -30,21 +34,18 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         raw.autocommit = False
         raw.cursor_factory = cursor  # SQLAlchemy reads rows by position
         engine = create_engine("postgresql+psycopg2://", creator=lambda: raw, poolclass=NullPool)
-        with engine.connect() as connection, connection.begin():
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        with _plain_errors(), engine.connect() as connection, connection.begin():
+            queries("advisory_lock").take_transaction_lock(raw, key=MIGRATION_LOCK)
             before = MigrationContext.configure(connection).get_current_revision()
             return before, _upgrade(connection, before)
 
 
 def current_version(database: Database) -> str | None:
     """The schema's version, None for an empty database."""
-    with database.transaction() as connection, connection.cursor() as rows:
-        rows.execute("SELECT to_regclass('alembic_version') IS NOT NULL AS exists")
-        if not rows.fetchone()["exists"]:
-            return None
-        rows.execute("SELECT version_num FROM alembic_version")
-        row = rows.fetchone()
-        return row["version_num"] if row else None
+    with database.transaction() as conn:
+        known = queries("schema").has_version_table(conn)
+        version: str | None = queries("schema").current_version(conn) if known else None
+        return version
 
 
 def check(database: Database) -> None:
@@ -56,6 +57,15 @@ def check(database: Database) -> None:
         )
     if found > expected:
         raise SchemaMismatch(_newer(found, expected))
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """SQLAlchemy wraps the driver's errors, which the session knows how to tell the user."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise error.orig or error from None
 
 
 def _upgrade(connection: Connection, before: str | None) -> str:

@@ -15,5 +15,8 @@ class Delivery(Protocol):
     def deliver(self, export: Export, file: Path) -> None:
         """Delivers the file under the export's file name, complete or not at all; may be repeated.
 
-        Raises DeliveryFailed, which says whether trying again can help.
+        Raises DeliveryFailed, which says whether trying again can help, and ExportLost after `abort`.
         """
+
+    def abort(self) -> None:
+        """Makes a `deliver` that is running in another thread stop soon, with nothing under the final name."""

@@ -2,11 +2,12 @@
 
 import contextlib
 import ftplib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from contactexport.errors import DeliveryFailed
+from contactexport.errors import DeliveryFailed, ExportLost
 from contactexport.models import Export, FtpTarget
 
 BLOCK_BYTES = 1 << 18
@@ -24,6 +25,7 @@ class FtpDelivery:
         self._address = address
         self._password = password
         self._timeout = timeout
+        self._aborted = threading.Event()
 
     def deliver(self, export: Export, file: Path) -> None:
         """Uploads the file; afterwards the folder holds it complete, under its name. Raises DeliveryFailed."""
@@ -34,9 +36,17 @@ class FtpDelivery:
             _enter_folder(ftp, self._target.folder)
             _remove_leftovers(ftp, export)
             with file.open("rb") as content:
-                ftp.storbinary(f"STOR {temporary}", content, BLOCK_BYTES)
+                ftp.storbinary(f"STOR {temporary}", content, BLOCK_BYTES, self._look)
             _require_size(ftp, temporary, file.stat().st_size)
             _rename(ftp, temporary, export.file_name)
+
+    def abort(self) -> None:
+        """Ends a running upload at its next block."""
+        self._aborted.set()
+
+    def _look(self, _block: bytes) -> None:
+        if self._aborted.is_set():
+            raise ExportLost("the upload was stopped")
 
     @contextmanager
     def _connected(self) -> Iterator[ftplib.FTP]:

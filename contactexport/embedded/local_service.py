@@ -6,9 +6,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,21 @@ PROJECT = Path(__file__).parent.parent.parent
 
 @dataclass(frozen=True)
 class LocalService:
-    """The service over one data folder with everything embedded, whatever the shell's settings are."""
+    """The service over one data folder with everything embedded, whatever the shell's settings are.
+
+    `settings` are further ones, by their names without the prefix.
+    """
 
     data_dir: Path
     port: int
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def flask(self, *arguments: str) -> str:
         """Runs `flask …` to its end and returns what it prints. Raises ContactExportError when it fails."""
         done = subprocess.run(
             [sys.executable, "-m", "flask", *arguments],
             cwd=PROJECT,
-            env=self._environment(),
+            env=self.environment(),
             stdout=subprocess.PIPE,
             text=True,
             check=False,
@@ -45,7 +49,7 @@ class LocalService:
         process = subprocess.Popen(
             [sys.executable, "-m", "flask", "serve", "--port", str(self.port)],
             cwd=PROJECT,
-            env=self._environment(),
+            env=self.environment(),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -72,10 +76,12 @@ class LocalService:
             with refused:
                 return refused.code, json.load(refused)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The environment in which every command of this service runs."""
         outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         return outside | {
             f"{PREFIX}DATA_DIR": str(self.data_dir),
             f"{PREFIX}ALLOWED_HOSTS": "127.0.0.1",
+            **{PREFIX + name: value for name, value in self.settings.items()},
             "FLASK_APP": str(PROJECT / "wsgi.py"),
         }

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2 import sql
 
+from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable
 
 DATABASE_NAME = "contactexport"
@@ -62,11 +64,11 @@ def _create_database(url: str) -> None:
     connection = psycopg2.connect(url)
     try:
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            # One at a time: CREATE DATABASE cannot be told to do nothing when the name is taken.
-            cursor.execute("SELECT pg_advisory_lock(1)")
-            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE_NAME,))
-            if cursor.rowcount == 0:
-                cursor.execute(f"CREATE DATABASE {DATABASE_NAME} ENCODING 'UTF8' TEMPLATE template0")
+        server = queries("server")
+        list(server.wait_for_other_makers(connection))
+        if not server.database_exists(connection, name=DATABASE_NAME):
+            statement = sql.SQL(server.create_database.sql).format(name=sql.Identifier(DATABASE_NAME))
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
     finally:
         connection.close()

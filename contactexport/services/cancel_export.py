@@ -1,4 +1,4 @@
-"""Ends an export before it is finished."""
+"""Ends an export before it is finished, or deletes the file of a finished one."""
 
 from contactexport import audit_log
 from contactexport.backend import Backend
@@ -7,16 +7,15 @@ from contactexport.models import Export
 
 
 def cancel(backend: Backend, export_id: int) -> Export:
-    """Ends an unfinished export in `error` with the reason "cancelled"; a finished one is returned as it is.
+    """Ends an unfinished export in `error` with the reason "cancelled"; a finished one only loses its file.
 
-    A worker that is on it finds its attempt outdated at its next write, removes its temporary file and stops.
-    Raises UnknownExport.
+    A worker that is on it notices within a second, stops its query or upload and removes its temporary file
+    (services/watch_export). If the process dies after the commit, the sweep deletes the file. Raises UnknownExport.
     """
     with backend.database.transaction() as conn:
         export = export_repository.get(conn, export_id)
         cancelled = export_repository.cancel(conn, export_id)
-    if cancelled is None:
-        return export
-    audit_log.note("export cancelled", export=export_id)
-    (backend.settings.storage_dir / cancelled.file_name).unlink(missing_ok=True)
-    return cancelled
+        export_repository.note_file_deleted(conn, export_id)
+    (backend.settings.storage_dir / export.file_name).unlink(missing_ok=True)
+    audit_log.note("export cancelled" if cancelled else "file deleted", export=export_id)
+    return cancelled or export

@@ -13,6 +13,7 @@ from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
 from contactexport.errors import DeliveryFailed, SecretUnreadable, SettingsError
 from contactexport.models import Export
+from contactexport.services import watch_export
 
 # After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
 RETRY_SECONDS = (60, 300, 900, 3600)
@@ -31,7 +32,8 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     try:
         export_lock.require_still_held(conn, export.setting_key)
         delivery = _delivery(backend, export)
-        delivery.deliver(export, file)
+        with watch_export.aborting_when_lost(backend, export, delivery.abort):
+            delivery.deliver(export, file)
     except DeliveryFailed as failure:
         return _try_later(backend, conn, export, failure)
     done = export_repository.mark_done(conn, export)

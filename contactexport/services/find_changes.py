@@ -6,6 +6,7 @@ transactions that hold that lock now have ended, a snapshot holds every change w
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from contactexport.db import change_repository
@@ -16,16 +17,23 @@ POLL_SECONDS = 0.02
 logger = logging.getLogger(__name__)
 
 
-def settle(conn: Connection, start: datetime, end: datetime, most_seconds: float) -> datetime:
+def settle(
+    conn: Connection,
+    start: datetime,
+    end: datetime,
+    most_seconds: float,
+    require_wanted: Callable[[], None] = lambda: None,
+) -> datetime:
     """The time up to which a snapshot taken after this call holds every change of [start, end).
 
     That is `end`, or now when `end` lies in the future; if a writer is still busy after so many seconds, its start
-    (never before `start`): its changes belong to the next window.
+    (never before `start`): its changes belong to the next window. `require_wanted` raises when nobody waits any more.
     """
     until = min(end, change_repository.clock(conn))
     waited_for = change_repository.writers_now(conn)
     give_up = time.monotonic() + most_seconds
     while waited_for and time.monotonic() < give_up:
+        require_wanted()
         time.sleep(POLL_SECONDS)
         running = change_repository.writers_now(conn)
         waited_for = {writer: started for writer, started in waited_for.items() if writer in running}

@@ -79,7 +79,8 @@ def import_contacts(contacts: Database, file: BinaryIO, order: ImportOrder, on_p
 def _require_origin(catalogue: Catalogue, order: ImportOrder) -> None:
     if not catalogue.has_origin(order.origin_kind, order.origin_id):
         known = ", ".join(f"{one.kind}:{one.id} ({one.name})" for one in catalogue.origins[:SHOWN_LINES])
-        raise UsageError(f"Unknown origin: {order.origin_kind}:{order.origin_id}; known are: {known or 'none'}")
+        none = "none (`flask contacts sample --contacts 0` loads the sample catalogue)"
+        raise UsageError(f"Unknown origin: {order.origin_kind}:{order.origin_id}; known are: {known or none}")
 
 
 def _read_header_record(records: CsvRecords) -> CsvRecord:

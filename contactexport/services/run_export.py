@@ -14,15 +14,15 @@ from typing import BinaryIO
 from contactexport import audit_log, export_csv, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, change_repository, export_repository
-from contactexport.db.connection import Connection
-from contactexport.errors import DatabaseUnavailable, ExportFailed, ExportLost
+from contactexport.db.connection import Connection, refusals_told
+from contactexport.errors import DatabaseUnavailable, ExportFailed, ExportLost, QueryFailed
 from contactexport.models import ContactField, Export, ExportSettings, ExportStatus
-from contactexport.services import deliver_export, find_changes
+from contactexport.services import deliver_export, find_changes, watch_export
 
 RETRY_SECONDS = (10, 60, 300, 900)
 OUTAGE_SECONDS = 30
 
-# Told the rows expected and the lines written so far (a line break inside a value counts too).
+# Told the rows expected and those written so far, the header among them.
 Progress = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
@@ -47,14 +47,21 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
 def _attempt(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export | None:
     audit_log.note("export claimed", export=export.id, attempt=export.attempt, status=export.status)
     try:
-        if export.status is ExportStatus.IN_PROGRESS:
-            export = _produce(backend, conn, export, progress)
-        return deliver_export.deliver(backend, conn, export)
+        return _produce_and_deliver(backend, conn, export, progress)
     except ExportLost as lost:
         logger.warning("attempt given up: id=%d attempt=%d reason=%s", export.id, export.attempt, lost)
         return None
+
+
+def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
+    try:
+        if export.status is ExportStatus.IN_PROGRESS:
+            export = _produce(backend, conn, export, progress)
+        return deliver_export.deliver(backend, conn, export)
     except ExportFailed as failure:
         return _failed(conn, export, failure.text)
+    except QueryFailed as refusal:
+        return _postponed(backend, conn, export, refusal.text)
     except OSError as error:
         return _postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
     except DatabaseUnavailable as outage:
@@ -65,16 +72,30 @@ def _attempt(backend: Backend, conn: Connection, export: Export, progress: Progr
 def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
     if export.run_attempts > backend.settings.attempt_limit:
         raise ExportFailed(export.error or f"Given up after {backend.settings.attempt_limit} attempts")
-    settings = export.settings
-    with backend.contacts.session() as watching:
-        until = find_changes.settle(watching, settings.start, settings.end, backend.settings.writers_wait)
-    with backend.contacts.session(snapshot=True) as snapshot:
-        expected = change_repository.count_changed(snapshot, settings, until)
+    until = _settled(backend, conn, export)
+    with (
+        backend.contacts.session(snapshot=True) as snapshot,
+        watch_export.aborting_when_lost(backend, export, snapshot.cancel),
+    ):
+        expected = change_repository.count_changed(snapshot, export.settings, until)
         export_repository.note_expected_rows(conn, export, expected)
         written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
     return export_repository.mark_ready(
-        conn, export, rows=written.rows, bytes=written.bytes, sha256=written.sha256, effective_until=until
+        conn,
+        export,
+        rows=written.rows,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        effective_until=until,
+        marks=written.marks.to_bytes(),
     )
+
+
+def _settled(backend: Backend, conn: Connection, export: Export) -> datetime:
+    settings, seconds = export.settings, backend.settings.writers_wait
+    require_wanted = partial(export_repository.require_attempt, conn, export)
+    with backend.contacts.session() as watching:
+        return find_changes.settle(watching, settings.start, settings.end, seconds, require_wanted)
 
 
 def _write_file(
@@ -83,7 +104,7 @@ def _write_file(
     snapshot: Connection,
     export: Export,
     until: datetime,
-    on_lines: Callable[[int], None] | None,
+    on_rows: Callable[[int], None] | None,
 ) -> export_file.WrittenFile:
     fields = _fields(snapshot, export)
     return export_file.write(
@@ -94,7 +115,7 @@ def _write_file(
             _write_content, snapshot, export.settings, fields, until, str(backend.settings.time_zone)
         ),
         may_appear=partial(_require_ours, conn, export),
-        on_lines=on_lines,
+        on_rows=on_rows,
     )
 
 

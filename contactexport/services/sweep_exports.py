@@ -6,8 +6,14 @@ Any worker may do it, at any time and twice: a message too many finds nothing to
 import logging
 
 from contactexport.backend import Backend
-from contactexport.db import change_repository, export_repository, limit_repository, user_repository
-from contactexport.services import request_export
+from contactexport.db import (
+    change_repository,
+    export_repository,
+    limit_repository,
+    notification_repository,
+    user_repository,
+)
+from contactexport.services import delete_files, request_export
 
 REPUBLISH_AFTER_SECONDS = 60.0
 
@@ -15,18 +21,23 @@ logger = logging.getLogger(__name__)
 
 
 def sweep(backend: Backend) -> list[int]:
-    """Publishes what is due, forgets old counts and nonces, prepares the change log's coming months; returns the ids.
+    """Publishes what is due, deletes what is old, prepares the coming months of the change log; returns the ids.
 
     Raises DatabaseUnavailable.
     """
     with backend.database.transaction() as conn:
         due = export_repository.take_due(conn, REPUBLISH_AFTER_SECONDS)
+        notifications = notification_repository.due(conn)
         limit_repository.forget_requests(conn)
         user_repository.forget_old_nonces(conn, backend.settings.wsse_window)
     for export_id in due:
         request_export.publish(backend, export_id)
+    for export_id in notifications:
+        backend.queue.publish_notification(export_id)
     if due:
         logger.info("exports published again: ids=%s", due)
+    delete_files.delete_expired(backend)
+    delete_files.delete_orphans(backend)
     with backend.contacts.transaction() as conn:
         change_repository.prepare_months(conn)
     return due

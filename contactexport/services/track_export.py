@@ -40,6 +40,7 @@ def payload(backend: Backend, export: Export) -> dict[str, Any]:
         "sha256": export.sha256,
         "time_range": [_iso(export.settings.start, zone), _iso(export.settings.end, zone)],
         "effective_until": _iso(export.effective_until, zone),
+        "next_from": _iso(export.effective_until, zone),
         "attempts": export.attempt,
         "error": export.error,
     }

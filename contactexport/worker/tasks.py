@@ -6,8 +6,8 @@ from celery import Celery
 
 from contactexport.backend import Backend
 from contactexport.errors import DatabaseUnavailable, UnknownExport
-from contactexport.export_queue import RUN_EXPORT, SWEEP
-from contactexport.services import run_export, sweep_exports
+from contactexport.export_queue import NOTIFY, RUN_EXPORT, SWEEP
+from contactexport.services import notify_export, run_export, sweep_exports
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +18,16 @@ def register(app: Celery, backend: Backend) -> None:
     @app.task(name=RUN_EXPORT)
     def run(export_id: int) -> None:
         try:
-            run_export.run(backend, export_id)
+            notify_export.publish_due(backend, run_export.run(backend, export_id))
         except (DatabaseUnavailable, UnknownExport) as error:
             logger.warning("export not run: id=%s reason=%s", export_id, error.text)
+
+    @app.task(name=NOTIFY)
+    def notify(export_id: int) -> None:
+        try:
+            notify_export.notify(backend, export_id)
+        except DatabaseUnavailable as error:
+            logger.warning("no notification: id=%s reason=%s", export_id, error.text)
 
     @app.task(name=SWEEP)
     def sweep() -> None:

@@ -1,5 +1,6 @@
 """Contacts, changes, requests and runs, as the tests of the export core need them."""
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import ThreadedFTPServer
 
+import contactexport
 from contactexport.backend import Backend
 from contactexport.export_queue import message_folders
 from contactexport.models import Export, ExportSettings, FtpTarget
@@ -22,6 +24,11 @@ from contactexport.services import deliver_export, request_export, run_export
 START = datetime(2012, 2, 9, tzinfo=UTC)
 END = datetime(2012, 4, 2, tzinfo=UTC)
 PASSWORD = "geheim§1"
+
+
+def backend_with(backend: Backend, **settings: Any) -> Backend:
+    """The same databases and folders with other settings."""
+    return contactexport.make_backend(dataclasses.replace(backend.settings, **settings))
 
 
 def settings_for(**changes: Any) -> ExportSettings:

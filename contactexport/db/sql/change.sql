@@ -1,7 +1,7 @@
 -- name: writers_now
--- Who is changing contacts at this moment: the log's lock is taken before a change gets its time. A transaction whose
--- start may not be seen (another role's, a prepared one) counts as older than everything.
-SELECT l.virtualtransaction AS writer, coalesce(a.xact_start, '-infinity') AS started
+-- Who is changing contacts at this moment: the log's lock is taken before a change gets its time. The start of another
+-- role's transaction, and of a prepared one, is not to be seen.
+SELECT l.virtualtransaction AS writer, a.xact_start AS started
 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'relation' AND l.relation = 'contact_change'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -13,6 +13,21 @@ SELECT clock_timestamp();
 -- name: prepare_months$
 SELECT CASE WHEN pg_is_in_recovery() THEN 0
        ELSE contact_change_months(now()::date, (now() + interval '12 months')::date) END;
+
+-- name: log_partitions
+-- Months of the change log that end at or before a date, and how many changes the rest of the log has before it.
+SELECT c.relname AS name
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'contact_change'::regclass AND c.relname ~ '^contact_change_[0-9]{4}_[0-9]{2}$'
+  AND (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC' <= :before
+ORDER BY c.relname;
+
+-- name: drop_partition!
+-- A template: {partition} is a name from log_partitions.
+DROP TABLE {partition};
+
+-- name: delete_unpartitioned!
+DELETE FROM contact_change_other WHERE changed_at < :before;
 
 -- name: count_changed!
 -- A template: {changed} is one of the two below.

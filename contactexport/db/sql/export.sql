@@ -36,6 +36,11 @@ WHERE id = :id AND attempt = :attempt AND status = 'in progress';
 
 -- name: mark_ready^
 -- The delivery that follows at once in the same attempt is its first.
+WITH marked AS (
+    INSERT INTO export_row_mark (export_id, marks)
+    SELECT id, :marks FROM export WHERE id = :id AND attempt = :attempt AND status = 'in progress'
+    ON CONFLICT (export_id) DO UPDATE SET marks = excluded.marks
+)
 UPDATE export
 SET status = 'ready', rows = :rows, bytes = :bytes, sha256 = :sha256, effective_until = :effective_until,
     ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL, delivery_attempts = 1
@@ -44,13 +49,15 @@ RETURNING *;
 
 -- name: mark_done^
 UPDATE export
-SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL
+SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL,
+    notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
 WHERE id = :id AND attempt = :attempt AND status = 'ready'
 RETURNING *;
 
 -- name: mark_error^
 UPDATE export
-SET status = 'error', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = :error
+SET status = 'error', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = :error,
+    notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
 WHERE id = :id AND attempt = :attempt AND status IN ('scheduled', 'in progress', 'ready')
 RETURNING *;
 
@@ -61,6 +68,25 @@ SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :error
     run_attempts = run_attempts - CASE WHEN status = 'in progress' AND NOT :counted THEN 1 ELSE 0 END
 WHERE id = :id AND attempt = :attempt AND status IN ('in progress', 'ready')
 RETURNING *;
+
+-- name: row_marks$
+SELECT marks FROM export_row_mark WHERE export_id = :id;
+
+-- name: note_file_deleted!
+WITH unmarked AS (DELETE FROM export_row_mark WHERE export_id = :id)
+UPDATE export SET file_deleted_at = clock_timestamp() WHERE id = :id AND file_deleted_at IS NULL;
+
+-- name: expired
+SELECT id, file_name FROM export
+WHERE status IN ('done', 'error') AND file_deleted_at IS NULL
+  AND finished_at < clock_timestamp() - make_interval(secs => :retention)
+ORDER BY id LIMIT 1000;
+
+-- name: keep_files
+-- Of these exports: the attempt that may have a temporary file, and whether the finished file is to be kept.
+SELECT id, CASE WHEN status IN ('scheduled', 'in progress', 'ready') THEN attempt END AS attempt,
+       file_deleted_at IS NULL AS keeps_file
+FROM export WHERE id = ANY (:ids);
 
 -- name: has_attempt$
 SELECT 1 FROM export
@@ -93,7 +119,8 @@ RETURNING id;
 UPDATE export
 SET status = CASE WHEN ready_at IS NOT NULL THEN 'ready' ELSE 'scheduled' END,
     due_at = clock_timestamp(), published_at = clock_timestamp(), finished_at = NULL,
-    run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings, setting_key = :setting_key
+    file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings, setting_key = :setting_key,
+    notify_due_at = NULL, notify_attempts = 0, notified_at = NULL, notify_error = NULL
 WHERE id = :id AND status = 'error'
 RETURNING *;
 
@@ -101,6 +128,7 @@ RETURNING *;
 -- The raised attempt fences off a worker that is still on it.
 UPDATE export
 SET status = 'error', error = 'cancelled', attempt = attempt + 1, finished_at = clock_timestamp(), due_at = NULL,
-    ftp_secret = NULL
+    ftp_secret = NULL,
+    notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
 WHERE id = :id AND status IN ('scheduled', 'in progress', 'ready')
 RETURNING *;

@@ -130,20 +130,31 @@ SELECT contact_change_months(
 
 -- The change time is taken inside the INSERT, that is after its lock on contact_change: an export that has waited for
 -- the holders of that lock has seen every change before its snapshot (see docs/decisions/changes.md).
-CREATE FUNCTION contact_log_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION contact_log_insert() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
     SELECT id, origin_kind, origin_id, (SELECT clock_timestamp()) FROM new_contact;
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
     SELECT n.id, n.origin_kind, n.origin_id, (SELECT clock_timestamp())
     FROM new_contact AS n LEFT JOIN old_contact AS o ON o.id = n.id
     WHERE n IS DISTINCT FROM o;
     RETURN NULL;
+END $$;
+
+-- Whoever may write contacts is logged, whatever else they may, and however their search path finds tables.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['contact_log_insert()', 'contact_log_update()'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
+    END LOOP;
 END $$;
 
 CREATE TRIGGER contact_inserted AFTER INSERT ON contact
@@ -170,6 +181,7 @@ CREATE TABLE export (
     bytes bigint,
     sha256 text,
     file_name text NOT NULL,
+    file_deleted_at timestamptz,
     error text,
     effective_until timestamptz,
     created_by text NOT NULL,
@@ -177,7 +189,12 @@ CREATE TABLE export (
     started_at timestamptz,
     ready_at timestamptz,
     finished_at timestamptz,
-    CHECK ((status IN ('done', 'error')) = (due_at IS NULL))
+    notify_due_at timestamptz,
+    notify_attempts integer NOT NULL DEFAULT 0,
+    notified_at timestamptz,
+    notify_error text,
+    CHECK ((status IN ('done', 'error')) = (due_at IS NULL)),
+    CHECK (status IN ('done', 'error') OR notify_due_at IS NULL)
 );
 
 -- Backs the advisory lock: one unfinished export a setting, whatever happens to the processes.
@@ -186,6 +203,13 @@ CREATE UNIQUE INDEX export_unfinished_setting ON export (setting_key)
 CREATE INDEX export_unfinished_by_user ON export (created_by)
     WHERE status IN ('scheduled', 'in progress', 'ready');
 CREATE INDEX export_due ON export (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX export_notification_due ON export (notify_due_at) WHERE notify_due_at IS NOT NULL;
+
+-- Where rows begin in a file, one mark about every megabyte: pairs of 64-bit numbers (row ends before, byte offset).
+CREATE TABLE export_row_mark (
+    export_id bigint PRIMARY KEY REFERENCES export ON DELETE CASCADE,
+    marks bytea NOT NULL
+);
 
 -- Who may call the API: a WSSE secret must be readable again and is encrypted, a token is kept as its hash only.
 CREATE TABLE api_user (

@@ -1,0 +1,61 @@
+"""Turns the options of `flask export changes` into the request that the API would get for them."""
+
+import os
+from typing import Any
+
+import click
+
+from contactexport.api.schemas import GetChanges, GetChangesSchema, load_get_changes
+from contactexport.backend import Backend
+from contactexport.cli.ftp_url import ftp_settings_from_url
+from contactexport.db import catalogue_repository
+from contactexport.errors import InvalidRequest, UsageError
+
+SAMPLE_HINT = "`flask contacts sample --contacts 0` loads the sample catalogue"
+DATES = "YYYY-MM-DD, 'YYYY-MM-DD HH:MM[:SS]' or ISO 8601 with an offset expected"
+
+
+def asked_for(backend: Backend, options: dict[str, Any]) -> GetChanges:
+    """The valid request. Raises UsageError and InvalidRequest, with the API's texts where it has one."""
+    if options["origin"] != "all" and not options["origin_id"]:
+        raise UsageError("Missing option '--origin-id': only --origin all goes without")
+    with backend.contacts.transaction() as conn:
+        catalogue = catalogue_repository.read(conn)
+    if not catalogue.fields:
+        raise UsageError(f"No contact field is known yet: {SAMPLE_HINT}")
+    schema = GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard)
+    try:
+        return load_get_changes(schema, _body(options))
+    except InvalidRequest as error:
+        if "start_date" in error.text:  # the API's text does not show the dates
+            raise UsageError(f"{error.text} (--from {options['start']} --to {options['end']}): {DATES}") from None
+        raise
+
+
+def ask_ftp_password() -> str:
+    """From FTP_PASSWORD, else from the terminal without echo: never from an argument, which others can see."""
+    kept = os.environ.get("FTP_PASSWORD")
+    if kept is not None:
+        return kept
+    password: str = click.prompt("FTP password", hide_input=True, err=True, default="", show_default=False)
+    return password
+
+
+def _body(options: dict[str, Any]) -> dict[str, Any]:
+    ftp = ftp_settings_from_url(options["ftp"]) if options["ftp"] else None
+    return {
+        "distribution_method": "ftp" if ftp else "local",
+        "time_range": [options["start"], options["end"]],
+        "origin": options["origin"],
+        "origin_id": _split(options["origin_id"] or ""),
+        "contact_fields": _split(options["fields"]),
+        "delimiter": options["delimiter"],
+        "add_field_names_header": int(options["header"]),
+        "language": options["language"],
+        "spreadsheet": int(options["spreadsheet"]),
+        "ftp_settings": ftp and ftp | {"password": ask_ftp_password()},
+    }
+
+
+def _split(listed: str) -> list[str]:
+    return [one.strip() for one in listed.split(",")] if listed.strip() else []

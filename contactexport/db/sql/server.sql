@@ -1,0 +1,11 @@
+-- The embedded server: making its database when there is none.
+
+-- name: wait_for_other_makers()
+-- One at a time: CREATE DATABASE cannot be told to do nothing when the name is taken.
+SELECT pg_advisory_lock(1);
+
+-- name: database_exists(name)$
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name);
+
+-- name: create_database()!
+CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0;

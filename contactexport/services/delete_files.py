@@ -1,0 +1,58 @@
+"""Deletes files that nobody may have any more: after the retention, and what crashes have left."""
+
+import logging
+import re
+from pathlib import Path
+
+from contactexport.backend import Backend
+from contactexport.db import export_repository
+
+OUR_FILE = re.compile(r"changes_(\d{1,18})_[a-z]{2}-[0-9a-f]{6}\.csv(?:\.(\d{1,9})\.part)?", re.ASCII)
+
+logger = logging.getLogger(__name__)
+
+
+def delete_expired(backend: Backend) -> int:
+    """Deletes the files of exports that ended longer ago than the retention; returns how many exports that were.
+
+    The row is written last: if the process dies before, the next call finds the export again.
+    """
+    with backend.database.transaction() as conn:
+        expired = export_repository.expired(conn, backend.settings.retention)
+        for export_id, file_name in expired:
+            (backend.settings.storage_dir / file_name).unlink(missing_ok=True)
+            export_repository.note_file_deleted(conn, export_id)
+    return len(expired)
+
+
+def delete_orphans(backend: Backend) -> int:
+    """Deletes temporary files of attempts that are over, and files that were deleted but came late; returns how many.
+
+    Files of exports this database does not know are left alone: the folder may be shared.
+    """
+    found = {path: match for path in _files(backend) if (match := OUR_FILE.fullmatch(path.name))}
+    if not found:
+        return 0
+    with backend.database.transaction() as conn:
+        kept = export_repository.kept_files(conn, sorted({int(match[1]) for match in found.values()}))
+    orphans = [path for path, match in found.items() if int(match[1]) in kept and _is_orphan(match, kept)]
+    for path in orphans:
+        logger.warning("orphaned file deleted: %s", path.name)
+        path.unlink(missing_ok=True)
+    return len(orphans)
+
+
+def disk_use(backend: Backend) -> tuple[int, int]:
+    """How many files of exports there are, and their bytes."""
+    sizes = [path.stat().st_size for path in _files(backend) if OUR_FILE.fullmatch(path.name)]
+    return len(sizes), sum(sizes)
+
+
+def _files(backend: Backend) -> list[Path]:
+    folder = backend.settings.storage_dir
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_orphan(match: re.Match[str], kept: dict[int, tuple[int | None, bool]]) -> bool:
+    attempt, keeps_file = kept[int(match[1])]
+    return not keeps_file if match[2] is None else int(match[2]) != attempt

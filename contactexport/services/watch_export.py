@@ -1,0 +1,41 @@
+"""Stops work on an export that is no longer this attempt's: it was cancelled, or another worker has taken it over."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from contactexport.backend import Backend
+from contactexport.db import export_repository
+from contactexport.errors import DatabaseUnavailable, ExportLost
+from contactexport.models import Export
+
+LOOK_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def aborting_when_lost(backend: Backend, export: Export, abort: Callable[[], None]) -> Iterator[None]:
+    """Calls `abort`, from another thread and once, within a second of the export being lost while the block runs."""
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(backend, export, abort, ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _watch(backend: Backend, export: Export, abort: Callable[[], None], ended: threading.Event) -> None:
+    while not ended.wait(LOOK_SECONDS):
+        try:
+            with backend.database.transaction() as conn:
+                export_repository.require_attempt(conn, export)
+        except ExportLost:
+            logger.warning("stopping: id=%d attempt=%d", export.id, export.attempt)
+            abort()
+            return
+        except DatabaseUnavailable:
+            continue  # the attempt itself will notice, and knows what to do

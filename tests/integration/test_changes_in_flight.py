@@ -1,0 +1,223 @@
+"""No change is lost to a transaction that is open while an export runs, and none is told twice."""
+
+import dataclasses
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import psycopg2
+import pytest
+from exporting import (
+    add_contact,
+    around_now,
+    execute,
+    export_file,
+    exported_ids,
+    other_session,
+    request,
+    run,
+    settings_for,
+)
+
+from contactexport.backend import Backend
+from contactexport.db import change_repository
+from contactexport.services import deliver_export, find_changes, run_export
+
+
+def with_wait(backend: Backend, seconds: float) -> Backend:
+    return dataclasses.replace(backend, settings=dataclasses.replace(backend.settings, writers_wait=seconds))
+
+
+def database_time(backend: Backend) -> datetime:
+    return execute(backend, "SELECT clock_timestamp() AS now")[0]["now"]
+
+
+def ids_in(backend: Backend, export) -> list[int]:
+    lines = deliver_export.stored_file(backend, export).read_bytes().splitlines()
+    return [int(line.split(b",")[0]) for line in lines]
+
+
+def wait_until_waiting(backend: Backend) -> None:
+    """Until the export has begun to wait for writers: its session looks for them again and again."""
+    for _ in range(500):
+        if execute(backend, "SELECT pid FROM pg_stat_activity WHERE query ~ 'RowExclusiveLock' AND state = 'idle'"):
+            return
+        time.sleep(0.01)
+    pytest.fail("the export does not wait")
+
+
+def test_the_run_waits_for_a_writer_and_has_its_change(backend: Backend):
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO contact (origin_kind, origin_id) VALUES ('form', 123) RETURNING id")
+        written = cursor.fetchone()[0]
+        end = database_time(backend)
+        export_id = request(backend, settings_for(start=around_now()["start"], end=end))
+        with ThreadPoolExecutor(1) as worker:
+            running = worker.submit(run, backend, export_id)
+            wait_until_waiting(backend)
+            assert not running.done()
+            writer.commit()
+            export = running.result()
+    assert export.effective_until == end
+    assert ids_in(backend, export) == [written]
+
+
+def test_a_writer_that_stays_open_moves_its_changes_to_the_next_window(backend: Backend):
+    impatient = with_wait(backend, 0.2)
+    early = add_contact(backend)
+    window = around_now()
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        started = cursor.fetchone()[0]
+        meanwhile = add_contact(backend)
+        cursor.execute("INSERT INTO contact (origin_kind, origin_id) VALUES ('form', 123) RETURNING id")
+        slow = cursor.fetchone()[0]
+        export = run(impatient, request(backend, settings_for(**window)))
+        assert export.effective_until == started
+        assert ids_in(backend, export) == [early]
+        writer.commit()
+    assert exported_ids(backend, settings_for(start=started, end=window["end"])) == [meanwhile, slow]
+
+
+def test_a_window_before_the_writers_start_is_not_cut(backend: Backend):
+    contact = add_contact(backend)
+    end = database_time(backend)
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+        settings = settings_for(start=around_now()["start"], end=end)
+        export = run(with_wait(backend, 0), request(backend, settings))
+    assert export.effective_until == end
+    assert ids_in(backend, export) == [contact]
+
+
+def test_a_writer_that_started_before_the_window_leaves_it_empty(backend: Backend):
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+        start = database_time(backend)
+        add_contact(backend)
+        export = run(with_wait(backend, 0), request(backend, settings_for(start=start, end=around_now()["end"])))
+    assert (export.status, export.rows, export.effective_until) == ("done", 0, start)
+
+
+def test_a_window_that_reaches_into_the_future_ends_now(backend: Backend):
+    before = database_time(backend)
+    export = run(backend, request(backend, settings_for(**around_now())))
+    assert before < export.effective_until < database_time(backend)
+
+
+def test_a_window_in_the_future_is_empty_and_ends_at_its_start(backend: Backend):
+    start = datetime(2400, 1, 1, tzinfo=UTC)
+    export = run(backend, request(backend, settings_for(start=start, end=start.replace(year=2401))))
+    assert (export.rows, export.effective_until) == (0, start)
+
+
+def test_a_writer_whose_start_is_hidden_counts_as_older_than_everything(backend: Backend, database_name: str):
+    """Postgres shows the start of another role's transaction to its members and monitors only."""
+    watcher = f"{database_name}_watcher"
+    window = around_now()
+    with other_session(backend) as admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {watcher} LOGIN")
+        try:
+            with other_session(backend, autocommit=False) as writer, writer.cursor() as writing:
+                writing.execute("INSERT INTO contact DEFAULT VALUES")
+                with backend.contacts.session() as watching:
+                    with watching.cursor() as own:
+                        own.execute(f"SET ROLE {watcher}")
+                    assert list(change_repository.writers_now(watching).values()) == [None]
+                    assert find_changes.settle(watching, window["start"], window["end"], 0) == window["start"]
+        finally:
+            cursor.execute(f"DROP ROLE {watcher}")
+
+
+def test_readers_and_writers_of_other_tables_are_not_waited_for(backend: Backend):
+    with other_session(backend, autocommit=False) as other, other.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM contact_change; UPDATE origin SET name = name")
+        with backend.contacts.session() as watching:
+            assert change_repository.writers_now(watching) == {}
+
+
+class Writers:
+    """Threads that change contacts in short transactions, some rolled back; they note what they committed."""
+
+    def __init__(self, backend: Backend, contacts: list[int], threads: int) -> None:
+        self._url = backend.database.url
+        self._contacts = contacts
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._write, args=(seed,)) for seed in range(threads)]
+        self.committed: list[int] = []
+
+    def __enter__(self) -> "Writers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self, seed: int) -> None:
+        chance = random.Random(seed)
+        conn = psycopg2.connect(self._url)
+        number = 0
+        while not self._stop.is_set():
+            # Each thread has contacts of its own, so that the locks of rows do not put the writers in a row.
+            mine = self._contacts[seed :: len(self._threads)]
+            chosen = chance.sample(mine, 2)
+            with conn.cursor() as cursor:
+                for contact in chosen:
+                    number += 1
+                    cursor.execute("UPDATE contact SET first_name = %s WHERE id = %s", (f"{seed}.{number}", contact))
+                    time.sleep(chance.random() / 100)
+            if chance.random() < 0.2:
+                conn.rollback()
+            else:
+                conn.commit()
+                self.committed.extend(chosen)
+        conn.close()
+
+
+def test_windows_laid_end_to_end_hold_every_committed_change_exactly_once(backend: Backend):
+    contacts = [add_contact(backend) for _ in range(24)]
+    execute(backend, "DELETE FROM contact_change")
+    edge = database_time(backend)
+    told: list[tuple[int, datetime, datetime]] = []  # contact and the window that had it
+    with Writers(backend, contacts, threads=6) as writers:
+        for number in range(12):
+            patience = 0 if number % 4 == 3 else 30
+            settings = settings_for(start=edge, end=around_now()["end"])
+            export = run(with_wait(backend, patience), request(backend, settings))
+            told += [(contact, edge, export.effective_until) for contact in ids_in(backend, export)]
+            edge = export.effective_until
+            time.sleep(0.05)
+    last = run(backend, request(backend, settings_for(start=edge, end=around_now()["end"])))
+    told += [(contact, edge, last.effective_until) for contact in ids_in(backend, last)]
+    log = execute(backend, "SELECT contact_id, changed_at FROM contact_change")
+    assert len(log) == len(writers.committed) > 100
+    assert sorted(row["contact_id"] for row in log) == sorted(writers.committed)
+    expected = {
+        window for window in {(start, end) for _contact, start, end in told} if window[0] < window[1]
+    }
+    for row in log:
+        holding = [window for window in expected if window[0] <= row["changed_at"] < window[1]]
+        assert len(holding) == 1, row
+        assert told.count((row["contact_id"], *holding[0])) == 1, row
+    changed = {(row["contact_id"], window) for row in log for window in expected if window[0] <= row["changed_at"] < window[1]}
+    assert {(contact, (start, end)) for contact, start, end in told} == changed
+
+
+def test_a_change_during_the_copy_is_not_in_the_file(backend: Backend, monkeypatch: pytest.MonkeyPatch):
+    """The snapshot is taken once: rows, count and labels are of one moment."""
+    contact = add_contact(backend, gender=1)
+    original = run_export._fields
+
+    def change_meanwhile(conn, export):
+        add_contact(backend)
+        execute(backend, "UPDATE contact SET gender = 2; UPDATE contact_field_choice SET labels = '{\"en\": \"late\"}'")
+        return original(conn, export)
+
+    monkeypatch.setattr(run_export, "_fields", change_meanwhile)
+    lines = export_file(backend, settings_for(**around_now() | {"contact_fields": (5,)})).decode().splitlines()
+    assert [line.split(",")[:2] for line in lines] == [[str(contact), "Male"]]

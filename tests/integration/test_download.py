@@ -1,0 +1,142 @@
+"""GET /api/v2/export/<id>/data: whole files with ETag and ranges, slices in three spellings, and every refusal."""
+
+import csv
+import io
+
+import pytest
+from exporting import add_contact, around_now, by_ftp, request, run, settings_for
+
+from contactexport.db.queries import queries
+from contactexport.services import cancel_export
+
+CONTACTS = 25
+
+
+def window(**changes):
+    return settings_for(**({"header": True} | around_now() | changes))
+
+
+@pytest.fixture
+def export(backend):
+    for number in range(CONTACTS):
+        add_contact(backend, first_name=f'a "quoted"\nname; , {number}')
+    return run(backend, request(backend, window()))
+
+
+@pytest.fixture
+def content(backend, export):
+    return (backend.settings.storage_dir / export.file_name).read_bytes()
+
+
+def fetch(api, path, **kwargs):
+    return api.get(path, buffered=True, **kwargs)
+
+
+def url(export, rest=""):
+    return f"/api/v2/export/{export.id}/data{rest}"
+
+
+def rows_of(body: bytes):
+    return list(csv.reader(io.StringIO(body.decode(), newline=""), delimiter=","))
+
+
+def test_the_whole_file_comes_with_its_hash_as_etag(api, export, content):
+    answer = fetch(api, url(export))
+    assert answer.status_code == 200
+    assert answer.data == content
+    assert answer.headers["ETag"] == f'"{export.sha256}"'
+    assert answer.content_length == export.bytes
+    assert answer.mimetype == "text/csv"
+    assert export.file_name in answer.headers["Content-Disposition"]
+
+
+def test_a_range_is_a_part_of_the_file(api, export, content):
+    answer = fetch(api, url(export), headers={"Range": "bytes=10-19"})
+    assert answer.status_code == 206
+    assert answer.data == content[10:20]
+    assert answer.headers["Content-Range"] == f"bytes 10-19/{len(content)}"
+
+
+def test_a_file_the_client_has_already_is_not_sent_again(api, export):
+    assert fetch(api, url(export), headers={"If-None-Match": f'"{export.sha256}"'}).status_code == 304
+
+
+@pytest.mark.parametrize("spelling", ["?offset={o}&limit={l}", "/offset={o}&limit={l}", "/?offset={o}&limit={l}"])
+@pytest.mark.parametrize("offset,limit", [(0, 10), (1, 1), (7, 3), (20, 100), (24, 1), (25, 5), (0, 0)])
+def test_a_slice_holds_the_contacts_asked_for_and_the_header_only_at_the_beginning(
+    api, export, content, spelling, offset, limit
+):
+    answer = fetch(api, url(export, spelling.format(o=offset, l=limit)))
+    assert answer.status_code == 200
+    header, *contacts = rows_of(content)
+    assert rows_of(answer.data) == ([header] if offset == 0 else []) + contacts[offset : offset + limit]
+    assert answer.content_length == len(answer.data)
+
+
+def test_slices_laid_end_to_end_are_the_file(api, export, content):
+    parts = [fetch(api, url(export, f"?offset={offset}&limit=4")).data for offset in range(0, CONTACTS, 4)]
+    assert b"".join(parts) == content
+
+
+def test_a_file_without_header_begins_with_its_first_contact(api, backend):
+    for _ in range(3):
+        add_contact(backend)
+    export_id = run(backend, request(backend, window(header=False))).id
+    assert len(rows_of(fetch(api, f"/api/v2/export/{export_id}/data?offset=0&limit=2").data)) == 2
+    assert len(rows_of(fetch(api, f"/api/v2/export/{export_id}/data?offset=2").data)) == 1
+
+
+@pytest.mark.parametrize("query", ["offset=-1", "offset=x", "limit=1000001", "limit=", "offset=1_0", "limit=1.5"])
+def test_a_slice_that_is_none_is_refused_with_its_value(api, export, query):
+    name, value = query.split("=")
+    answer = fetch(api, url(export, f"?{query}"))
+    assert (answer.status_code, answer.json["replyCode"]) == (400, 10001)
+    assert answer.json["replyText"] == f"Invalid value for {name}: {value}"
+
+
+def refusal(api, export_id):
+    answer = fetch(api, f"/api/v2/export/{export_id}/data")
+    assert answer.json["data"] == ""
+    return answer.status_code, answer.json["replyCode"], answer.json["replyText"]
+
+
+def test_an_unknown_export_has_no_data(api):
+    assert refusal(api, 12345) == (400, 10001, "Invalid export ID")
+
+
+def test_an_unfinished_export_has_no_data_yet(api, backend):
+    export_id = request(backend, window())
+    assert refusal(api, export_id) == (
+        404, 4005, "Export is currently in progress. Please wait until that has finished."
+    )  # fmt: skip
+
+
+def test_an_export_by_ftp_is_not_downloaded(api, backend):
+    export_id = request(backend, by_ftp(1))
+    assert refusal(api, export_id) == (404, 4004, '"distribution_method" of this export is not compatible.')
+
+
+def test_a_cancelled_export_has_no_data(api, backend):
+    export_id = request(backend, window())
+    cancel_export.cancel(backend, export_id)
+    assert refusal(api, export_id) == (410, 4003, "Exported data is not available.")
+
+
+def test_a_file_that_was_deleted_is_gone(api, backend, export):
+    answer = api.delete(f"/api/v2/export/{export.id}")
+    assert (answer.status_code, answer.json["data"]["status"]) == (200, "done")
+    assert not (backend.settings.storage_dir / export.file_name).exists()
+    assert refusal(api, export.id) == (410, 4003, "Exported data is not available.")
+
+
+def test_a_file_that_somebody_removed_is_an_error_of_ours(api, backend, export):
+    (backend.settings.storage_dir / export.file_name).unlink()
+    assert refusal(api, export.id) == (404, 4006, "Internal error occurred. File was not found.")
+
+
+def test_marks_are_kept_with_the_export_and_go_with_its_file(backend, export):
+    with backend.database.transaction() as conn:
+        assert queries("export").row_marks(conn, id=export.id) is not None
+    cancel_export.cancel(backend, export.id)
+    with backend.database.transaction() as conn:
+        assert queries("export").row_marks(conn, id=export.id) is None

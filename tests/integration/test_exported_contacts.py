@@ -1,0 +1,218 @@
+"""Which contacts are in a file: those of the origin that changed in [start, end), each once."""
+
+from datetime import timedelta
+
+import pytest
+from exporting import (
+    END,
+    START,
+    add_contact,
+    around_now,
+    change,
+    contact_changed,
+    execute,
+    export_file,
+    exported_ids,
+    other_session,
+    request,
+    row_of,
+    run,
+    settings_for,
+)
+from psycopg2 import sql
+
+from contactexport.backend import Backend
+from contactexport.db import change_repository
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+def now_settings(**changes):
+    return settings_for(**around_now() | changes)
+
+
+def test_the_window_is_half_open_to_the_microsecond(backend: Backend):
+    contact_changed(backend, START - MICROSECOND)
+    first = contact_changed(backend, START)
+    last = contact_changed(backend, END - MICROSECOND)
+    contact_changed(backend, END)
+    assert exported_ids(backend, settings_for()) == [first, last]
+    # The window that follows has what this one left out: no gap and no overlap.
+    assert exported_ids(backend, settings_for(start=END, end=END + MICROSECOND)) == [last + 1]
+
+
+def test_a_contact_with_many_changes_is_there_once_with_its_latest_in_the_window(backend: Backend):
+    contact = contact_changed(backend, START)
+    for moment in (START - MICROSECOND, START + timedelta(hours=5), START + timedelta(seconds=90), END):
+        change(backend, contact, moment)
+    assert export_file(backend, settings_for()) == f"{contact},,,2012-02-09 05:00:00\n".encode()
+
+
+def test_only_contacts_of_the_origins_asked_for_are_there(backend: Backend):
+    of_origin = {
+        (kind, origin_id): contact_changed(backend, origin_kind=kind, origin_id=origin_id)
+        for kind, origin_id in [("form", 123), ("form", 124), ("api", 0), ("api", 456), ("api", 789), ("api", 123)]
+    }
+    for kind, origin_ids in [
+        ("form", (123,)),
+        ("form", (123, 124)),
+        ("api", (0,)),
+        ("api", (456, 789)),
+        ("api", (0, 456)),
+    ]:
+        expected = [of_origin[kind, origin_id] for origin_id in origin_ids]
+        assert exported_ids(backend, settings_for(origin=kind, origin_ids=origin_ids)) == sorted(expected)
+    assert exported_ids(backend, settings_for(origin="all", origin_ids=())) == sorted(of_origin.values())
+
+
+def test_a_deleted_contact_is_not_there(backend: Backend):
+    kept, deleted = contact_changed(backend), contact_changed(backend)
+    execute(backend, "DELETE FROM contact WHERE id = %s", (deleted,))
+    assert exported_ids(backend, settings_for()) == [kept]
+    assert exported_ids(backend, settings_for(origin="all", origin_ids=())) == [kept]
+
+
+def test_an_update_that_changes_nothing_is_no_change(backend: Backend):
+    same, changed, emptied = (add_contact(backend, first_name="Anna", interests=[1, 2]) for _ in range(3))
+    execute(backend, "DELETE FROM contact_change")
+    execute(backend, "UPDATE contact SET first_name = 'Anna', interests = '{1,2}', email = NULL")
+    assert exported_ids(backend, now_settings()) == []
+    execute(
+        backend,
+        "UPDATE contact SET first_name = CASE id WHEN %s THEN 'Ännä' WHEN %s THEN NULL ELSE first_name END",
+        (changed, emptied),
+    )
+    assert exported_ids(backend, now_settings()) == [changed, emptied]
+    assert execute(backend, "SELECT count(*) AS n FROM contact_change WHERE contact_id = %s", (same,))[0]["n"] == 0
+
+
+def test_every_column_of_a_contact_is_watched(backend: Backend):
+    values = {"integer": "7", "ARRAY": "'{7}'", "text": "'x'", "date": "'2012-02-29'", "numeric": "1.5"}
+    contact = add_contact(backend)
+    columns = execute(
+        backend,
+        "SELECT column_name AS name, data_type AS type FROM information_schema.columns WHERE table_name = 'contact'"
+        " AND column_name NOT IN ('id', 'origin_kind')",
+    )
+    assert len(columns) > 45
+    for column in columns:
+        execute(backend, "DELETE FROM contact_change")
+        execute(
+            backend,
+            sql.SQL("UPDATE contact SET {} = {}").format(sql.Identifier(column["name"]), sql.SQL(values[column["type"]])),
+        )
+        assert execute(backend, "SELECT contact_id FROM contact_change") == [{"contact_id": contact}], column
+
+
+def test_a_contact_moved_to_another_origin_belongs_there_from_then_on(backend: Backend):
+    contact = add_contact(backend)
+    execute(backend, "UPDATE contact SET origin_kind = 'api', origin_id = 456 WHERE id = %s", (contact,))
+    assert exported_ids(backend, now_settings()) == []
+    assert exported_ids(backend, now_settings(origin="api", origin_ids=(456,))) == [contact]
+    assert exported_ids(backend, now_settings(origin="all", origin_ids=())) == [contact]
+
+
+def test_a_contact_with_a_new_id_is_a_changed_contact(backend: Backend):
+    contact = add_contact(backend)
+    execute(backend, "DELETE FROM contact_change")
+    execute(backend, "UPDATE contact SET id = %s WHERE id = %s", (contact + 1000, contact))
+    assert exported_ids(backend, now_settings()) == [contact + 1000]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO contact (id, origin_kind, origin_id) SELECT n, 'form', 123 FROM generate_series(1, 3) AS n",
+        "INSERT INTO contact (id, origin_kind, origin_id) VALUES (1, 'form', 123), (2, 'form', 123), (3, 'form', 123)"
+        " ON CONFLICT (id) DO UPDATE SET first_name = 'again'",
+        "WITH new AS (INSERT INTO contact (id, origin_kind, origin_id) VALUES (1, 'form', 123), (2, 'form', 123)"
+        " RETURNING id) INSERT INTO contact (id, origin_kind, origin_id) SELECT 3, 'form', 123 FROM new LIMIT 1",
+    ],
+)
+def test_whatever_writes_the_table_is_logged(backend: Backend, statement: str):
+    execute(backend, statement)
+    assert exported_ids(backend, now_settings()) == [1, 2, 3]
+    execute(backend, "DELETE FROM contact_change")
+    execute(
+        backend,
+        "INSERT INTO contact (id) VALUES (1), (2) ON CONFLICT (id) DO UPDATE SET first_name ="
+        " CASE contact.id WHEN 1 THEN 'upserted' ELSE contact.first_name END",
+    )
+    assert exported_ids(backend, now_settings()) == [1]
+
+
+def test_a_rolled_back_change_is_none(backend: Backend):
+    with other_session(backend, autocommit=False) as conn, conn.cursor() as cursor:
+        cursor.execute("INSERT INTO contact (origin_kind, origin_id) VALUES ('form', 123)")
+        conn.rollback()
+    assert exported_ids(backend, now_settings()) == []
+
+
+def test_changes_of_one_transaction_have_the_times_of_their_statements(backend: Backend):
+    with other_session(backend, autocommit=False) as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        started = cursor.fetchone()[0]
+        cursor.execute("SELECT pg_sleep(0.01)")
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+        cursor.execute("SELECT changed_at FROM contact_change")
+        assert cursor.fetchone()[0] > started
+
+
+def test_a_program_with_rights_on_contacts_only_is_logged_too(backend: Backend, database_name: str):
+    role = sql.Identifier(f"{database_name}_crm")
+    with other_session(backend) as conn, conn.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE ROLE {}").format(role))
+        try:
+            cursor.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE ON contact TO {}").format(role))
+            cursor.execute(sql.SQL("SET ROLE {}").format(role))
+            cursor.execute("SET search_path = ''")
+            cursor.execute("INSERT INTO public.contact (origin_kind, origin_id) VALUES ('form', 123)")
+            cursor.execute("INSERT INTO public.contact (origin_kind, origin_id) VALUES ('form', 123)")
+            cursor.execute("UPDATE public.contact SET first_name = 'x'")
+        finally:
+            cursor.execute("RESET ROLE; RESET search_path")
+            cursor.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role))
+    assert len(exported_ids(backend, now_settings())) == 2
+
+
+def test_a_temporary_table_does_not_hide_the_log(backend: Backend):
+    with other_session(backend) as conn, conn.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE contact_change (LIKE contact_change)")
+        cursor.execute("INSERT INTO contact (origin_kind, origin_id) VALUES ('form', 123)")
+    assert len(exported_ids(backend, now_settings())) == 1
+
+
+def test_changes_of_any_time_have_a_place_in_the_log(backend: Backend):
+    moments = [START.replace(year=1970), START, START.replace(year=2400)]
+    contact = add_contact(backend)
+    for moment in moments:
+        change(backend, contact, moment)
+    with backend.database.transaction() as conn:
+        change_repository.prepare_months(conn)
+    assert exported_ids(backend, settings_for(start=moments[0], end=moments[0] + MICROSECOND)) == [contact]
+    assert exported_ids(backend, settings_for(start=START, end=START + MICROSECOND)) == [contact]
+
+
+def test_the_months_to_come_are_prepared_once_and_a_month_in_use_is_left_alone(backend: Backend):
+    def make(first: str, last: str) -> int:
+        return execute(backend, "SELECT contact_change_months(%s, %s) AS made", (first, last))[0]["made"]
+
+    assert make("2012-01-15", "2012-03-01") == 3
+    assert make("2012-01-15", "2012-04-01") == 1
+    contact = contact_changed(backend, END.replace(month=6))
+    assert make("2012-05-01", "2012-07-31") == 2
+    change(backend, contact, END.replace(month=7))
+    where = execute(
+        backend,
+        "SELECT tableoid::regclass::text AS part FROM contact_change WHERE changed_at < '2013-01-01' ORDER BY changed_at",
+    )
+    assert [row["part"] for row in where] == ["contact_change_other", "contact_change_2012_07"]
+
+
+def test_the_status_tells_rows_expected_and_rows(backend: Backend):
+    contact_changed(backend)
+    contact_changed(backend)
+    export_id = request(backend, settings_for())
+    run(backend, export_id)
+    row = row_of(backend, export_id)
+    assert (row["rows_expected"], row["rows"]) == (2, 2)

@@ -1,0 +1,99 @@
+"""contactexport.settings: where a value comes from, and the one line that tells of a wrong one."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from contactexport.errors import SettingsError
+from contactexport.settings import PREFIX, Settings, load_settings, setting_names, unknown_settings
+
+SECONDS = ("DELIVERY_LIMIT", "WRITERS_WAIT", "FTP_TIMEOUT", "WSSE_WINDOW", "SWEEP_INTERVAL", "BROKER_POLLING_INTERVAL")
+WRONG = [
+    ("DATABASE_URL", "mysql://root@localhost/x", "postgresql://user@host:5432/database expected"),
+    ("DATABASE_URL", "localhost:5432", "postgresql://user@host:5432/database expected"),
+    ("DATABASE_URL", "postgresql://user@[::1/x", "postgresql://user@host:5432/database expected"),
+    ("DATABASE_URL", "postgresql://user:geheim℀@host/x", "postgresql://user@host:5432/database expected"),
+    ("CONTACTS_DATABASE_URL", "http://example.com", "postgresql://user@host:5432/database expected"),
+    ("BROKER_URL", "kafka://localhost", "amqp://, amqps://, redis://, rediss:// or filesystem:// expected"),
+    ("BROKER_URL", "amqp://user:geheim℀@host", "amqp://, amqps://, redis://, rediss:// or filesystem:// expected"),
+    ("DATA_DIR", "a\0b", "a non-empty line of text expected"),
+    ("DATA_DIR", "~nobody-of-that-name/x", "a folder expected"),
+    ("STORAGE", "two\nlines", "a non-empty line of text expected"),
+    ("SECRET_KEY", "ge\theim", "a non-empty line of text expected"),
+    ("TIME_ZONE", "Vienna", "a time zone of the IANA database such as UTC or Europe/Vienna expected"),
+    ("TIME_ZONE", "../etc/passwd", "a time zone of the IANA database"),
+    ("TIME_ZONE", "Europe", "a time zone of the IANA database"),
+    ("LANGUAGE", "xx", "a language code expected, one of ar, bg"),
+    ("ATTEMPT_LIMIT", "0", "a whole number expected, at least 1"),
+    ("ATTEMPT_LIMIT", "five", "a whole number expected, at least 1"),
+    ("ATTEMPT_LIMIT", "²", "a whole number expected, at least 1"),
+    ("ATTEMPT_LIMIT", "-3", "a whole number expected, at least 1"),
+    ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR expected"),
+    ("ALLOWED_HOSTS", "10.0.0.0/99", "10.0.0.0/8"),
+    *((name, wrong, "a number of seconds expected") for name in SECONDS for wrong in ("soon", "-1", "nan", "inf", "1e10")),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), WRONG)
+def test_a_wrong_value_stops_with_one_line_that_names_variable_and_expectation(name: str, value: str, expected: str):
+    for configured, environment in (({}, {PREFIX + name: value}), ({name: value}, {})):
+        with pytest.raises(SettingsError) as stopped:
+            load_settings(configured, environment)
+        text = stopped.value.text
+        assert text.startswith(PREFIX + name)
+        assert expected in text
+        assert len(text.splitlines()) == 1
+        assert "geheim" not in text
+        shown = repr(value) in text
+        assert shown == (not name.endswith(("KEY", "URL")))
+
+
+def test_without_anything_the_defaults_hold():
+    settings = load_settings({}, {})
+    assert settings.data_dir == Path.cwd() / "var"
+    assert settings.storage_dir == Path.cwd() / "var" / "exports"
+    assert settings.time_zone == ZoneInfo("UTC")
+    assert (settings.database_url, settings.broker_url, settings.secret_key) == (None, None, None)
+    assert (settings.attempt_limit, settings.writers_wait, settings.allowed_hosts) == (5, 30.0, ())
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_default():
+    file = {"LANGUAGE": "de", "WRITERS_WAIT": 7, "ATTEMPT_LIMIT": 3}
+    settings = load_settings(file, {f"{PREFIX}LANGUAGE": "FR", f"{PREFIX}WRITERS_WAIT": ""})
+    assert (settings.language, settings.writers_wait, settings.attempt_limit) == ("fr", 7.0, 3)
+
+
+def test_zero_is_a_value():
+    for configured, environment in (({"WRITERS_WAIT": 0}, {}), ({}, {f"{PREFIX}WRITERS_WAIT": "0"})):
+        assert load_settings(configured, environment).writers_wait == 0
+
+
+def test_values_are_typed():
+    given = {
+        "DATABASE_URL": "postgres://root@/x", "STORAGE": "~/x", "TIME_ZONE": "Europe/Vienna", "LOG_LEVEL": "debug",
+        "FTP_TIMEOUT": "0.5", "BROKER_URL": "redis://localhost", "SECRET_KEY": "one,two",
+    }  # fmt: skip
+    settings = load_settings({}, {PREFIX + name: value for name, value in given.items()})
+    assert settings.database_url == "postgres://root@/x"
+    assert settings.storage_dir == Path.home() / "x"
+    assert settings.time_zone == ZoneInfo("Europe/Vienna")
+    assert (settings.log_level, settings.ftp_timeout, settings.secret_key) == ("DEBUG", 0.5, "one,two")
+
+
+def test_a_setting_that_an_environment_needs_is_named():
+    with pytest.raises(SettingsError, match="^CONTACTEXPORT_BROKER_URL is not set: this environment needs it$"):
+        load_settings({"REQUIRED_SETTINGS": ("DATABASE_URL", "BROKER_URL")}, {f"{PREFIX}DATABASE_URL": "postgres:///x"})
+
+
+def test_an_unknown_variable_is_told_with_the_nearest_name():
+    environment = {f"{PREFIX}DATABSE_URL": "x", f"{PREFIX}ZZZ": "x", f"{PREFIX}ENV": "testing", "PATH": "/bin"}
+    environment |= {PREFIX + name: "x" for name in setting_names()}
+    assert list(unknown_settings(environment)) == [
+        "CONTACTEXPORT_DATABSE_URL is no setting and is ignored; did you mean CONTACTEXPORT_DATABASE_URL?",
+        "CONTACTEXPORT_ZZZ is no setting and is ignored",
+    ]
+
+
+def test_every_setting_has_a_meaning():
+    assert all(one.metadata["meaning"] for one in Settings.__dataclass_fields__.values())
