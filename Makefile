@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve test lint requirements clean
+.PHONY: help venv demo serve test fuzz lint requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,6 +32,9 @@ lint: venv  ## style, types and import contracts
 test: lint  ## lint, then every test with coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --cov --cov-report=
+
+fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries a few hundred, always the same ones
+	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/pytest tests/fuzz --timeout=1800 --durations=5
 
 requirements: venv  ## pin the full set again after a change of setup.cfg
 	$(BIN)/pip-compile --quiet --strip-extras --extra test --no-emit-index-url --no-emit-find-links \

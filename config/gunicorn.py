@@ -13,7 +13,7 @@ from contactexport.api.replies import raw_error
 bind = os.environ.get("BIND", "127.0.0.1:8025")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-threads = 8
+threads = 24
 timeout = 60
 graceful_timeout = 30
 keepalive = 5

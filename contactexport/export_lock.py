@@ -3,6 +3,7 @@
 Postgres drops the lock with the session or transaction that holds it, so nothing has to be cleaned up after a crash.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,16 +11,27 @@ from contactexport.db import advisory_lock
 from contactexport.db.connection import Connection
 from contactexport.errors import ExportAlreadyRunning, ExportLost
 
+TRY_AGAIN_SECONDS = 0.02
+
 
 @contextmanager
-def held_for_session(conn: Connection, setting_key: int) -> Iterator[bool]:
-    """Tries to hold the lock as long as the block runs; yields False when another session holds it."""
-    held = advisory_lock.try_session_lock(conn, setting_key)
+def held_for_session(conn: Connection, setting_key: int, wait_seconds: float = 0) -> Iterator[bool]:
+    """Tries so many seconds to hold the lock as long as the block runs; yields False when another session holds it."""
+    held = _try(conn, setting_key, wait_seconds)
     try:
         yield held
     finally:
         if held and not conn.closed:
             advisory_lock.unlock_session(conn, setting_key)
+
+
+def _try(conn: Connection, setting_key: int, wait_seconds: float) -> bool:
+    give_up = time.monotonic() + wait_seconds
+    while not advisory_lock.try_session_lock(conn, setting_key):
+        if time.monotonic() >= give_up:
+            return False
+        time.sleep(TRY_AGAIN_SECONDS)
+    return True
 
 
 def require_for_transaction(conn: Connection, setting_key: int, wait_seconds: float) -> None:

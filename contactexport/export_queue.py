@@ -5,11 +5,14 @@ is due.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from kombu.connection import Connection
 from kombu.exceptions import KombuError
+from kombu.pools import ProducerPool
 
 from contactexport.errors import BrokerUnavailable
 from contactexport.folder_broker import Transport as FolderTransport
@@ -18,17 +21,23 @@ from contactexport.settings import Settings
 RUN_EXPORT = "contactexport.run_export"
 SWEEP = "contactexport.sweep_exports"
 NOTIFY = "contactexport.notify"
-PUBLISH_SECONDS = 1.0
+PUBLISH_SECONDS = 0.8
+PUBLISHING_CONNECTIONS = 8
+# One more try at once: a connection that lay in the pool may have died there.
+RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+VISIBILITY_SECONDS = 12 * 3600  # Redis gives a message to another worker after that long; the sweep is faster
 
 logger = logging.getLogger(__name__)
 
 
 class ExportQueue:
-    """Publishes by task name; connects at first use."""
+    """Publishes by task name; connects at first use, with timeouts of its own: a request must not wait for a broker."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._celery: Celery | None = None
+        self._producers: ProducerPool | None = None
+        self._producers_owner = 0
 
     @property
     def celery(self) -> Celery:
@@ -51,25 +60,35 @@ class ExportQueue:
 
     def ping(self) -> None:
         """Raises BrokerUnavailable unless the broker answers."""
-        try:
-            with self.celery.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=0, timeout=PUBLISH_SECONDS)
-                if self._settings.broker_url is None:
-                    self._require_folders()
-        except (KombuError, OSError, *connection.connection_errors) as error:
-            raise BrokerUnavailable(f"The message broker does not answer: {type(error).__name__}") from error
+        with _publishing_connection(self._settings) as connection:
+            try:
+                connection.ensure_connection(**RETRY_POLICY, timeout=PUBLISH_SECONDS)
+                self._require_folders()
+            except _failures(connection) as error:
+                raise BrokerUnavailable(f"The message broker does not answer: {type(error).__name__}") from error
 
     def _send(self, task: str, arguments: list[int], **options: Any) -> bool:
+        producers = self._current_producers()
         try:
-            if self._settings.broker_url is None:
-                self._require_folders()
-            self.celery.send_task(task, arguments, retry=False, ignore_result=True, **options)
-        except (KombuError, OSError) as error:
+            self._require_folders()
+            with producers.acquire(block=True, timeout=PUBLISH_SECONDS) as producer:
+                self.celery.send_task(task, arguments, producer=producer, retry_policy=RETRY_POLICY, **options)
+        except _failures(producers.connections.connection) as error:
             logger.warning("message not published: task=%s reason=%s", task, type(error).__name__)
             return False
         return True
 
+    def _current_producers(self) -> ProducerPool:
+        """Connections of this process: none is shared across a fork."""
+        if self._producers is None or self._producers_owner != os.getpid():
+            connections = _publishing_connection(self._settings).Pool(limit=PUBLISHING_CONNECTIONS)
+            self._producers = ProducerPool(connections, limit=PUBLISHING_CONNECTIONS)
+            self._producers_owner = os.getpid()
+        return self._producers
+
     def _require_folders(self) -> None:
+        if not _uses_folders(self._settings):
+            return
         for folder in message_folders(self._settings.data_dir):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -81,7 +100,7 @@ def message_folders(data_dir: Path) -> tuple[Path, Path]:
 
 def make_celery(settings: Settings) -> Celery:
     """A Celery application that knows the broker and our rules, but no task."""
-    celery = Celery("contactexport", broker=settings.broker_url or "filesystem://localhost", set_as_current=False)
+    celery = Celery("contactexport", broker=_broker_url(settings), set_as_current=False)
     celery.conf.update(
         task_default_queue="contactexport",
         task_ignore_result=True,
@@ -93,39 +112,47 @@ def make_celery(settings: Settings) -> Celery:
         worker_enable_remote_control=False,
         worker_timer_precision=0.2,  # a stopping worker waits that long for the clock of the sweep
         worker_send_task_events=False,
-        broker_connection_timeout=PUBLISH_SECONDS,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        **_transport(settings),
+        broker_transport=FolderTransport if _uses_folders(settings) else None,
+        broker_transport_options=_transport_options(settings),
     )
     return celery
 
 
-def _transport(settings: Settings) -> dict[str, Any]:
-    if settings.broker_url is not None and not settings.broker_url.startswith("filesystem"):
-        return {"broker_transport_options": _timeouts(settings.broker_url)}
-    messages, control = (str(folder) for folder in message_folders(settings.data_dir))
-    return {
-        "broker_transport": FolderTransport,
-        "broker_transport_options": {
+def _uses_folders(settings: Settings) -> bool:
+    return settings.broker_url is None or settings.broker_url.startswith("filesystem")
+
+
+def _broker_url(settings: Settings) -> str:
+    return "filesystem://localhost" if _uses_folders(settings) else str(settings.broker_url)
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if _uses_folders(settings):
+        messages, control = (str(folder) for folder in message_folders(settings.data_dir))
+        return {
             "data_folder_in": messages,
             "data_folder_out": messages,
             "control_folder": control,
             "polling_interval": settings.broker_polling_interval,
-        },
-    }
-
-
-def _timeouts(broker_url: str) -> dict[str, Any]:
-    """A broker that accepts connections and stays silent must not hold a request."""
-    if broker_url.startswith("redis"):
-        return {
-            "socket_connect_timeout": PUBLISH_SECONDS,
-            "socket_timeout": PUBLISH_SECONDS,
-            "visibility_timeout": 12 * 3600,
         }
-    return {
-        "read_timeout": PUBLISH_SECONDS,
-        "write_timeout": PUBLISH_SECONDS,
-        "connect_timeout": PUBLISH_SECONDS,
-    }
+    return {"visibility_timeout": VISIBILITY_SECONDS} if _broker_url(settings).startswith("redis") else {}
+
+
+def _publishing_connection(settings: Settings) -> Connection:
+    """A broker that is down, or accepts connections and stays silent, is given up within two seconds in all."""
+    timeouts = dict.fromkeys(("read_timeout", "write_timeout", "connect_timeout"), PUBLISH_SECONDS)
+    if _broker_url(settings).startswith("redis"):
+        timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), PUBLISH_SECONDS)
+    options = _transport_options(settings) | RETRY_POLICY | ({} if _uses_folders(settings) else timeouts)
+    return Connection(
+        _broker_url(settings),
+        transport=FolderTransport if _uses_folders(settings) else None,
+        connect_timeout=PUBLISH_SECONDS,
+        transport_options=options,
+    )
+
+
+def _failures(connection: Connection) -> tuple[type[Exception], ...]:
+    return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)

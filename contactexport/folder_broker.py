@@ -23,6 +23,7 @@ class Channel(filesystem.Channel):
         folder = Path(self.data_folder_out)
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         aside = folder / f"{name}.part"
+        aside.touch(mode=0o600)
         aside.write_text(json.dumps(payload), encoding="utf-8")
         aside.rename(folder / name)
 

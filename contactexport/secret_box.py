@@ -43,7 +43,7 @@ class SecretBox:
         return self.encrypt(self.decrypt(token))
 
     def derived_key(self, purpose: str) -> str:
-        """A key of its own for one purpose, 64 hex digits; it depends on the first key and does not reveal it (RFC 5869)."""
+        """A key for one purpose, 64 hex digits: it follows from the first key without revealing it (HKDF, RFC 5869)."""
         key = base64.urlsafe_b64decode(self._fernet_keys[0])
         return HKDF(SHA256(), length=32, salt=None, info=f"contactexport {purpose}".encode()).derive(key).hex()
 

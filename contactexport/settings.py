@@ -28,20 +28,30 @@ def _text(raw: str) -> str:
     return raw
 
 
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:  # its text shows a part of the URL, which may be the password
+        return ""
+
+
 def _postgres_url(raw: str) -> str:
-    if urlsplit(raw).scheme not in {"postgresql", "postgres"}:
+    if _scheme(raw) not in {"postgresql", "postgres"}:
         raise ValueError("a URL like postgresql://user@host:5432/database expected")
     return raw
 
 
 def _broker_url(raw: str) -> str:
-    if urlsplit(raw).scheme not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
+    if _scheme(raw) not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
         raise ValueError("a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected")
     return raw
 
 
 def _path(raw: str) -> Path:
-    return Path(_text(raw)).expanduser().absolute()
+    try:
+        return Path(_text(raw)).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("a folder expected, and behind ~ a user of this machine") from None
 
 
 def _time_zone(raw: str) -> ZoneInfo:
@@ -183,16 +193,18 @@ def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
 
 def unknown_settings(environment: Mapping[str, str]) -> Iterable[str]:
     """One line for each variable with our prefix that is no setting, with the nearest name: most are typing errors."""
-    known = {PREFIX + name for name in setting_names()} | {PREFIX + "ENV"}
-    for name in environment:
-        if name.startswith(PREFIX) and name not in known:
+    known = {*setting_names(), "ENV"}
+    for variable in environment:
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            yield f"{name} is no setting and is ignored" + (f"; did you mean {near[0]}?" if near else "")
+            yield f"{variable} is no setting and is ignored" + (f"; did you mean {PREFIX}{near[0]}?" if near else "")
 
 
 def _value(one: dataclasses.Field[Any], configured: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
     name = one.name.upper()
-    raw = environment.get(PREFIX + name) or configured.get(name) or one.metadata["default"]
+    given = (environment.get(PREFIX + name), configured.get(name), one.metadata["default"])
+    raw = next((value for value in given if value not in (None, "")), given[-1])
     if raw is None:
         return None
     try:

@@ -20,5 +20,5 @@ def getchanges() -> Response:
         catalogue = catalogue_repository.read(conn)
     schema = GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard)
     asked = load_get_changes(schema, body)
-    export_id = request_export.request(backend, asked.settings, asked.ftp_password, g.user_name)
+    export_id = request_export.request(backend, asked.settings, asked.ftp_password, g.user_name, g.started)
     return replies.ok({"id": export_id})

@@ -57,7 +57,7 @@ def _operation(document: Node, path: str, method: str, operation: Node) -> Opera
         summary=operation["summary"],
         description=operation["description"],
         is_open=operation.get("security") == [],
-        parameters=[_path_row(one) for one in operation.get("parameters", [])]
+        parameters=[_parameter_row(one) for one in operation.get("parameters", [])]
         + list(_rows(document, body.get("schema", {}))),
         request_example=_json(body["example"]) if body else "",
         reply=[row for row in _rows(document, reply) if row.name.startswith("data")],
@@ -65,8 +65,9 @@ def _operation(document: Node, path: str, method: str, operation: Node) -> Opera
     )
 
 
-def _path_row(parameter: Node) -> Row:
-    return Row(parameter["name"], "in the path", True, parameter["description"], parameter["example"])
+def _parameter_row(parameter: Node) -> Row:
+    where = f"in the {parameter['in']}"
+    return Row(parameter["name"], where, parameter["required"], parameter["description"], parameter["example"])
 
 
 def _rows(document: Node, schema: Node, prefix: str = "") -> Iterator[Row]:

@@ -35,7 +35,7 @@ def data(export_id: str, parameters: str = "") -> Response:
 def _whole(export_id: int) -> Response:
     export, file = download_export.whole(current_backend(), export_id)
     response = send_file(
-        file, mimetype=CSV, as_attachment=True, download_name=export.file_name, etag=export.sha256 or ""
+        file, mimetype="text/csv", as_attachment=True, download_name=export.file_name, etag=export.sha256 or ""
     )
     response.headers["Cache-Control"] = "private, no-cache"
     return response

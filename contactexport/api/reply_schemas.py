@@ -96,6 +96,14 @@ class Status(Schema):
             "example": "2012-04-02T00:00:00+00:00",
         },
     )
+    next_from = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "where the next window begins, if windows are to have no gap and no overlap",
+            "example": "2012-04-02T00:00:00+00:00",
+        },
+    )
     attempts = fields.Integer(required=True, metadata={"description": "how often it was started", "example": 1})
     error = fields.String(
         required=True, allow_none=True, metadata={"description": "why it failed, or is tried again", "example": None}
@@ -106,6 +114,12 @@ class StatusReply(Envelope):
     """The answer of export/{id}."""
 
     data = fields.Nested(Status, required=True)
+
+
+class ExportsReply(Envelope):
+    """The answer of export."""
+
+    data = fields.List(fields.Nested(Status), required=True)
 
 
 class ContactField(Schema):

@@ -1,5 +1,6 @@
 """Keeps a few child processes running: starts them, starts a dead one again, stops them all."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -57,6 +58,7 @@ class Supervisor:
         for child in self.children:
             if child.process is not None and child.process.poll() is not None:
                 logger.error("%s ended with %s and is started again", child.name, child.process.returncode)
+                _end_orphans(child.process)
                 self.stopping.wait(max(0.0, child.started + RESTART_SECONDS - time.monotonic()))
                 if not self.stopping.is_set():
                     self._spawn(child)
@@ -73,6 +75,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            _end_orphans(process)
 
     def _spawn(self, child: Child) -> None:
         child.started = time.monotonic()
@@ -84,3 +87,9 @@ class Supervisor:
             stdout=STANDARD_ERROR,  # our own standard output says only what we say
             start_new_session=True,
         )
+
+
+def _end_orphans(ended: subprocess.Popen[bytes]) -> None:
+    """Kills what a killed process has left of its session: it would hold the port, or a lock."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(ended.pid, signal.SIGKILL)

@@ -113,7 +113,7 @@ class Database:
                     max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
                     timeout=5,
                     pre_ping=True,
-                    dialect=cast(Any, PGDialect_psycopg2)(),
+                    dialect=cast(Any, PGDialect_psycopg2)(dbapi=psycopg2),
                 )
                 self._pool_owner = os.getpid()
             return self._pool

@@ -40,6 +40,11 @@ def is_unfinished(conn: Connection, setting_key: int) -> bool:
     return queries("export").unfinished_with_key(conn, setting_key=setting_key) is not None
 
 
+def ended_lately(conn: Connection, setting_key: int, seconds: float) -> bool:
+    """True when an export with this key has ended within the last so many seconds."""
+    return bool(queries("export").ended_lately(conn, setting_key=setting_key, seconds=seconds))
+
+
 def get(conn: Connection, export_id: int) -> Export:
     """The export. Raises UnknownExport."""
     row = None
@@ -127,8 +132,11 @@ def kept_files(conn: Connection, ids: list[int]) -> dict[int, tuple[int | None, 
     return {row["id"]: (row["attempt"], row["keeps_file"]) for row in queries("export").keep_files(conn, ids=ids)}
 
 
-def retry(conn: Connection, export: Export, ftp_secret: bytes | None) -> Export:
-    """Revives an export in error, with a new FTP password if given. Raises ExportAlreadyRunning, UnknownExport."""
+def retry(conn: Connection, export: Export, ftp_secret: bytes | None, *, has_file: bool) -> Export:
+    """Revives an export in error, with a new FTP password if given; `has_file` tells whether its file is still there.
+
+    Raises ExportAlreadyRunning, UnknownExport.
+    """
     try:
         row = queries("export").retry_export(
             conn,
@@ -136,6 +144,7 @@ def retry(conn: Connection, export: Export, ftp_secret: bytes | None) -> Export:
             ftp_secret=ftp_secret,
             settings=Json(export.settings.to_json()),
             setting_key=export.setting_key,
+            has_file=has_file,
         )
     except UniqueViolation:
         raise ExportAlreadyRunning from None

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from contactexport.db import replica_repository
 from contactexport.db.connection import Database
 from contactexport.db.queries import queries
 from contactexport.errors import SchemaMismatch
@@ -28,9 +29,13 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
     Safe to run twice and by several processes at once: all of it is one transaction under an advisory lock that
     Postgres drops with the session, so a killed upgrade leaves nothing behind.
+    A read replica gets its schema from its primary and is only looked at.
     Raises SchemaMismatch when the schema is newer than this program, DatabaseUnavailable without a database.
     """
     with database.session() as raw:
+        if replica_repository.is_replica(raw):
+            check(database)
+            return _newest(), _newest()
         raw.autocommit = False
         raw.cursor_factory = cursor  # SQLAlchemy reads rows by position
         engine = create_engine("postgresql+psycopg2://", creator=lambda: raw, poolclass=NullPool)

@@ -32,7 +32,7 @@ class FtpDelivery:
         if not file.is_file() or file.stat().st_size != export.bytes:
             raise DeliveryFailed("The finished file is not in the storage folder any more", permanent=True)
         temporary = f"{export.file_name}.{export.attempt}.part"
-        with _translated_errors(), self._connected() as ftp:
+        with _translated_errors(self._password), self._connected() as ftp:
             _enter_folder(ftp, self._target.folder)
             _remove_leftovers(ftp, export)
             with file.open("rb") as content:
@@ -50,10 +50,10 @@ class FtpDelivery:
 
     @contextmanager
     def _connected(self) -> Iterator[ftplib.FTP]:
-        ftp = ftplib.FTP(timeout=self._timeout)
+        ftp = ftplib.FTP(timeout=self._timeout, encoding="latin-1")  # reads any byte a server answers
         try:
             ftp.connect(self._address, self._target.port)
-            ftp.login(self._target.username, self._password)
+            ftp.login(_in_utf8(self._target.username), _in_utf8(self._password))
             ftp.set_pasv(True)
             ftp.voidcmd("TYPE I")
             yield ftp
@@ -68,7 +68,7 @@ def _enter_folder(ftp: ftplib.FTP, folder: str | None) -> None:
         return
     if folder.startswith("/"):
         ftp.cwd("/")
-    for segment in filter(None, folder.split("/")):
+    for segment in filter(None, _in_utf8(folder).split("/")):
         try:
             ftp.cwd(segment)
         except ftplib.error_perm:
@@ -92,23 +92,33 @@ def _require_size(ftp: ftplib.FTP, name: str, expected: int) -> None:
 def _rename(ftp: ftplib.FTP, temporary: str, final: str) -> None:
     try:
         ftp.rename(temporary, final)
-    except ftplib.error_perm:
+    except ftplib.error_perm as refusal:
         # Some servers do not rename onto a file that exists, left by an attempt that died right after its rename.
-        ftp.delete(final)
+        try:
+            ftp.delete(final)
+        except ftplib.error_perm:
+            raise refusal from None
         ftp.rename(temporary, final)
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors(password: str) -> Iterator[None]:
     try:
         yield
-    except ftplib.error_perm as error:
-        raise DeliveryFailed(f"FTP host: {_one_line(error)}", permanent=str(error)[:3] in PERMANENT_REPLIES) from None
-    except (ftplib.Error, EOFError) as error:
-        raise DeliveryFailed(f"FTP host: {_one_line(error) or 'connection closed'}", permanent=False) from None
-    except OSError as error:
-        raise DeliveryFailed(f"FTP host: {error.strerror or _one_line(error)}", permanent=False) from None
+    except (ftplib.Error, EOFError, OSError) as error:
+        text = getattr(error, "strerror", None) or _one_line(error) or "connection closed"
+        if password:
+            text = text.replace(password, "***")  # a server may repeat what it was sent
+        permanent = isinstance(error, ftplib.error_perm) and text[:3] in PERMANENT_REPLIES
+        raise DeliveryFailed(f"FTP host: {text[:200]}", permanent=permanent) from None
+    except ValueError:
+        raise DeliveryFailed("FTP host: its answer cannot be understood", permanent=False) from None
+
+
+def _in_utf8(text: str) -> str:
+    """Sent as Latin-1 these characters are the bytes of the text in UTF-8 (RFC 2640)."""
+    return text.encode().decode("latin-1")
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).encode("latin-1", "replace").decode("utf-8", "replace").split())

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, HTTPResponse, RemoteDisconnected
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -114,7 +114,12 @@ def _answer(connected: socket.socket, to: Receiver, notification: Notification, 
     connected.settimeout(seconds)
     timer.start()
     try:
-        return _post(connected, to, notification)
+        with _post(connected, to, notification) as response:
+            if late.is_set():  # http.client takes a status line that was cut off for a whole one
+                raise TimeoutError
+            with suppress(OSError, HTTPException):  # the status has come, and nothing else counts
+                response.read(LARGEST_ANSWER)
+            return response.status
     except (OSError, HTTPException) as error:
         if late.is_set() or isinstance(error, TimeoutError):
             raise TimeoutError(f"no answer within {seconds:g} seconds") from None
@@ -129,15 +134,12 @@ def _cut(connected: socket.socket, late: threading.Event) -> None:
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
-def _post(connected: socket.socket, to: Receiver, notification: Notification) -> int:
+def _post(connected: socket.socket, to: Receiver, notification: Notification) -> HTTPResponse:
     body = json.dumps(notification.payload, ensure_ascii=False).encode()
     http = HTTPConnection(to.host, to.port)
     http.sock = connected
     http.request("POST", to.target, body, _headers(to, notification, body))
-    with http.getresponse() as response:
-        with suppress(OSError, HTTPException):  # the status has come, and nothing else counts
-            response.read(LARGEST_ANSWER)
-        return response.status
+    return http.getresponse()
 
 
 def _headers(to: Receiver, notification: Notification, body: bytes) -> dict[str, str]:

@@ -27,7 +27,7 @@ def running(folder: Path, username: str, password: str, port: int) -> Iterator[i
     try:
         server = FTPServer(("127.0.0.1", port), handler)
     except OSError as error:
-        raise UsageError(f"No FTP server on port {port}: {error.strerror}") from None
+        raise UsageError(f"No FTP server on port {port}: {error.strerror or error}") from None
     thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.1, "handle_exit": False})
     thread.start()
     try:

@@ -42,6 +42,12 @@ def stop(data_dir: Path) -> bool:
     return True
 
 
+def programs() -> Path:
+    """The folder of the server's programs (pg_ctl, pg_basebackup, psql …). Raises DatabaseUnavailable."""
+    utils = _pgserver().utils
+    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
+
+
 def _folder(data_dir: Path) -> Path:
     return data_dir.resolve() / "postgres"
 

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from contactexport.db import change_repository
-from contactexport.db.connection import Connection
+from contactexport.db import change_repository, replica_repository
+from contactexport.db.connection import Connection, Database
+from contactexport.errors import DatabaseUnavailable, ExportFailed
 
 POLL_SECONDS = 0.02
 
@@ -41,3 +42,37 @@ def settle(
         logger.warning("transaction still changing contacts: writer=%s since=%s", writer, started or "unknown")
         until = min(until, started or start)
     return max(until, start)
+
+
+def settle_in(
+    contacts: Database,
+    primary: Database,
+    start: datetime,
+    end: datetime,
+    most_seconds: float,
+    require_wanted: Callable[[], None] = lambda: None,
+) -> datetime:
+    """The same for the database of the contacts, which may be a read replica of `primary`.
+
+    Writers hold their locks on the primary, so they are waited for there; then the replica has to catch up.
+    Raises ExportFailed for a replica of another server, DatabaseUnavailable when it does not catch up in time.
+    """
+    with contacts.session() as watching:
+        if not replica_repository.is_replica(watching):
+            return settle(watching, start, end, most_seconds, require_wanted)
+        with primary.session() as source:
+            if not replica_repository.is_replica_of(watching, source):
+                raise ExportFailed("The contacts database is a read replica, but not one of CONTACTEXPORT_DATABASE_URL")
+            until = settle(source, start, end, most_seconds, require_wanted)
+            position = replica_repository.log_position(source)
+        _catch_up(watching, position, most_seconds, require_wanted)
+        return until
+
+
+def _catch_up(replica: Connection, position: str, most_seconds: float, require_wanted: Callable[[], None]) -> None:
+    give_up = time.monotonic() + most_seconds
+    while not replica_repository.has_replayed(replica, position):
+        require_wanted()
+        if time.monotonic() > give_up:
+            raise DatabaseUnavailable("The read replica of the contacts lags behind")
+        time.sleep(POLL_SECONDS)

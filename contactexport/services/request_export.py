@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 
 from contactexport import audit_log, export_lock
 from contactexport.backend import Backend
@@ -15,13 +16,19 @@ BUSY_LOCK_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-def request(backend: Backend, settings: ExportSettings, ftp_password: str | None, created_by: str) -> int:
-    """Stores the export and wakes a worker; returns its id.
+def request(
+    backend: Backend,
+    settings: ExportSettings,
+    ftp_password: str | None,
+    created_by: str,
+    arrived: float | None = None,
+) -> int:
+    """Stores the export and wakes a worker; returns its id. `arrived` is when the request came in (perf_counter).
 
     If the process dies before the commit, nothing was accepted; after it, the sweep finds the row.
     Raises ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
     """
-    export_id = store(backend, settings, ftp_password, created_by, limited=True)
+    export_id = store(backend, settings, ftp_password, created_by, limited=True, arrived=arrived)
     publish(backend, export_id)
     return export_id
 
@@ -33,9 +40,12 @@ def store(
     created_by: str,
     *,
     limited: bool = False,
+    arrived: float | None = None,
 ) -> int:
     """Stores the export without waking anybody; `limited` counts the user's unfinished ones.
 
+    The same setting is refused, too, if it was running when this request arrived and has ended since: of requests at
+    the same instant one is accepted, however short the export.
     Raises ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
     """
     ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
@@ -43,6 +53,9 @@ def store(
         if export_repository.is_unfinished(conn, settings.key):
             raise ExportAlreadyRunning
         export_lock.require_for_transaction(conn, settings.key, BUSY_LOCK_SECONDS)
+        waited = 0 if arrived is None else time.perf_counter() - arrived
+        if waited and export_repository.ended_lately(conn, settings.key, waited):
+            raise ExportAlreadyRunning
         if limited:
             limit_requests.require_room(backend, conn, created_by)
         export_id = export_repository.insert(

@@ -7,6 +7,7 @@ from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import UsageError
 from contactexport.models import Export, ExportStatus
+from contactexport.services.deliver_export import stored_file
 from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish
 
 
@@ -25,7 +26,8 @@ def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_userna
             raise UsageError(f"Export {export_id} goes by FTP and its password was wiped: give it again")
         export_lock.require_for_transaction(conn, export.settings.key, BUSY_LOCK_SECONDS)
         secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
-        revived = export_repository.retry(conn, export, secret)
+        has_file = stored_file(backend, export).is_file()
+        revived = export_repository.retry(conn, export, secret, has_file=has_file)
     publish(backend, export_id)
     return revived
 

@@ -18,6 +18,7 @@ from contactexport.db.connection import Connection, refusals_told
 from contactexport.errors import DatabaseUnavailable, ExportFailed, ExportLost, QueryFailed
 from contactexport.models import ContactField, Export, ExportSettings, ExportStatus
 from contactexport.services import deliver_export, find_changes, watch_export
+from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
 RETRY_SECONDS = (10, 60, 300, 900)
 OUTAGE_SECONDS = 30
@@ -36,7 +37,8 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
     """
     with backend.database.session() as conn:
         export = export_repository.get(conn, export_id)
-        with export_lock.held_for_session(conn, export.setting_key) as held:
+        # Requests that are being refused hold the lock for a moment, each in its turn.
+        with export_lock.held_for_session(conn, export.setting_key, BUSY_LOCK_SECONDS) as held:
             claimed = export_repository.claim(conn, export_id) if held else None
             if claimed is None:
                 logger.info("nothing to do: id=%d status=%s locked=%s", export_id, export.status, not held)
@@ -75,6 +77,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
     until = _settled(backend, conn, export)
     with (
         backend.contacts.session(snapshot=True) as snapshot,
+        refusals_told(),
         watch_export.aborting_when_lost(backend, export, snapshot.cancel),
     ):
         expected = change_repository.count_changed(snapshot, export.settings, until)
@@ -94,8 +97,9 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
 def _settled(backend: Backend, conn: Connection, export: Export) -> datetime:
     settings, seconds = export.settings, backend.settings.writers_wait
     require_wanted = partial(export_repository.require_attempt, conn, export)
-    with backend.contacts.session() as watching:
-        return find_changes.settle(watching, settings.start, settings.end, seconds, require_wanted)
+    return find_changes.settle_in(
+        backend.contacts, backend.database, settings.start, settings.end, seconds, require_wanted
+    )
 
 
 def _write_file(

@@ -14,22 +14,23 @@ logger = logging.getLogger(__name__)
 
 def register(app: Celery, backend: Backend) -> None:
     """Adds the tasks to a Celery application. An outage is logged in one line; the sweep comes back to it."""
+    # Not shared: a task works with this backend, and must not appear in another application of the process.
 
-    @app.task(name=RUN_EXPORT)
+    @app.task(name=RUN_EXPORT, shared=False)
     def run(export_id: int) -> None:
         try:
             notify_export.publish_due(backend, run_export.run(backend, export_id))
         except (DatabaseUnavailable, UnknownExport) as error:
             logger.warning("export not run: id=%s reason=%s", export_id, error.text)
 
-    @app.task(name=NOTIFY)
+    @app.task(name=NOTIFY, shared=False)
     def notify(export_id: int) -> None:
         try:
             notify_export.notify(backend, export_id)
         except DatabaseUnavailable as error:
             logger.warning("no notification: id=%s reason=%s", export_id, error.text)
 
-    @app.task(name=SWEEP)
+    @app.task(name=SWEEP, shared=False)
     def sweep() -> None:
         try:
             sweep_exports.sweep(backend)

@@ -65,7 +65,7 @@ def send(client, method, path, **options):
     envelope.check(method.upper(), answer.status_code, answer.content_type, answer.data)
 
 
-@fuzz(0.15)
+@fuzz(0.12)
 @given(
     headers=st.fixed_dictionaries({}, optional=HEADERS),
     length=st.none() | CONTENT_LENGTHS,
@@ -77,7 +77,7 @@ def test_no_header_is_answered_with_a_5xx(api, headers, length, method, body):
     send(api, method, "/api/v2/contact/getchanges", data=body, headers=headers, environ=environ)
 
 
-@fuzz(0.15)
+@fuzz(0.12)
 @given(method=METHODS, path=PATHS, query=st.text(st.characters(max_codepoint=255), max_size=20))
 def test_no_path_is_answered_with_a_5xx(api, method, path, query):
     send(api, method, path, environ={"QUERY_STRING": query})

@@ -44,7 +44,7 @@ def try_case(case, server):
 
 
 @getchanges.parametrize()
-@fuzz(0.2)
+@fuzz(0.15)
 def test_getchanges_keeps_what_the_document_promises(case, server):
     try_case(case, server)
 

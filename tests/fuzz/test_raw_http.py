@@ -108,14 +108,14 @@ def head(line, *headers):
     return b"\r\n".join([line, *headers, b"", b""])
 
 
-@fuzz(0.06)
+@fuzz(0.05)
 @given(line=LINES, headers=HEADERS, body=CHUNKED | st.just(BODY) | st.binary(max_size=30), with_token=st.booleans())
 def test_no_bytes_are_answered_with_a_5xx(server, line, headers, body, with_token):
     token = [f"Authorization: Bearer {server.token}".encode()] if with_token else []
     check(server, head(line, b"Host: localhost", *token, *headers) + body)
 
 
-@fuzz(0.04)
+@fuzz(0.03)
 @given(body=bodies)
 def test_every_complete_request_is_answered(server, body):
     authorization = f"Authorization: Bearer {server.token}".encode()

@@ -35,7 +35,7 @@ MOVES = {
     "done": export_repository.mark_done,
     "error": lambda conn, export: export_repository.mark_error(conn, export, "reason"),
     "postpone": lambda conn, export: export_repository.postpone(conn, export, 60, "reason"),
-    "retry": lambda conn, export: export_repository.retry(conn, export, None),
+    "retry": lambda conn, export: export_repository.retry(conn, export, None, has_file=False),
     "cancel": lambda conn, export: export_repository.cancel(conn, export.id),
 }
 REACHED = {
@@ -100,7 +100,7 @@ def test_every_move_leads_from_the_states_it_may_to_the_states_it_shall(backend:
 
 def test_every_legal_transition_is_made_by_something():
     made = {(ExportStatus(status), ExportStatus(reached)) for (_move, status), reached in REACHED.items()}
-    made.add((ExportStatus.ERROR, ExportStatus.READY))  # a retry of a finished file, see test_retry_and_cancel.py
+    made.add((ExportStatus.ERROR, ExportStatus.READY))  # a retry of a finished file, see test_retry.py
     assert made == {(status, reached) for status, legal in LEGAL_TRANSITIONS.items() for reached in legal}
 
 

@@ -110,6 +110,7 @@ def test_a_worker_killed_while_it_writes_costs_an_attempt_and_leaves_nothing(bac
     assert sweep_exports.sweep(backend) == [export_id]
     done = run(backend, export_id)
     assert (done.status, done.attempt, done.rows) == ("done", 2, 200)
+    sweep_exports.sweep(backend)
     assert stored(backend) == [done.file_name]
 
 

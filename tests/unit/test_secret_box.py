@@ -1,5 +1,6 @@
 """contactexport.secret_box: encrypting under one key, reading under several, and keys that are wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,15 @@ def test_a_key_file_that_cannot_be_read_is_one_line(tmp_path: Path):
     (tmp_path / KEY_FILE).mkdir()
     with pytest.raises(SettingsError, match="cannot be read or made: IsADirectoryError"):
         SecretBox(None, tmp_path).encrypt("geheim")
+
+
+def test_a_derived_key_follows_from_the_first_key_and_the_purpose(tmp_path: Path):
+    key = SecretBox("new,old", tmp_path).derived_key("notification")
+    assert key == SecretBox("new", tmp_path).derived_key("notification")
+    assert key != SecretBox("old,new", tmp_path).derived_key("notification")
+    assert key != SecretBox("new", tmp_path).derived_key("another")
+    assert re.fullmatch("[0-9a-f]{64}", key)
+
+
+def test_a_derived_key_of_a_kept_key_stays(tmp_path: Path):
+    assert SecretBox(None, tmp_path).derived_key("x") == SecretBox(None, tmp_path).derived_key("x")

@@ -11,6 +11,12 @@ RETURNING id;
 -- name: unfinished_with_key$
 SELECT id FROM export WHERE setting_key = :setting_key AND status IN ('scheduled', 'in progress', 'ready');
 
+-- name: ended_lately$
+SELECT EXISTS (
+    SELECT FROM export
+    WHERE setting_key = :setting_key AND finished_at > clock_timestamp() - make_interval(secs => :seconds)
+);
+
 -- name: get_export^
 SELECT * FROM export WHERE id = :id;
 
@@ -115,11 +121,14 @@ WHERE id IN (
 RETURNING id;
 
 -- name: retry_export^
--- A finished file is delivered again without a new query; without one, all starts anew.
+-- A finished file is delivered again without a new query; without one, all starts anew. So do the limits of attempts
+-- and of time.
 UPDATE export
-SET status = CASE WHEN ready_at IS NOT NULL THEN 'ready' ELSE 'scheduled' END,
-    due_at = clock_timestamp(), published_at = clock_timestamp(), finished_at = NULL,
-    file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings, setting_key = :setting_key,
+SET status = CASE WHEN ready_at IS NOT NULL AND :has_file THEN 'ready' ELSE 'scheduled' END,
+    ready_at = CASE WHEN ready_at IS NOT NULL AND :has_file THEN clock_timestamp() END,
+    due_at = clock_timestamp(), published_at = clock_timestamp(), finished_at = NULL, error = NULL,
+    file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings,
+    setting_key = :setting_key,
     notify_due_at = NULL, notify_attempts = 0, notified_at = NULL, notify_error = NULL
 WHERE id = :id AND status = 'error'
 RETURNING *;

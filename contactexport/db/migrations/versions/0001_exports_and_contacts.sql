@@ -202,6 +202,7 @@ CREATE UNIQUE INDEX export_unfinished_setting ON export (setting_key)
     WHERE status IN ('scheduled', 'in progress', 'ready');
 CREATE INDEX export_unfinished_by_user ON export (created_by)
     WHERE status IN ('scheduled', 'in progress', 'ready');
+CREATE INDEX export_ended_setting ON export (setting_key, finished_at);
 CREATE INDEX export_due ON export (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX export_notification_due ON export (notify_due_at) WHERE notify_due_at IS NOT NULL;
 

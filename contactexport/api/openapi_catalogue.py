@@ -1,0 +1,61 @@
+"""The operations on the catalogue, and those that are open to everybody, for the OpenAPI document."""
+
+from typing import Any
+
+from contactexport.api import reply_schemas
+from contactexport.api.openapi_parts import JSON, errors, json_reply, operation, parameter
+
+FIELD_ID = parameter("path", "field_id", "a contact field", "5", pattern="^[0-9]{1,18}$")
+LANGUAGE = parameter("path", "language", "a language code, in either case", "de")
+
+
+def catalogue_paths() -> dict[str, dict[str, Any]]:
+    """Operations by path and method: the ids that a request may name."""
+    fields, choices, origins = (
+        reply_schemas.ContactFieldsReply,
+        reply_schemas.ChoicesReply,
+        reply_schemas.OriginsReply,
+    )
+    tag = "Catalogue"
+    named = "Named in the language, or else in English."
+    ids = "The ids that `origin_id` may name when `origin` is `{}`."
+    gets = {
+        "field": operation("fields", tag, "Contact fields", "Named in the service's language.", fields),
+        "field/translate/{language}": operation(
+            "fields_in_language", tag, "Contact fields in a language", named, fields, LANGUAGE
+        ),
+        "field/{field_id}/choice": operation(
+            "choices", tag, "Choices of a field", "Empty for a field without choices.", choices, FIELD_ID
+        ),
+        "field/{field_id}/choice/translate/{language}": operation(
+            "choices_in_language", tag, "Choices of a field in a language", named, choices, FIELD_ID, LANGUAGE
+        ),
+        "form": operation("forms", tag, "Forms", ids.format("form"), origins),
+        "source": operation("sources", tag, "API sources", ids.format("api"), origins),
+    }
+    return {f"/api/v2/{path}": {"get": described} for path, described in gets.items()}
+
+
+def open_paths() -> dict[str, dict[str, Any]]:
+    """Operations by path and method: what can be called without credentials."""
+    document = {"description": "OpenAPI 3.1", "content": {JSON: {"schema": {"type": "object"}}}}
+    ready = json_reply(reply_schemas.ReadinessReply)
+    not_ready = ready | {"description": "A part does not answer"}
+    return {
+        "/healthz": {"get": _open("healthz", "Is the process alive?", {"200": json_reply(reply_schemas.AliveReply)})},
+        "/readyz": {
+            "get": _open("readyz", "Can the service do its work now?", {"200": ready, "503": not_ready}),
+        },
+        "/api/v2/openapi.json": {"get": _open("openapi", "This document", {"200": document})},
+    }
+
+
+def _open(operation_id: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "tags": ["Service"],
+        "summary": summary,
+        "description": "Open to everybody.",
+        "responses": responses | errors(405, 500),
+        "security": [],
+    }

@@ -1,0 +1,95 @@
+"""The operations on exports, for the OpenAPI document."""
+
+from typing import Any
+
+from contactexport.api import reply_schemas
+from contactexport.api.openapi_parts import JSON, errors, json_reply, operation, parameter
+from contactexport.api.schemas import GetChangesSchema
+from contactexport.models import ExportStatus
+
+TAG = "Exports"
+# The request example of the specification.
+GET_CHANGES_EXAMPLE = {
+    "distribution_method": "ftp",
+    "origin": "form",
+    "origin_id": "123",
+    "time_range": ["2012-02-09", "2012-04-02"],
+    "contact_fields": ["1", "3", "106533"],
+    "delimiter": ";",
+    "add_field_names_header": 1,
+    "language": "en",
+    "ftp_settings": {
+        "host": "www.example.com",
+        "port": "1234",
+        "username": "user",
+        "password": "pass",
+        "folder": "path/of/a/folder",
+    },
+}
+EXPORT_ID = parameter("path", "export_id", "the id that getchanges answered", "2140", pattern="^[0-9]{1,19}$")
+OFFSET = parameter(
+    "query", "offset", "contacts to leave out; the header line comes with 0", "0", pattern="^[0-9]{1,18}$"
+)
+LIMIT = parameter("query", "limit", "contacts, at most 1000000", "1000", pattern="^[0-9]{1,7}$")
+PARAMETERS = parameter("path", "parameters", "both, as in a query string", "offset=0&limit=1000")
+NEWEST = (
+    parameter("query", "status", "only these", "error", enum=[str(status) for status in ExportStatus]),
+    parameter("query", "limit", "at most so many, 1 to 1000, without it 100", "10", pattern="^[0-9]{1,4}$"),
+    parameter("query", "before", "only ids below this one: the next page", "2140", pattern="^[0-9]{1,18}$"),
+)
+
+
+def paths(schema: GetChangesSchema) -> dict[str, dict[str, Any]]:
+    """Operations by path and method; `schema` is that of a getchanges request."""
+    one = "An id that no export has answers 400, `Invalid export ID`."
+    cancelled = "An unfinished export ends in `error` with the reason `cancelled`, a finished one loses its file."
+    exports, status = reply_schemas.ExportsReply, reply_schemas.StatusReply
+    return {
+        "/api/v2/contact/getchanges": {"post": _get_changes(schema)},
+        "/api/v2/export": {"get": operation("exports", TAG, "The newest exports", "Newest first.", exports, *NEWEST)},
+        "/api/v2/export/{export_id}": {
+            "get": operation("status", TAG, "How is an export doing?", one, status, EXPORT_ID),
+            "delete": operation("cancel", TAG, "Cancel an export", cancelled, status, EXPORT_ID),
+        },
+        "/api/v2/export/{export_id}/data": {"get": _data("data", EXPORT_ID, OFFSET, LIMIT)},
+        "/api/v2/export/{export_id}/data/": {"get": _data("data_with_slash", EXPORT_ID, OFFSET, LIMIT)},
+        "/api/v2/export/{export_id}/data/{parameters}": {"get": _data("data_by_path", EXPORT_ID, PARAMETERS)},
+    }
+
+
+def _get_changes(schema: GetChangesSchema) -> dict[str, Any]:
+    accepted = json_reply(reply_schemas.AcceptedExportReply)
+    accepted["content"][JSON]["example"] = {"replyCode": 0, "replyText": "OK", "data": {"id": 2140}}
+    return {
+        "operationId": "getchanges",
+        "tags": [TAG],
+        "summary": "Export the contacts that changed",
+        "description": (
+            "Exports the selected fields of all contacts with properties that changed within the time range. "
+            "The answer comes at once; the export runs in the background and saves a CSV file, locally or via FTP "
+            "on another computer. `null` counts as missing, unknown keys are ignored.\n\n"
+            "The same setting is refused with reply code 4001 until its export is done or in error."
+        ),
+        "requestBody": {"required": True, "content": {JSON: {"schema": schema, "example": GET_CHANGES_EXAMPLE}}},
+        "responses": {"200": accepted} | errors(401, 404, 405, 413, 415, 429, 500, 503, s400="InvalidExport"),
+    }
+
+
+def _data(operation_id: str, *parameters: dict[str, Any]) -> dict[str, Any]:
+    file = {"content": {"text/csv": {"schema": {"type": "string"}}}}
+    return {
+        "operationId": operation_id,
+        "tags": [TAG],
+        "summary": "Download the file of a local export" + ("" if operation_id == "data" else ", spelled otherwise"),
+        "description": (
+            "The CSV file once the export is done. Without `offset` and `limit` all of it, with an `ETag`; `Range` is "
+            "answered with a part. With them so many contacts, for clients that read page by page."
+        ),
+        "parameters": list(parameters),
+        "responses": {
+            "200": {"description": "The file, or the contacts asked for", **file},
+            "206": {"description": "The bytes asked for", **file},
+            "304": {"description": "The file is what the client has"},
+        }
+        | errors(400, 401, 405, 410, 416, 429, 500, 503, s404="DataNotFound"),
+    }

@@ -1,0 +1,65 @@
+"""What the operations of the OpenAPI document are put together from."""
+
+from typing import Any
+
+from marshmallow import Schema
+
+JSON = "application/json"
+# Statuses and the components that describe them (openapi_errors.py).
+ERRORS = {
+    400: "InvalidRequest",
+    401: "Unauthorized",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    410: "DataGone",
+    413: "TooLarge",
+    415: "UnsupportedMediaType",
+    416: "RangeNotSatisfiable",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "Unavailable",
+}
+
+
+def operation(
+    operation_id: str,
+    tag: str,
+    summary: str,
+    description: str,
+    reply: type[Schema],
+    *parameters: dict[str, Any],
+) -> dict[str, Any]:
+    """A call that needs credentials and answers 200 with `reply`, else with the usual errors."""
+    statuses = (400, 401, 404, 405, 429, 500, 503) if parameters else (401, 404, 405, 429, 500, 503)
+    return {
+        "operationId": operation_id,
+        "tags": [tag],
+        "summary": summary,
+        "description": description,
+        "parameters": list(parameters),
+        "responses": {"200": json_reply(reply)} | errors(*statuses),
+    }
+
+
+def parameter(where: str, name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
+    """A parameter in the path or the query; what stands in the path is required."""
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "description": description,
+        "schema": {"type": "string"} | schema,
+        "example": example,
+    }
+
+
+def json_reply(schema: type[Schema]) -> dict[str, Any]:
+    """An answer in JSON."""
+    return {"description": "OK", "content": {JSON: {"schema": schema}}}
+
+
+def errors(*statuses: int, **components: str) -> dict[str, Any]:
+    """References to the usual components for these statuses; `s404="Name"` refers to another one for 404."""
+    names = {str(status): ERRORS[status] for status in statuses}
+    names |= {status.removeprefix("s"): name for status, name in components.items()}
+    return {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}

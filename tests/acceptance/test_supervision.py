@@ -1,0 +1,54 @@
+"""`flask serve` keeps its processes running, and leaves none behind."""
+
+import signal
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from served import Served, running, wait_until
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[Served]:
+    with running(tmp_path_factory.mktemp("served"), contacts=100) as started:
+        yield started
+
+
+@pytest.mark.parametrize("name", ["celery", "gunicorn"])
+def test_killed_process_is_started_again_and_the_next_export_is_done(served, name):
+    killed = served.child(name)
+    its_children = killed.children(recursive=True)
+    killed.kill()
+    wait_until(lambda: _is_back(served, name, killed.pid), f"{name} runs again")
+    assert not any(map(_runs, its_children))
+    wait_until(lambda: _is_ready(served), "the service answers")
+    export_id = served.accepted(contact_fields=[1 if name == "celery" else 2])
+    assert served.finished(export_id)["status"] == "done"
+
+
+def test_ctrl_c_ends_everything(served):
+    ours = psutil.Process(served.process.pid).children(recursive=True)
+    database = psutil.Process(int((served.data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(timeout=60) == 0
+    assert [process for process in (*ours, database) if _runs(process)] == []
+    assert "Traceback" not in served.log.read_text()
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_back(served: Served, name: str, former: int) -> bool:
+    children = psutil.Process(served.process.pid).children()
+    return any(name in child.cmdline() and child.pid != former for child in children if child.status() != "zombie")
+
+
+def _is_ready(served: Served) -> bool:
+    try:
+        return served.get("/readyz").status_code == 200
+    except OSError:
+        return False

@@ -1,0 +1,91 @@
+"""A broker that is down or silent never holds a request, and never loses an export."""
+
+import dataclasses
+import json
+import os
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+from exporting import messages, request, row_of, settings_for
+
+import contactexport
+from contactexport.errors import BrokerUnavailable
+from contactexport.services import sweep_exports
+
+SCHEMES = ["amqp://guest:guest@127.0.0.1:{port}//", "redis://127.0.0.1:{port}/0"]
+
+
+@contextmanager
+def silent_broker():
+    """Accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def with_broker(backend, url):
+    return contactexport.make_backend(dataclasses.replace(backend.settings, broker_url=url))
+
+
+@pytest.mark.timeout(20)  # without timeouts of our own a silent Redis would hold this test for ever
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_silent_broker_does_not_hold_the_request_and_the_sweep_publishes_later(backend, scheme):
+    with silent_broker() as port:
+        export_id = request(with_broker(backend, scheme.format(port=port)), settings_for())
+    assert row_of(backend, export_id)["published_at"] is None
+    assert sweep_exports.sweep(backend) == [export_id]
+    assert [json.loads(file.read_text())["headers"]["argsrepr"] for file in messages(backend)] == [f"[{export_id}]"]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_broker_that_is_down_is_named_by_the_readiness_check(backend, scheme):
+    queue = with_broker(backend, scheme.format(port=free_port())).queue
+    assert queue.publish(1) is False
+    with pytest.raises(BrokerUnavailable, match="broker does not answer"):
+        queue.ping()
+
+
+def test_folders_that_cannot_be_made_are_a_broker_that_does_not_answer(backend, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    queue = contactexport.make_backend(dataclasses.replace(backend.settings, data_dir=blocked)).queue
+    assert queue.publish(1) is False
+    with pytest.raises(BrokerUnavailable):
+        queue.ping()
+
+
+def test_a_message_holds_the_id_and_nothing_else_of_the_export(backend):
+    export_id = request(backend, settings_for())
+    (file,) = messages(backend)
+    message = json.loads(file.read_text())
+    assert message["headers"]["task"] == "contactexport.run_export"
+    assert message["headers"]["argsrepr"] == f"[{export_id}]"
+    assert (file.stat().st_mode & 0o077, file.parent.stat().st_mode & 0o077) == (0, 0)
+
+
+def test_a_process_forked_after_publishing_has_connections_of_its_own(backend):
+    assert backend.queue.publish(1)
+    before = backend.queue._producers
+    child = os.fork()
+    if child == 0:
+        published = backend.queue.publish(2) and backend.queue._producers is not before
+        os._exit(0 if published else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(messages(backend)) == 2
+
+
+def test_many_threads_publish_at_once(backend):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(backend.queue.publish(1))) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 30
+    assert len(messages(backend)) == 30

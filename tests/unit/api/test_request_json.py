@@ -1,0 +1,201 @@
+"""contactexport.api.request_json: what is JSON and what is refused, before any parameter is looked at."""
+
+import json
+
+import pytest
+from flask import Request
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.test import EnvironBuilder
+
+from contactexport.api.request_json import MAY_HOLD_NUL, MOST_LEVELS, load_object, parse
+from contactexport.errors import InvalidRequest
+
+finite = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # No NUL, which is refused outside of some parameters.
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), inner)
+    ),
+    max_leaves=20,
+)
+
+
+def request_with(body: bytes, content_type: str | None = "application/json", **headers: str) -> Request:
+    return Request(EnvironBuilder(method="POST", data=body, content_type=content_type, headers=headers).get_environ())
+
+
+def refused(text: str | bytes) -> bool:
+    try:
+        parse(text if isinstance(text, bytes) else text.encode())
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def nested(levels: int, opening: str = "[", closing: str = "]") -> str:
+    return opening * levels + closing * levels
+
+
+@given(value=finite, ensure_ascii=st.booleans())
+def test_what_python_writes_is_read_back(value, ensure_ascii):
+    assert parse(json.dumps(value, ensure_ascii=ensure_ascii).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "{",
+        "{'a': 1}",
+        '{"a": 1,}',
+        "{a: 1}",
+        "[1] [2]",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+        '"\t"',
+        '"\\x41"',
+        "// {}",
+        "True",
+        "\ufeff{}",
+    ],
+)
+def test_what_rfc_8259_does_not_allow_is_refused(text):
+    assert refused(text)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 1}', '{"b": [{"a": 1, "\\u0061": 2}]}'])
+def test_a_key_given_twice_is_refused_at_any_level(text):
+    assert refused(text)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}', "1e999", "-1e999"])
+def test_numbers_that_are_none_are_refused(text):
+    assert refused(text)
+
+
+def test_integers_of_thousands_of_digits_are_refused():
+    assert not refused("9" * 4000)
+    assert refused("9" * 5000)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '{"\\udfff": 1}', '["\\ud83d"]', '{"a": "\\ude00\\ud83d"}'])
+def test_lone_surrogates_are_refused(text):
+    assert refused(text)
+
+
+def test_a_pair_of_surrogates_is_a_character():
+    assert parse(b'"\\ud83d\\ude00"') == "😀"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_other_encodings_are_refused(encoding):
+    assert refused('{"a": "ä"}'.encode(encoding))
+
+
+def test_bytes_that_are_not_utf8_are_refused():
+    assert refused(b'"\xff"')
+    assert refused(b'"\xed\xa0\x80"')  # a surrogate, encoded
+
+
+@pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}")])
+def test_nesting_is_limited(opening, closing):
+    innermost = "" if opening == "[" else "1"
+    deepest = opening * (MOST_LEVELS - 1) + innermost + closing * (MOST_LEVELS - 1)
+    assert not refused(deepest)
+    assert refused(opening * 2 + deepest + closing * 2)
+    assert refused(opening * 100_000)
+
+
+def test_nesting_of_exactly_the_limit_is_accepted():
+    assert not refused(nested(MOST_LEVELS))
+    assert refused(nested(MOST_LEVELS + 1))
+
+
+@pytest.mark.parametrize("name", sorted(MAY_HOLD_NUL))
+@pytest.mark.parametrize("value", ["\0", ["\0"], {"host": "\0", "\0": [{"a": "b\0"}]}])
+def test_nul_is_left_to_the_checks_that_name_the_value(name, value):
+    assert parse(json.dumps({name: value}).encode()) == {name: value}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\0",
+        {"origin": "\0"},
+        {"\0": 1},
+        {"made_up": {"ftp_settings": "\0"}},  # not the parameter of that name
+        [{"ftp_settings": "\0"}],
+        {"ftp_settings\0": 1},
+    ],
+    ids=str,
+)
+def test_nul_is_refused_anywhere_else(value):
+    assert refused(json.dumps(value))
+
+
+def test_a_nul_beside_an_allowed_one_is_refused():
+    assert refused('{"ftp_settings": "\\u0000", "origin": "\\u0000"}')
+
+
+@pytest.mark.parametrize(
+    "body", [b"[1]", b'"a"', b"1", b"null", b"", b"distribution_method=ftp", b"\xff", b"[" * 60_000]
+)
+def test_what_is_no_object_gets_the_specified_error(body):
+    with pytest.raises(InvalidRequest, match=r"^Invalid JSON in the request body$"):
+        load_object(request_with(body))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "application/json",
+        "APPLICATION/JSON",
+        "text/json",
+        "application/vnd.api+json",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=UTF-8",
+        "application/json; charset=utf_8",
+        'application/json; charset="utf8"',
+        "application/json; version=2",
+    ],
+)
+def test_what_clients_send_is_accepted(content_type):
+    assert load_object(request_with(b'{"a": 1}', content_type)) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=utf-16",
+        "application/json; charset=latin-1",
+        "application/json5",
+        "json",
+    ],
+)
+def test_other_declared_types_are_unsupported(content_type):
+    with pytest.raises(UnsupportedMediaType):
+        load_object(request_with(b'{"a": 1}', content_type))
+
+
+@pytest.mark.parametrize("coding, accepted", [("identity", True), ("", True), ("gzip", False), ("br", False)])
+def test_compressed_bodies_are_unsupported(coding, accepted):
+    request = request_with(b'{"a": 1}', **{"Content-Encoding": coding})
+    if accepted:
+        assert load_object(request) == {"a": 1}
+    else:
+        with pytest.raises(UnsupportedMediaType):
+            load_object(request)
