@@ -30,7 +30,7 @@ def line(values: Iterable[str | int | None], delimiter: str) -> bytes:
     """One line as csv.writer writes it, ended by `\\n`, in UTF-8.
 
     Written with CRLF and cut, because csv.writer quotes a lone CR or LF only if it stands in the line end (until
-    Python 3.13), and an unquoted one would end the line for most readers (RFC 4180, 2.6).
+    Python 3.11.9, 3.12.3 and 3.13), and an unquoted one would end the line for most readers (RFC 4180, 2.6).
     """
     written = io.StringIO()
     csv.writer(written, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL).writerow(values)

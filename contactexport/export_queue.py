@@ -4,6 +4,7 @@ A lost message costs time, never an export: the row in the database is the truth
 is due.
 """
 
+import importlib.util
 import logging
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
-from contactexport.errors import BrokerUnavailable
+from contactexport.errors import BrokerUnavailable, SettingsError
 from contactexport.folder_broker import Transport as FolderTransport
 from contactexport.settings import Settings
 
@@ -67,6 +68,12 @@ class ExportQueue:
             except _failures(connection) as error:
                 raise BrokerUnavailable(f"The message broker does not answer: {type(error).__name__}") from error
 
+    def close(self) -> None:
+        """Closes the connections that this process publishes on."""
+        if self._producers is not None and self._producers_owner == os.getpid():
+            self._producers.connections.force_close_all()
+            self._producers = None
+
     def _send(self, task: str, arguments: list[int], **options: Any) -> bool:
         producers = self._current_producers()
         try:
@@ -99,7 +106,12 @@ def message_folders(data_dir: Path) -> tuple[Path, Path]:
 
 
 def make_celery(settings: Settings) -> Celery:
-    """A Celery application that knows the broker and our rules, but no task."""
+    """A Celery application that knows the broker and our rules, but no task.
+
+    Raises SettingsError when the broker's client library is missing.
+    """
+    if (settings.broker_url or "").startswith("redis") and importlib.util.find_spec("redis") is None:
+        raise SettingsError("CONTACTEXPORT_BROKER_URL names Redis: `pip install contactexport[redis]` for its client")
     celery = Celery("contactexport", broker=_broker_url(settings), set_as_current=False)
     celery.conf.update(
         task_default_queue="contactexport",

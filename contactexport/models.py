@@ -41,6 +41,7 @@ class FtpTarget:
     port: int
     username: str
     folder: str | None = None
+    tls: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,10 @@ class ExportSettings:
 
 @dataclass(frozen=True)
 class Export:
-    """One row of the table `export`; times are UTC."""
+    """One row of the table `export`; times are UTC.
+
+    `deliveries` are the last attempts at another computer: `attempt`, `at` (ISO 8601) and its `reply`.
+    """
 
     id: int
     settings: ExportSettings
@@ -102,6 +106,8 @@ class Export:
     attempt: int
     run_attempts: int
     delivery_attempts: int
+    permanent_failures: int
+    deliveries: tuple[Mapping[str, Any], ...]
     due_at: datetime | None
     published_at: datetime | None
     rows: int | None

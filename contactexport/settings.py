@@ -7,6 +7,7 @@ else from the default here. A wrong value stops the start with one line that nam
 import dataclasses
 import difflib
 import re
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -52,6 +53,15 @@ def _path(raw: str) -> Path:
         return Path(_text(raw)).expanduser().absolute()
     except RuntimeError:
         raise ValueError("a folder expected, and behind ~ a user of this machine") from None
+
+
+def _certificates(raw: str) -> Path:
+    path = _path(raw)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        raise ValueError("a readable PEM file of certificates expected") from None
+    return path
 
 
 def _time_zone(raw: str) -> ZoneInfo:
@@ -143,6 +153,11 @@ class Settings:
         _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
     )
     ftp_timeout: float = _setting(_seconds(0.1), "30", "seconds without an answer after which an FTP host is given up")
+    ftp_ca_file: Path | None = _setting(
+        _certificates,
+        None,
+        "PEM file of certificate authorities that FTP hosts may have theirs from, beside those this system trusts",
+    )
     allowed_hosts: tuple[AllowedHost, ...] = _setting(
         parse_allowed_hosts,
         "",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, request, send_file
+from werkzeug.exceptions import PreconditionFailed
 
 from contactexport.api.backend import current_backend
 from contactexport.api.export_routes import export_id_of
@@ -37,6 +38,9 @@ def _whole(export_id: int) -> Response:
     response = send_file(
         file, mimetype="text/csv", as_attachment=True, download_name=export.file_name, etag=export.sha256 or ""
     )
+    if response.status_code == 412:  # by If-Match; the file is still in it (RFC 9110, 13.1.1)
+        response.close()
+        raise PreconditionFailed
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 

@@ -91,5 +91,5 @@ def _data(operation_id: str, *parameters: dict[str, Any]) -> dict[str, Any]:
             "206": {"description": "The bytes asked for", **file},
             "304": {"description": "The file is what the client has"},
         }
-        | errors(400, 401, 405, 410, 416, 429, 500, 503, s404="DataNotFound"),
+        | errors(400, 401, 405, 410, 412, 416, 429, 500, 503, s404="DataNotFound"),
     }

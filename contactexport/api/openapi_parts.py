@@ -12,6 +12,7 @@ ERRORS = {
     404: "NotFound",
     405: "MethodNotAllowed",
     410: "DataGone",
+    412: "PreconditionFailed",
     413: "TooLarge",
     415: "UnsupportedMediaType",
     416: "RangeNotSatisfiable",

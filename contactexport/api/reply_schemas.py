@@ -34,6 +34,16 @@ class AcceptedExportReply(Envelope):
     data = fields.Nested(AcceptedExport, required=True)
 
 
+class DeliveryAttempt(Schema):
+    """One attempt to deliver by FTP."""
+
+    attempt = fields.Integer(required=True, metadata={"example": 1})
+    at = fields.String(required=True, metadata={"example": "2012-04-02T09:30:12.345678+00:00"})
+    reply = fields.String(
+        required=True, metadata={"description": "the host's last reply, or what went wrong", "example": "250 Renamed."}
+    )
+
+
 class Status(Schema):
     """How an export is doing (contract, Status)."""
 
@@ -105,6 +115,11 @@ class Status(Schema):
         },
     )
     attempts = fields.Integer(required=True, metadata={"description": "how often it was started", "example": 1})
+    delivery = fields.List(
+        fields.Nested(DeliveryAttempt),
+        required=True,
+        metadata={"description": "the last attempts at the FTP host, oldest first; empty for local exports"},
+    )
     error = fields.String(
         required=True, allow_none=True, metadata={"description": "why it failed, or is tried again", "example": None}
     )

@@ -110,12 +110,16 @@ class ContactFields(fields.Field[tuple[int, ...]]):
 
 
 class Flag(fields.Field[bool]):
-    """1 or 0."""
+    """1 or 0; `parameter` is its name in the error text where that is not the field's own."""
+
+    def __init__(self, *, parameter: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parameter = parameter
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         number = integer(value)
         if number not in {0, 1}:
-            raise InvalidValue(str(attr), value)
+            raise InvalidValue(self.parameter or str(attr), value)
         return bool(number)
 
 

@@ -61,6 +61,15 @@ class FtpSettingsSchema(Schema):
         may_be_empty=True,
         metadata={"description": "made if it does not exist", "example": "path/of/a/folder"},
     )
+    tls = Flag(
+        parameter="ftp_settings.tls",
+        load_default=False,
+        metadata={
+            "description": "1: explicit TLS, with a certificate that is valid for the host",
+            "default": 0,
+            "example": 0,
+        },
+    )
 
 
 class FtpSettings(fields.Nested):
@@ -204,7 +213,7 @@ class GetChangesSchema(Schema):
                 delimiter=data["delimiter"],
                 header=data["add_field_names_header"],
                 language=data["language"] or self.default_language,
-                ftp=FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None) if ftp else None,
+                ftp=_ftp_target(ftp) if ftp else None,
                 notification_url=data["notification_url"],
                 spreadsheet=data["spreadsheet"],
             ),
@@ -219,6 +228,10 @@ def load_get_changes(schema: GetChangesSchema, body: Mapping[str, Any]) -> GetCh
     except ValidationError as error:
         raise InvalidRequest(_first_text(error.messages, GetChangesSchema)) from None
     return loaded
+
+
+def _ftp_target(ftp: Mapping[str, Any]) -> FtpTarget:
+    return FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None, ftp["tls"])
 
 
 def _without_nulls(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ group = CommandGroup("export", help="Exports of changed contacts: run one here a
 @click.option("--header/--no-header", default=True, show_default=True, help="Write the field names first.")
 @click.option("--spreadsheet", is_flag=True, help="For spreadsheet programs: BOM, CRLF, formulas made harmless.")
 @click.option("--output", metavar="FILE|-", help="Copy the finished file there; - is standard output.")
-@click.option("--ftp", metavar="URL", help="Upload to ftp://user@host:port/folder; the password is asked for.")
+@click.option("--ftp", metavar="URL", help="Upload to ftp[s]://user@host:port/folder; the password is asked for.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def changes(as_json: bool, output: str | None, **options: Any) -> None:
     """Export the contacts that changed in a time range, here and now.

@@ -1,11 +1,11 @@
-"""Reads ftp://user@host:port/folder (RFC 1738, 3.2)."""
+"""Reads ftp://user@host:port/folder (RFC 1738, 3.2); ftps:// asks for TLS."""
 
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from contactexport.errors import InvalidRequest
 
-EXPECTED = "ftp://user@host:port/folder expected"
+EXPECTED = "ftp://user@host:port/folder expected, or ftps:// for TLS"
 
 
 def ftp_settings_from_url(url: str) -> dict[str, Any]:
@@ -20,11 +20,12 @@ def ftp_settings_from_url(url: str) -> dict[str, Any]:
         raise InvalidRequest(f"Invalid value for --ftp: {EXPECTED}") from None
     if parts.password is not None:
         raise InvalidRequest("Invalid value for --ftp: the password does not belong into the URL, it is asked for")
-    if parts.scheme != "ftp" or not parts.hostname or not parts.username or parts.query or parts.fragment:
+    if parts.scheme not in {"ftp", "ftps"} or not parts.hostname or not parts.username or parts.query or parts.fragment:
         raise InvalidRequest(f"Invalid value for --ftp: {url}: {EXPECTED}")
     return {
         "host": parts.hostname,
         "port": port,
         "username": unquote(parts.username),
         "folder": unquote(parts.path.removeprefix("/")) or None,
+        "tls": int(parts.scheme == "ftps"),
     }

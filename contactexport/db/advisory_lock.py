@@ -24,7 +24,8 @@ def holds_session_lock(conn: Connection, key: int) -> bool:
 def take_transaction_lock(conn: Connection, key: int, wait_seconds: float) -> bool:
     """Takes the lock until the transaction ends, waiting so many seconds; False (and a broken transaction) if not."""
     try:
-        queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{int(wait_seconds * 1000)}ms")
+        milliseconds = max(1, int(wait_seconds * 1000))  # 0 would be no limit
+        queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{milliseconds}ms")
         queries("advisory_lock").take_transaction_lock(conn, key=key)
     except LockNotAvailable:
         return False

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from psycopg2 import sql
-from psycopg2.errors import QueryCanceled
+from psycopg2.errors import DuplicateTable, LockNotAvailable, QueryCanceled, UniqueViolation
 from psycopg2.extensions import cursor as tuple_cursor
 
 from contactexport.db.connection import Connection
@@ -16,6 +16,7 @@ from contactexport.models import ContactField, ExportSettings
 
 SINGLE_CHOICE = frozenset({"singlechoice"})
 BATCH_ROWS = 2000
+MONTHS_WAIT_MILLISECONDS = 100
 MULTIPLE_CHOICE = frozenset({"multichoice", "interests"})
 
 
@@ -30,9 +31,18 @@ def writers_now(conn: Connection) -> dict[str, datetime | None]:
     return {row["writer"]: row["started"] for row in queries("change").writers_now(conn)}
 
 
-def prepare_months(conn: Connection) -> None:
-    """Makes the partitions of the change log for the coming year, unless the database is a read replica."""
-    queries("change").prepare_months(conn)
+def prepare_months(conn: Connection) -> bool:
+    """Makes the partitions of the change log for the coming year, unless the database is a read replica.
+
+    Returns False (and a broken transaction) when the log is in use: a lock that is waited for would hold up everybody
+    behind it, and there is a year's time.
+    """
+    try:
+        queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{MONTHS_WAIT_MILLISECONDS}ms")
+        queries("change").prepare_months(conn)
+    except (LockNotAvailable, DuplicateTable, UniqueViolation):
+        return False
+    return True
 
 
 def drop_log(conn: Connection, before: datetime) -> tuple[list[str], int]:

@@ -14,12 +14,13 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from contactexport.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
+from contactexport.db.queries import queries
+from contactexport.errors import DatabaseUnavailable, QueryFailed, SchemaMismatch, SettingsError
 
 # The name by which modules outside db know a connection.
 Connection: TypeAlias = connection
 
-# Dead peers are noticed within about 30 seconds, and a session whose client is gone ends by itself within ten.
+# Dead peers are noticed within about 30 seconds on both sides: a lock must not outlive the machine that held it.
 CONNECT_OPTIONS = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -31,8 +32,11 @@ CONNECT_OPTIONS = {
     "application_name": "contactexport",
 }
 SESSION_OPTIONS = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
+SESSION_OPTIONS += " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+CHECK_CLIENT_FROM_VERSION = 140_000
 KEPT_CONNECTIONS = 8
 MOST_CONNECTIONS = 32
+POOL_WAIT_SECONDS = 5
 
 
 class Database:
@@ -83,6 +87,8 @@ class Database:
                     conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
                 else:
                     conn.autocommit = True
+                if conn.server_version >= CHECK_CLIENT_FROM_VERSION:
+                    queries("server").check_client(conn)
                 yield conn
             finally:
                 conn.close()
@@ -111,7 +117,7 @@ class Database:
                     self._connect,
                     pool_size=KEPT_CONNECTIONS,
                     max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
-                    timeout=5,
+                    timeout=POOL_WAIT_SECONDS,
                     pre_ping=True,
                     dialect=cast(Any, PGDialect_psycopg2)(dbapi=psycopg2),
                 )

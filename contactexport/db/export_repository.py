@@ -102,19 +102,27 @@ def expired(conn: Connection, retention: float) -> list[tuple[int, str]]:
     return [(row["id"], row["file_name"]) for row in queries("export").expired(conn, retention=retention)]
 
 
-def mark_done(conn: Connection, export: Export) -> Export:
-    """The file is delivered; the stored password is wiped. Raises ExportLost."""
-    return _moved(conn, "mark_done", export)
+def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Export:
+    """The file is delivered, with this reply of its receiver; the stored password is wiped. Raises ExportLost."""
+    return _moved(conn, "mark_done", export, reply=reply)
 
 
-def mark_error(conn: Connection, export: Export, reason: str) -> Export:
-    """The export ends in error for this reason; the stored password is wiped. Raises ExportLost."""
-    return _moved(conn, "mark_error", export, error=reason)
+def mark_error(conn: Connection, export: Export, reason: str, *, reply: str | None = None) -> Export:
+    """The export ends in error for this reason; the stored password is wiped. Raises ExportLost.
+
+    `reply` is the receiver's, when it was the last one of its deliveries that failed.
+    """
+    return _moved(conn, "mark_error", export, error=reason, reply=reply)
 
 
 def postpone(conn: Connection, export: Export, seconds: float, reason: str, *, counted: bool = True) -> Export:
     """The next attempt is due in so many seconds; `reason` shows in the status until then. Raises ExportLost."""
     return _moved(conn, "postpone_export", export, seconds=seconds, error=reason, counted=counted)
+
+
+def postpone_delivery(conn: Connection, export: Export, seconds: float, reply: str, *, permanent: bool) -> Export:
+    """The next delivery is due in so many seconds; a `permanent` failure is counted as such. Raises ExportLost."""
+    return _moved(conn, "postpone_delivery", export, seconds=seconds, reply=reply, permanent=permanent)
 
 
 def note_unpublished(conn: Connection, export_id: int) -> None:
@@ -174,5 +182,6 @@ def _export(row: Mapping[str, Any]) -> Export:
             "settings": ExportSettings.from_json(row["settings"]),
             "status": ExportStatus(row["status"]),
             "ftp_secret": None if secret is None else bytes(secret),
+            "deliveries": tuple(row["deliveries"]),
         }
     )

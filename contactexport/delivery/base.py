@@ -12,8 +12,10 @@ class Delivery(Protocol):
     # True when the copy in the storage folder has served its purpose once delivered.
     consumes_file: bool
 
-    def deliver(self, export: Export, file: Path) -> None:
+    def deliver(self, export: Export, file: Path) -> str | None:
         """Delivers the file under the export's file name, complete or not at all; may be repeated.
+
+        Returns the last reply of a receiver on another computer.
 
         Raises DeliveryFailed, which says whether trying again can help, and ExportLost after `abort`.
         """

@@ -2,123 +2,191 @@
 
 import contextlib
 import ftplib
+import logging
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from contactexport.delivery import ftp_folder
+from contactexport.delivery.ftp_connection import FtpConnection, tls_context
+from contactexport.delivery.ftp_errors import FTP_ERRORS, NOT_IMPLEMENTED, Unconfirmed, failure, one_line, reply_code
 from contactexport.errors import DeliveryFailed, ExportLost
+from contactexport.internet_host import parse_host
 from contactexport.models import Export, FtpTarget
 
-BLOCK_BYTES = 1 << 18
-# Replies of the 5xx family that mean what they say: not logged in, no permission, name not allowed.
-PERMANENT_REPLIES = ("530", "532", "550", "551", "553")
+# Tidying up and saying goodbye may fail, but must not take long.
+SHORT_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Upload:
+    file: Path
+    final: str
+    attempt: int
+    size: int
+    begun: bool = False
+
+    @property
+    def part(self) -> str:
+        return f"{self.final}.{self.attempt}.part"
+
+    @property
+    def leftovers(self) -> Iterator[str]:
+        return (f"{self.final}.{attempt}.part" for attempt in range(1, self.attempt))
 
 
 class FtpDelivery:
-    """Delivers to one target by the numeric address its host was resolved to; `timeout` in seconds."""
+    """Delivers to one target by the numeric address its host was resolved to; `timeout` in seconds.
+
+    `may_appear` is called right before the file gets its name and may raise: then it does not appear.
+    """
 
     consumes_file = True
 
-    def __init__(self, target: FtpTarget, address: str, password: str, timeout: float) -> None:
+    def __init__(
+        self,
+        target: FtpTarget,
+        address: str,
+        password: str,
+        *,
+        timeout: float,
+        ca_file: Path | None = None,
+        may_appear: Callable[[], None] = lambda: None,
+    ) -> None:
         self._target = target
         self._address = address
         self._password = password
         self._timeout = timeout
+        self._ca_file = ca_file
+        self._may_appear = may_appear
         self._aborted = threading.Event()
+        self._connection: FtpConnection | None = None
 
-    def deliver(self, export: Export, file: Path) -> None:
-        """Uploads the file; afterwards the folder holds it complete, under its name. Raises DeliveryFailed."""
+    def deliver(self, export: Export, file: Path) -> str:
+        """Uploads the file and returns the host's last reply; the folder then holds it complete, under its name.
+
+        Otherwise nothing of it is left, unless the host cannot be reached any more: then the next attempt removes
+        that. Raises DeliveryFailed, ExportLost, and what `may_appear` raises.
+        """
         if not file.is_file() or file.stat().st_size != export.bytes:
             raise DeliveryFailed("The finished file is not in the storage folder any more", permanent=True)
-        temporary = f"{export.file_name}.{export.attempt}.part"
-        with _translated_errors(self._password), self._connected() as ftp:
-            _enter_folder(ftp, self._target.folder)
-            _remove_leftovers(ftp, export)
-            with file.open("rb") as content:
-                ftp.storbinary(f"STOR {temporary}", content, BLOCK_BYTES, self._look)
-            _require_size(ftp, temporary, file.stat().st_size)
-            _rename(ftp, temporary, export.file_name)
+        upload = _Upload(file, export.file_name, export.attempt, file.stat().st_size)
+        try:
+            return one_line(self._deliver(upload), self._password)
+        except BaseException as error:
+            if upload.begun:
+                self._remove_part(upload)
+            if self._aborted.is_set():
+                raise ExportLost("the upload was stopped") from None
+            if isinstance(error, (*FTP_ERRORS, Unconfirmed)):
+                raise failure(error, self._password) from None
+            raise
 
     def abort(self) -> None:
-        """Ends a running upload at its next block."""
+        """Closes the connections of a running `deliver`, which then raises ExportLost."""
         self._aborted.set()
+        if self._connection is not None:
+            self._connection.interrupt()
 
-    def _look(self, _block: bytes) -> None:
-        if self._aborted.is_set():
-            raise ExportLost("the upload was stopped")
+    def _deliver(self, upload: _Upload) -> str:
+        try:
+            with self._connected() as ftp:
+                _remove(ftp, *upload.leftovers)
+                return self._upload(ftp, upload)
+        except Unconfirmed as doubt:
+            logger.info("upload of %s is not confirmed: %r", upload.part, doubt.__cause__)
+        with self._connected() as ftp:
+            return self._settle(ftp, upload)
+
+    def _upload(self, ftp: FtpConnection, upload: _Upload) -> str:
+        upload.begun = True
+        with upload.file.open("rb") as content:
+            ftp.send_file(upload.part, content)
+        try:
+            ftp.last_reply()
+            _require_size(ftp, upload)
+            return self._rename(ftp, upload)
+        except (OSError, EOFError) as lost:
+            raise Unconfirmed from lost
+
+    def _settle(self, ftp: FtpConnection, upload: _Upload) -> str:
+        size = _size(ftp, upload.part)
+        if size == upload.size:
+            return self._rename(ftp, upload)
+        if size is None and _size(ftp, upload.final) == upload.size:
+            return "the file is there; the reply to its renaming was lost"
+        return self._upload(ftp, upload)
+
+    def _rename(self, ftp: FtpConnection, upload: _Upload) -> str:
+        self._may_appear()
+        try:
+            return ftp.rename(upload.part, upload.final)
+        except (ftplib.error_perm, ftplib.error_temp) as refusal:
+            # Some hosts do not rename onto a file that exists, left by an attempt that died right after its rename.
+            if not _remove(ftp, upload.final):
+                raise refusal from None
+            return ftp.rename(upload.part, upload.final)
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext | None:
+        return tls_context(self._ca_file) if self._target.tls else None
 
     @contextmanager
-    def _connected(self) -> Iterator[ftplib.FTP]:
-        ftp = ftplib.FTP(timeout=self._timeout, encoding="latin-1")  # reads any byte a server answers
-        try:
-            ftp.connect(self._address, self._target.port)
-            ftp.login(_in_utf8(self._target.username), _in_utf8(self._password))
-            ftp.set_pasv(True)
-            ftp.voidcmd("TYPE I")
+    def _connected(self) -> Iterator[FtpConnection]:
+        self._connection = FtpConnection(self._context, self._timeout)
+        if self._aborted.is_set():
+            raise ExportLost("the upload was stopped")
+        with self._entered(self._connection) as ftp:
             yield ftp
-            with contextlib.suppress(OSError, EOFError, ftplib.Error):
-                ftp.quit()
+
+    @contextmanager
+    def _entered(self, ftp: FtpConnection) -> Iterator[FtpConnection]:
+        try:
+            ftp.open(self._address, self._target.port, str(parse_host(self._target.host)))
+            ftp.log_in(self._target.username, self._password)
+            ftp_folder.enter(ftp, self._target.folder)
+            yield ftp
+            with contextlib.suppress(*FTP_ERRORS):
+                ftp.say_goodbye(min(self._timeout, SHORT_SECONDS))
         finally:
             ftp.close()
 
-
-def _enter_folder(ftp: ftplib.FTP, folder: str | None) -> None:
-    if folder is None:
-        return
-    if folder.startswith("/"):
-        ftp.cwd("/")
-    for segment in filter(None, _in_utf8(folder).split("/")):
-        try:
-            ftp.cwd(segment)
-        except ftplib.error_perm:
-            with contextlib.suppress(ftplib.error_perm):  # another upload may have made it in between
-                ftp.mkd(segment)
-            ftp.cwd(segment)
+    def _remove_part(self, upload: _Upload) -> None:
+        """Over a new connection: the state of the other one is not known."""
+        short = FtpConnection(self._context, min(self._timeout, SHORT_SECONDS))
+        with contextlib.suppress(DeliveryFailed, *FTP_ERRORS), self._entered(short) as ftp:
+            _remove(ftp, upload.part)
 
 
-def _remove_leftovers(ftp: ftplib.FTP, export: Export) -> None:
-    for attempt in range(1, export.attempt):
-        with contextlib.suppress(ftplib.error_perm):  # most attempts have left nothing
-            ftp.delete(f"{export.file_name}.{attempt}.part")
+def _remove(ftp: FtpConnection, *names: str) -> bool:
+    """True when something was removed."""
+    removed = False
+    for name in names:
+        with contextlib.suppress(ftplib.Error):  # most attempts have left nothing
+            ftp.delete(name)
+            removed = True
+    return removed
 
 
-def _require_size(ftp: ftplib.FTP, name: str, expected: int) -> None:
-    found = ftp.size(name)
-    if found != expected:
-        raise DeliveryFailed(f"The FTP host has {found} bytes of {expected}", permanent=False)
-
-
-def _rename(ftp: ftplib.FTP, temporary: str, final: str) -> None:
+def _size(ftp: FtpConnection, name: str) -> int | None:
     try:
-        ftp.rename(temporary, final)
+        return ftp.size(name)
+    except ftplib.error_perm:
+        return None
+
+
+def _require_size(ftp: FtpConnection, upload: _Upload) -> None:
+    try:
+        found = ftp.size(upload.part)
     except ftplib.error_perm as refusal:
-        # Some servers do not rename onto a file that exists, left by an attempt that died right after its rename.
-        try:
-            ftp.delete(final)
-        except ftplib.error_perm:
-            raise refusal from None
-        ftp.rename(temporary, final)
-
-
-@contextmanager
-def _translated_errors(password: str) -> Iterator[None]:
-    try:
-        yield
-    except (ftplib.Error, EOFError, OSError) as error:
-        text = getattr(error, "strerror", None) or _one_line(error) or "connection closed"
-        if password:
-            text = text.replace(password, "***")  # a server may repeat what it was sent
-        permanent = isinstance(error, ftplib.error_perm) and text[:3] in PERMANENT_REPLIES
-        raise DeliveryFailed(f"FTP host: {text[:200]}", permanent=permanent) from None
-    except ValueError:
-        raise DeliveryFailed("FTP host: its answer cannot be understood", permanent=False) from None
-
-
-def _in_utf8(text: str) -> str:
-    """Sent as Latin-1 these characters are the bytes of the text in UTF-8 (RFC 2640)."""
-    return text.encode().decode("latin-1")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).encode("latin-1", "replace").decode("utf-8", "replace").split())
+        if reply_code(refusal) in NOT_IMPLEMENTED:
+            return  # a host older than RFC 3659: its word that the transfer is complete must do
+        found = None
+    if found != upload.size:
+        raise DeliveryFailed(f"The FTP host has {found or 0} bytes of {upload.size}", permanent=False)

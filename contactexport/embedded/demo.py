@@ -116,9 +116,10 @@ def _expect_refusal(service: LocalService, token: str) -> None:
 
 def _follow(service: LocalService, token: str, export_id: int) -> dict[str, Any]:
     seen: list[str] = []
-    give_up = time.monotonic() + SECONDS_AN_EXPORT
+    soon, give_up = time.monotonic() + 5, time.monotonic() + SECONDS_AN_EXPORT
     while time.monotonic() < give_up:
-        _, reply = service.call("GET", f"/api/v2/export/{export_id}", token)
+        http_status, reply = service.call("GET", f"/api/v2/export/{export_id}", token)
+        _expect("answer", (http_status, reply["replyText"]), (200, "OK"))
         status: dict[str, Any] = reply["data"]
         if [status["status"]] != seen[-1:]:
             seen.append(status["status"])
@@ -126,7 +127,7 @@ def _follow(service: LocalService, token: str, export_id: int) -> dict[str, Any]
         if status["status"] in {"done", "error"}:
             say(json.dumps(status, indent=2))
             return status
-        time.sleep(0.01)
+        time.sleep(0.02 if time.monotonic() < soon else 0.5)  # the limit of requests counts for us too
     raise ContactExportError(f"Export {export_id} is not finished after {SECONDS_AN_EXPORT:.0f} s: {seen}")
 
 

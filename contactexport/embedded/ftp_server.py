@@ -28,10 +28,18 @@ def running(folder: Path, username: str, password: str, port: int) -> Iterator[i
         server = FTPServer(("127.0.0.1", port), handler)
     except OSError as error:
         raise UsageError(f"No FTP server on port {port}: {error.strerror or error}") from None
-    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.1, "handle_exit": False})
+    ended = threading.Event()
+    thread = threading.Thread(target=_serve, args=(server, ended))
     thread.start()
     try:
         yield int(server.address[1])
     finally:
-        server.close_all()
+        ended.set()
         thread.join()
+
+
+def _serve(server: FTPServer, ended: threading.Event) -> None:
+    # Closed by the thread that polls: a poll of closed sockets fails.
+    while not ended.is_set():
+        server.serve_forever(timeout=0.1, blocking=False, handle_exit=False)
+    server.close_all()

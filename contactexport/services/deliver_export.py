@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from contactexport import audit_log, export_lock
@@ -31,12 +32,12 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     file = backend.settings.storage_dir / export.file_name
     try:
         export_lock.require_still_held(conn, export.setting_key)
-        delivery = _delivery(backend, export)
+        delivery = _delivery(backend, conn, export)
         with watch_export.aborting_when_lost(backend, export, delivery.abort):
-            delivery.deliver(export, file)
+            reply = delivery.deliver(export, file)
     except DeliveryFailed as failure:
         return _try_later(backend, conn, export, failure)
-    done = export_repository.mark_done(conn, export)
+    done = export_repository.mark_done(conn, export, reply)
     audit_log.note(
         "export done",
         export=done.id,
@@ -44,13 +45,14 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
         rows=done.rows,
         bytes=done.bytes,
         seconds=_seconds_since_accepted(done),
+        reply=reply,
     )
     if delivery.consumes_file:
         file.unlink(missing_ok=True)
     return done
 
 
-def _delivery(backend: Backend, export: Export) -> Delivery:
+def _delivery(backend: Backend, conn: Connection, export: Export) -> Delivery:
     target = export.settings.ftp
     if target is None:
         return LocalDelivery()
@@ -59,19 +61,33 @@ def _delivery(backend: Backend, export: Export) -> Delivery:
     except (SecretUnreadable, SettingsError) as error:
         raise DeliveryFailed(error.text, permanent=False) from None
     address = backend.guard.resolve(target.host, target.port)
-    return FtpDelivery(target, address, password, backend.settings.ftp_timeout)
+    return FtpDelivery(
+        target,
+        address,
+        password,
+        timeout=backend.settings.ftp_timeout,
+        ca_file=backend.settings.ftp_ca_file,
+        may_appear=partial(_require_ours, conn, export),
+    )
+
+
+def _require_ours(conn: Connection, export: Export) -> None:
+    export_lock.require_still_held(conn, export.setting_key)
+    export_repository.require_attempt(conn, export)
 
 
 def _try_later(backend: Backend, conn: Connection, export: Export, failure: DeliveryFailed) -> Export:
     audit_log.note("delivery failed", export=export.id, attempt=export.attempt, error=failure.text)
-    given_up = failure.permanent and export.delivery_attempts >= PERMANENT_FAILURES_LIMIT
+    given_up = failure.permanent and export.permanent_failures + 1 >= PERMANENT_FAILURES_LIMIT
     limit = timedelta(seconds=backend.settings.delivery_limit)
     if export.ready_at is not None and change_repository.clock(conn) - export.ready_at >= limit:
         given_up = True
-    if given_up or export.settings.ftp is None:
+    if export.settings.ftp is None:
         return export_repository.mark_error(conn, export, failure.text)
+    if given_up:
+        return export_repository.mark_error(conn, export, failure.text, reply=failure.text)
     delay = RETRY_SECONDS[min(export.delivery_attempts, len(RETRY_SECONDS)) - 1]
-    return export_repository.postpone(conn, export, delay, failure.text)
+    return export_repository.postpone_delivery(conn, export, delay, failure.text, permanent=failure.permanent)
 
 
 def _seconds_since_accepted(export: Export) -> float | None:

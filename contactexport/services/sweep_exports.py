@@ -38,6 +38,8 @@ def sweep(backend: Backend) -> list[int]:
         logger.info("exports published again: ids=%s", due)
     delete_files.delete_expired(backend)
     delete_files.delete_orphans(backend)
-    with backend.contacts.transaction() as conn:
-        change_repository.prepare_months(conn)
+    for database in backend.databases:
+        with database.transaction() as conn:
+            if not change_repository.prepare_months(conn):
+                logger.info("months of the change log not prepared now: it is in use")
     return due

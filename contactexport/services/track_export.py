@@ -42,6 +42,7 @@ def payload(backend: Backend, export: Export) -> dict[str, Any]:
         "effective_until": _iso(export.effective_until, zone),
         "next_from": _iso(export.effective_until, zone),
         "attempts": export.attempt,
+        "delivery": [{**one, "at": _iso(datetime.fromisoformat(one["at"]), zone)} for one in export.deliveries],
         "error": export.error,
     }
 

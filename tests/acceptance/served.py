@@ -1,9 +1,11 @@
 """`flask serve` as a real process with a data folder of its own, for the acceptance tests."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,7 +94,9 @@ class Served:
 @contextmanager
 def running(folder: Path, contacts: int = 0, **settings: str) -> Iterator[Served]:
     """A migrated service with the sample catalogue and so many sample contacts, ready and with a user."""
-    service = LocalService(folder / "data", free_port(), SHORT_WAITS | settings)
+    # Not below pytest's own folder: another session of pytest would take the database's user's right to enter it.
+    data_dir = Path(tempfile.mkdtemp(prefix="contactexport-"))
+    service = LocalService(data_dir, free_port(), SHORT_WAITS | settings)
     service.flask("db", "upgrade")
     service.flask("contacts", "sample", "--contacts", str(contacts))
     token = json.loads(service.flask("users", "add", "tester", "--token", "--json"))["token"]
@@ -113,6 +117,7 @@ def running(folder: Path, contacts: int = 0, **settings: str) -> Iterator[Served
     finally:
         process.terminate()
         process.communicate(timeout=60)
+        shutil.rmtree(data_dir, ignore_errors=True)
 
 
 def free_port() -> int:

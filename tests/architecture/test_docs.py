@@ -1,5 +1,7 @@
 """README, CHANGELOG and docs/ speak of files and commands that exist."""
 
+import configparser
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(?P<text>.+)$", re.MULTILINE)
 CODE_BLOCK = re.compile(r"^ *```(?P<language>\w*)\n(?P<code>.*?)^ *```", re.MULTILINE | re.DOTALL)
 INLINE_CODE = re.compile(r"`(?P<code>[^`]+)`")
-COMMAND = re.compile(r"\bflask (?P<words>[^|)&;#\n]*)")
+ENDS_COMMAND = {"|", "&&", ">", "flask"}
 OF_FLASK_ITSELF = {"run", "shell", "routes"}
 
 
@@ -47,11 +49,20 @@ def code_lines(page: Path) -> Iterator[str]:
     yield from (" ".join(match["code"].split()) for match in INLINE_CODE.finditer(prose(page)))
 
 
+def shell_words(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:  # a quote that is closed on a later line
+        return line.split()
+
+
 def mentioned_commands(page: Path) -> Iterator[list[str]]:
+    """The words behind each `flask`, up to the end of its command."""
     for line in code_lines(page):
-        for found in COMMAND.finditer(line):
-            words = shlex.split(found["words"].replace('"', "")) if found["words"].count("'") % 2 == 0 else []
-            yield words or found["words"].split()
+        words = shell_words(re.sub(r'["$()]', " ", line))
+        for position, word in enumerate(words):
+            if word == "flask":
+                yield list(itertools.takewhile(lambda one: one not in ENDS_COMMAND, words[position + 1 :]))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -92,3 +103,13 @@ def test_every_decision_is_in_the_index():
 @pytest.mark.parametrize("page", sorted(PROJECT.glob("docs/decisions/[a-z]*.md")), ids=page_id)
 def test_a_decision_is_a_page_of_at_most_forty_lines(page: Path):
     assert len(page.read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def test_every_direct_dependency_is_explained():
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(PROJECT / "setup.cfg", encoding="utf-8")
+    listed = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    names = re.findall(r"^([A-Za-z][\w.-]*)", "\n".join(listed), re.MULTILINE)
+    page = (PROJECT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
+    explained = {name.strip() for row in re.findall(r"^\| ([^|*]+) \|", page, re.MULTILINE) for name in row.split(",")}
+    assert sorted(names) == sorted(explained - {"package", "---"})

@@ -7,7 +7,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-WANTED = int(os.environ.get("FUZZ_CASES", "600"))
+WANTED = int(os.environ.get("FUZZ_CASES", "400"))
 SEARCHING = "FUZZ_CASES" in os.environ
 
 tried = {"cases": 0}

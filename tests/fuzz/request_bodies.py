@@ -85,6 +85,7 @@ ftp_settings = st.fixed_dictionaries(
         "username": any_text | json_values,
         "password": any_text | json_values,
         "folder": any_text | json_values,
+        "tls": st.sampled_from([0, 1, "1", 2]) | json_values,
     },
 ).map(lambda changes: FTP_SETTINGS | changes)
 

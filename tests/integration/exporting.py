@@ -13,7 +13,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import ThreadedFTPServer
+from pyftpdlib.servers import FTPServer
 
 import contactexport
 from contactexport.backend import Backend
@@ -121,7 +121,9 @@ def make_due(backend: Backend, export_id: int) -> None:
 
 def seconds_until_due(backend: Backend, export_id: int) -> float:
     return execute(
-        backend, "SELECT extract(epoch FROM due_at - clock_timestamp())::float AS s FROM export WHERE id = %s", (export_id,)
+        backend,
+        "SELECT extract(epoch FROM due_at - clock_timestamp())::float AS s FROM export WHERE id = %s",
+        (export_id,),
     )[0]["s"]
 
 
@@ -148,11 +150,18 @@ def ftp_server(folder: Path, handler: type[FTPHandler] = FTPHandler, **attribute
     authorizer = DummyAuthorizer()
     authorizer.add_user("user", PASSWORD, str(folder), perm="elradfmwMT")
     made = type("Handler", (handler,), {"authorizer": authorizer, **attributes})
-    server = ThreadedFTPServer(("127.0.0.1", 0), made)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.05, "handle_exit": False})
+    server = FTPServer(("127.0.0.1", 0), made)
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            server.serve_forever(timeout=0.02, blocking=False, handle_exit=False)
+        server.close_all()
+
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield server.address[1]
     finally:
-        server.close_all()
+        ended.set()
         thread.join()

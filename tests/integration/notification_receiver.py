@@ -131,3 +131,20 @@ def make_certificate(file: Path, name: str) -> Path:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     file.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
     return file
+
+
+# Ways to fail, and what is noted when a silent receiver is given up after 0.3 seconds.
+FAILURES: dict[str, tuple[Answer, str]] = {
+    "500": (status(500), "the host answered 500"),
+    "404": (status(404), "the host answered 404"),
+    "304": (status(304), "the host answered 304"),
+    "199": (raw(b"HTTP/1.1 199 X\r\n\r\n"), "the host answered 199"),
+    "silent": (silence, "no answer within 0.3 seconds"),
+    "dripping status": (raw(b"HTTP/1.1 200 ", forever=b"O", pause=0.05), "no answer within 0.3 seconds"),
+    "dripping headers": (raw(b"HTTP/1.1 200 OK\r\n", forever=b"A: b\r\n", pause=0.05), "no answer within 0.3 seconds"),
+    "continuing": (raw(forever=b"HTTP/1.1 100 Continue\r\n\r\n", pause=0.01), "no answer within 0.3 seconds"),
+    "endless headers": (raw(b"HTTP/1.1 200 OK\r\n", forever=b"A: b\r\n"), "the answer is not HTTP"),
+    "endless line": (raw(b"HTTP/1.1 200 ", forever=b"O" * 65536), "the answer is not HTTP"),
+    "another protocol": (raw(b"220 geheim FTP\r\n"), "the answer is not HTTP"),
+    "closing": (raw(), "the connection was closed without an answer"),
+}

@@ -197,14 +197,14 @@ def test_windows_laid_end_to_end_hold_every_committed_change_exactly_once(backen
     log = execute(backend, "SELECT contact_id, changed_at FROM contact_change")
     assert len(log) == len(writers.committed) > 100
     assert sorted(row["contact_id"] for row in log) == sorted(writers.committed)
-    expected = {
-        window for window in {(start, end) for _contact, start, end in told} if window[0] < window[1]
-    }
+    expected = {window for window in {(start, end) for _contact, start, end in told} if window[0] < window[1]}
     for row in log:
         holding = [window for window in expected if window[0] <= row["changed_at"] < window[1]]
         assert len(holding) == 1, row
         assert told.count((row["contact_id"], *holding[0])) == 1, row
-    changed = {(row["contact_id"], window) for row in log for window in expected if window[0] <= row["changed_at"] < window[1]}
+    changed = {
+        (row["contact_id"], window) for row in log for window in expected if window[0] <= row["changed_at"] < window[1]
+    }
     assert {(contact, (start, end)) for contact, start, end in told} == changed
 
 
@@ -215,7 +215,7 @@ def test_a_change_during_the_copy_is_not_in_the_file(backend: Backend, monkeypat
 
     def change_meanwhile(conn, export):
         add_contact(backend)
-        execute(backend, "UPDATE contact SET gender = 2; UPDATE contact_field_choice SET labels = '{\"en\": \"late\"}'")
+        execute(backend, 'UPDATE contact SET gender = 2; UPDATE contact_field_choice SET labels = \'{"en": "late"}\'')
         return original(conn, export)
 
     monkeypatch.setattr(run_export, "_fields", change_meanwhile)

@@ -13,7 +13,7 @@ from contactexport import export_csv
 from contactexport.backend import Backend
 
 TEXTS = st.none() | st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\0") | st.sampled_from('",;\r\n \t\\.\'\ufeff'),
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0") | st.sampled_from("\",;\r\n \t\\.'\ufeff"),
     max_size=12,
 )
 AT = "2012-02-09 00:00:00"
@@ -36,9 +36,7 @@ def written_by_csv(rows: list[list[object]], delimiter: str) -> bytes:
     return written.getvalue().encode()
 
 
-@hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     contacts=st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=8),
     delimiter=st.sampled_from(",;"),
@@ -60,9 +58,7 @@ def test_the_bytes_of_a_file_are_those_of_csv_writer(backend: Backend, contacts,
     assert read == [["" if value is None else str(value) for value in row] for row in names + rows]
 
 
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     contacts=st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=4),
     delimiter=st.sampled_from(",;"),

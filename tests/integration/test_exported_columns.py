@@ -47,7 +47,7 @@ def test_names_and_labels_are_in_the_language_asked_for(backend: Backend, langua
 
 
 def test_every_choice_of_every_field_has_its_label_in_every_language(backend: Backend):
-    execute(backend, "INSERT INTO contact_field_choice (field_id, id, labels) VALUES (5, 77, '{\"de\": \"divers\"}')")
+    execute(backend, 'INSERT INTO contact_field_choice (field_id, id, labels) VALUES (5, 77, \'{"de": "divers"}\')')
     with backend.database.transaction() as conn:
         catalogue = catalogue_repository.read(conn)
         fields = [field for field in catalogue.fields.values() if field.application_type == "singlechoice"]
@@ -102,7 +102,12 @@ def test_columns_stand_in_the_order_asked_for(backend: Backend, data: st.DataObj
 
 def test_values_are_shown_as_they_are(backend: Backend):
     contact_changed(
-        backend, date_of_birth=date(1984, 2, 29), response_rate="1.50", opt_in=1, anniversary=date(812, 3, 4), company="  x "
+        backend,
+        date_of_birth=date(1984, 2, 29),
+        response_rate="1.50",
+        opt_in=1,
+        anniversary=date(812, 3, 4),
+        company="  x ",
     )
     assert rows(backend, contact_fields=(4, 30, 31, 40, 18, 48))[0][1:-1] == [
         "1984-02-29", "1.50", "1", "0812-03-04", "  x ", "",

@@ -46,8 +46,15 @@ run_export.run(make_backend(settings), int(export_id))
 
 def worker(backend: Backend, export_id: int, most_bytes: int = 0) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, backend.database.url, str(backend.settings.data_dir), str(export_id), str(most_bytes)],
-
+        [
+            sys.executable,
+            "-c",
+            WORKER,
+            backend.database.url,
+            str(backend.settings.data_dir),
+            str(export_id),
+            str(most_bytes),
+        ],
     )
 
 
@@ -149,7 +156,7 @@ def test_a_query_the_database_refuses_is_tried_again_and_its_reason_is_told(back
     execute(backend, "UPDATE contact_field SET column_name = 'no such column' WHERE id = 1")
     postponed = run(backend, export_id)
     assert (postponed.status, postponed.attempt) == ("in progress", 1)
-    assert 'column c.no such column does not exist' in postponed.error
+    assert "column c.no such column does not exist" in postponed.error
     assert "\n" not in postponed.error
     execute(backend, "UPDATE contact_field SET column_name = 'first_name' WHERE id = 1")
     make_due(backend, export_id)
@@ -194,7 +201,9 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, event, then: Exception | None = N
     monkeypatch.setattr(run_export, "_write_content", write_content)
 
 
-@pytest.mark.parametrize("then", [None, OSError(28, "No space left on device"), DatabaseUnavailable("contacts are away")])
+@pytest.mark.parametrize(
+    "then", [None, OSError(28, "No space left on device"), DatabaseUnavailable("contacts are away")]
+)
 def test_a_cancelled_export_is_given_up_by_its_worker(backend: Backend, monkeypatch: pytest.MonkeyPatch, then, caplog):
     export_id = request(backend, settings_for())
     meanwhile(monkeypatch, lambda: lost(backend, export_id), then)
@@ -264,7 +273,9 @@ def test_a_file_that_vanished_before_its_delivery_ends_a_local_export(backend: B
         failed = run(backend, export_id)
         assert failed.status == "error"
         assert "storage folder" in failed.error or "has 0 bytes" in failed.error
-        execute(backend, "UPDATE export SET status = 'in progress', due_at = clock_timestamp() WHERE id = %s", (export_id,))
+        execute(
+            backend, "UPDATE export SET status = 'in progress', due_at = clock_timestamp() WHERE id = %s", (export_id,)
+        )
 
 
 def test_progress_is_told_in_rows(backend: Backend):

@@ -3,7 +3,18 @@
 from pathlib import Path
 
 import pytest
-from exporting import PASSWORD, by_ftp, contact_changed, execute, ftp_server, messages, request, row_of, run, settings_for
+from exporting import (
+    PASSWORD,
+    by_ftp,
+    contact_changed,
+    execute,
+    ftp_server,
+    messages,
+    request,
+    row_of,
+    run,
+    settings_for,
+)
 
 from contactexport.backend import Backend
 from contactexport.db import export_repository

@@ -138,7 +138,9 @@ def test_sweeps_at_once_publish_each_export_once(backend: Backend):
 
 def test_the_sweep_prepares_the_coming_year_of_the_change_log(backend: Backend):
     def months() -> int:
-        return execute(backend, "SELECT count(*) AS n FROM pg_inherits WHERE inhparent = 'contact_change'::regclass")[0]["n"]
+        return execute(backend, "SELECT count(*) AS n FROM pg_inherits WHERE inhparent = 'contact_change'::regclass")[
+            0
+        ]["n"]
 
     before = months()
     execute(

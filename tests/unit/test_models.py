@@ -89,13 +89,15 @@ def test_finished_states_are_those_that_need_somebody_to_go_on():
 
 def test_the_name_of_a_field_falls_back():
     field = ContactField(1, "first", "shorttext", "first_name", True, {"en": "First Name", "de": "Vorname", "fr": ""})
-    assert [field.name_in(code) for code in ("de", "en", "fr", "hu")] == ["Vorname", "First Name", "First Name", "First Name"]
+    shown = {"de": "Vorname", "en": "First Name", "fr": "First Name", "hu": "First Name"}
+    assert {code: field.name_in(code) for code in shown} == shown
     assert dataclasses.replace(field, names={"fr": "Prénom"}).name_in("de") == "first"
 
 
 def test_a_catalogue_knows_origins_and_fields():
     field = ContactField(27, "x", "special", "x", False, {})
-    catalogue = Catalogue((Origin("form", 123, "x"),), {27: field, 1: dataclasses.replace(field, id=1, exportable=True)})
+    exportable = dataclasses.replace(field, id=1, exportable=True)
+    catalogue = Catalogue((Origin("form", 123, "x"),), {27: field, 1: exportable})
     assert catalogue.has_origin("form", 123)
     assert not catalogue.has_origin("api", 123)
     assert not catalogue.has_origin("form", 124)

@@ -31,7 +31,11 @@ WRONG = [
     ("ATTEMPT_LIMIT", "-3", "a whole number expected, at least 1"),
     ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR expected"),
     ("ALLOWED_HOSTS", "10.0.0.0/99", "10.0.0.0/8"),
-    *((name, wrong, "a number of seconds expected") for name in SECONDS for wrong in ("soon", "-1", "nan", "inf", "1e10")),
+    *(
+        (name, wrong, "a number of seconds expected")
+        for name in SECONDS
+        for wrong in ("soon", "-1", "nan", "inf", "1e10")
+    ),
 ]
 
 
@@ -82,7 +86,7 @@ def test_values_are_typed():
 
 
 def test_a_setting_that_an_environment_needs_is_named():
-    with pytest.raises(SettingsError, match="^CONTACTEXPORT_BROKER_URL is not set: this environment needs it$"):
+    with pytest.raises(SettingsError, match=r"^CONTACTEXPORT_BROKER_URL is not set: this environment needs it$"):
         load_settings({"REQUIRED_SETTINGS": ("DATABASE_URL", "BROKER_URL")}, {f"{PREFIX}DATABASE_URL": "postgres:///x"})
 
 

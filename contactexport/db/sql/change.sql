@@ -11,7 +11,8 @@ WHERE l.locktype = 'relation' AND l.relation = 'contact_change'::regclass AND l.
 SELECT clock_timestamp();
 
 -- name: prepare_months$
-SELECT CASE WHEN pg_is_in_recovery() THEN 0
+-- By one at a time: two would wait for each other.
+SELECT CASE WHEN pg_is_in_recovery() OR NOT pg_try_advisory_xact_lock(hashtext('contactexport months'), 0) THEN 0
        ELSE contact_change_months(now()::date, (now() + interval '12 months')::date) END;
 
 -- name: log_partitions

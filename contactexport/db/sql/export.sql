@@ -1,10 +1,10 @@
 -- name: insert_export$
--- The optimistic published_at is taken back when publishing fails.
+-- The optimistic published_at is taken back when publishing fails. Not earlier than due_at: that would be one to sweep.
 WITH new AS (SELECT nextval(pg_get_serial_sequence('export', 'id')) AS id)
-INSERT INTO export (id, settings, setting_key, ftp_secret, file_name, created_by, published_at)
+INSERT INTO export (id, settings, setting_key, ftp_secret, file_name, created_by, due_at, published_at)
 OVERRIDING SYSTEM VALUE
 SELECT id, :settings, :setting_key, :ftp_secret,
-       'changes_' || id || '_' || :language || '-' || :suffix || '.csv', :created_by, clock_timestamp()
+       'changes_' || id || '_' || :language || '-' || :suffix || '.csv', :created_by, statement_timestamp(), statement_timestamp()
 FROM new
 RETURNING id;
 
@@ -49,13 +49,15 @@ WITH marked AS (
 )
 UPDATE export
 SET status = 'ready', rows = :rows, bytes = :bytes, sha256 = :sha256, effective_until = :effective_until,
-    ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL, delivery_attempts = 1
+    ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL, delivery_attempts = 1,
+    permanent_failures = 0
 WHERE id = :id AND attempt = :attempt AND status = 'in progress'
 RETURNING *;
 
 -- name: mark_done^
 UPDATE export
 SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL,
+    deliveries = export_deliveries(deliveries, attempt, :reply),
     notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
 WHERE id = :id AND attempt = :attempt AND status = 'ready'
 RETURNING *;
@@ -63,6 +65,7 @@ RETURNING *;
 -- name: mark_error^
 UPDATE export
 SET status = 'error', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = :error,
+    deliveries = export_deliveries(deliveries, attempt, :reply),
     notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
 WHERE id = :id AND attempt = :attempt AND status IN ('scheduled', 'in progress', 'ready')
 RETURNING *;
@@ -73,6 +76,14 @@ UPDATE export
 SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :error,
     run_attempts = run_attempts - CASE WHEN status = 'in progress' AND NOT :counted THEN 1 ELSE 0 END
 WHERE id = :id AND attempt = :attempt AND status IN ('in progress', 'ready')
+RETURNING *;
+
+-- name: postpone_delivery^
+UPDATE export
+SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :reply,
+    permanent_failures = permanent_failures + CASE WHEN :permanent THEN 1 ELSE 0 END,
+    deliveries = export_deliveries(deliveries, attempt, :reply)
+WHERE id = :id AND attempt = :attempt AND status = 'ready'
 RETURNING *;
 
 -- name: row_marks$
@@ -126,9 +137,9 @@ RETURNING id;
 UPDATE export
 SET status = CASE WHEN ready_at IS NOT NULL AND :has_file THEN 'ready' ELSE 'scheduled' END,
     ready_at = CASE WHEN ready_at IS NOT NULL AND :has_file THEN clock_timestamp() END,
-    due_at = clock_timestamp(), published_at = clock_timestamp(), finished_at = NULL, error = NULL,
-    file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, ftp_secret = :ftp_secret, settings = :settings,
-    setting_key = :setting_key,
+    due_at = statement_timestamp(), published_at = statement_timestamp(), finished_at = NULL, error = NULL,
+    file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, permanent_failures = 0,
+    ftp_secret = :ftp_secret, settings = :settings, setting_key = :setting_key,
     notify_due_at = NULL, notify_attempts = 0, notified_at = NULL, notify_error = NULL
 WHERE id = :id AND status = 'error'
 RETURNING *;

@@ -9,3 +9,7 @@ SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name);
 
 -- name: create_database()!
 CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0;
+
+-- name: check_client$
+-- A query whose client has died ends within ten seconds, and with it the session and its locks.
+SELECT set_config('client_connection_check_interval', '10s', false);

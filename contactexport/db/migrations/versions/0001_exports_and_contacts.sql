@@ -174,6 +174,8 @@ CREATE TABLE export (
     attempt integer NOT NULL DEFAULT 0,
     run_attempts integer NOT NULL DEFAULT 0,
     delivery_attempts integer NOT NULL DEFAULT 0,
+    permanent_failures integer NOT NULL DEFAULT 0,
+    deliveries jsonb NOT NULL DEFAULT '[]',
     due_at timestamptz DEFAULT clock_timestamp(),
     published_at timestamptz,
     rows bigint,
@@ -196,6 +198,15 @@ CREATE TABLE export (
     CHECK ((status IN ('done', 'error')) = (due_at IS NULL)),
     CHECK (status IN ('done', 'error') OR notify_due_at IS NULL)
 );
+
+-- The last 50 deliveries, with one more unless nothing was replied.
+CREATE FUNCTION export_deliveries(deliveries jsonb, attempt integer, reply text) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT CASE
+        WHEN reply IS NULL THEN deliveries
+        ELSE CASE WHEN jsonb_array_length(deliveries) < 50 THEN deliveries ELSE deliveries - 0 END
+            || jsonb_build_object('attempt', attempt, 'at', clock_timestamp(), 'reply', reply)
+    END
+$$;
 
 -- Backs the advisory lock: one unfinished export a setting, whatever happens to the processes.
 CREATE UNIQUE INDEX export_unfinished_setting ON export (setting_key)

@@ -1,0 +1,108 @@
+"""The same export through RabbitMQ and through Redis, where they answer on this machine."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import make_backend
+from kombu import pools
+from kombu.exceptions import OperationalError
+from served import SHORT_WAITS, wait_until
+
+from contactexport.backend import Backend
+from contactexport.db import export_repository
+from contactexport.embedded import sample_contacts
+from contactexport.embedded.local_service import PROJECT, LocalService
+from contactexport.models import ExportSettings, ExportStatus
+from contactexport.services import request_export
+
+BROKERS = {
+    "rabbitmq": ("amqp://guest:guest@127.0.0.1:5672//", 5672),
+    "redis": ("redis://127.0.0.1:6379/5", 6379),
+}
+
+
+@pytest.fixture(params=BROKERS)
+def broker_url(request) -> str:
+    url, port = BROKERS[request.param]
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)):
+            pytest.skip(f"no {request.param} answers on port {port}")
+    return url
+
+
+@pytest.fixture
+def remote(backend: Backend, broker_url: str, tmp_path: Path) -> Iterator[Backend]:
+    """A backend on that broker, its queue empty."""
+    made = make_backend(backend.database.url, tmp_path / "data", broker_url=broker_url)
+    _purge(made)
+    yield made
+    _purge(made)
+    made.queue.close()
+    pools.reset()
+    made.database.close()
+
+
+@pytest.fixture
+def worker(remote: Backend, broker_url: str) -> Iterator[subprocess.Popen[bytes]]:
+    settings = {"DATABASE_URL": remote.database.url, "BROKER_URL": broker_url}
+    service = LocalService(remote.settings.data_dir, 0, SHORT_WAITS | settings)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "celery", "--quiet", "-A", "celery_worker", "worker", "--concurrency", "1"],
+        cwd=PROJECT,
+        env=service.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield process
+    process.terminate()
+    process.wait(timeout=60)
+
+
+def test_export_is_done_by_a_worker_behind_the_broker(remote, worker, sample_settings):
+    sample_contacts.generate(remote.contacts, 200)
+    export_id = request_export.request(remote, sample_settings, None, "tester")
+    wait_until(lambda: _status(remote, export_id) is ExportStatus.DONE, "the export is done")
+    assert list(remote.settings.storage_dir.glob(f"changes_{export_id}_*.csv"))
+
+
+def test_message_waits_in_the_broker_for_a_worker(remote, sample_settings):
+    assert remote.queue.publish(request_export.store(remote, sample_settings, None, "tester"))
+    with remote.queue.celery.connection_for_read() as connection:
+        with connection.SimpleQueue("contactexport") as waiting:
+            message = waiting.get(timeout=10)
+            message.ack()
+    assert message.headers["task"] == "contactexport.run_export"
+
+
+@pytest.fixture
+def sample_settings() -> ExportSettings:
+    return ExportSettings.from_json(
+        {
+            "distribution_method": "local",
+            "origin": "form",
+            "origin_ids": [123],
+            "start": "2012-01-01T00:00:00+00:00",
+            "end": "2013-01-01T00:00:00+00:00",
+            "contact_fields": [1, 3],
+            "delimiter": ",",
+            "header": True,
+            "language": "en",
+            "ftp": None,
+        }
+    )
+
+
+def _status(backend: Backend, export_id: int) -> ExportStatus:
+    with backend.database.transaction() as conn:
+        return export_repository.get(conn, export_id).status
+
+
+def _purge(backend: Backend) -> None:
+    try:
+        backend.queue.celery.control.purge()
+    except OperationalError:
+        pytest.skip("the broker does not take part")

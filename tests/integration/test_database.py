@@ -1,0 +1,160 @@
+"""contactexport.db.connection: transactions, sessions, and what a lost connection becomes."""
+
+import subprocess
+import sys
+import threading
+
+import psycopg2
+import pytest
+from exporting import add_contact, backend_with, execute, other_session
+
+from contactexport.backend import Backend
+from contactexport.db import advisory_lock
+from contactexport.db.connection import translated_errors
+from contactexport.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
+
+# A child of a fork asks for its connection, while the parent goes on with its own.
+FORK = """
+import os, sys
+from contactexport.db.connection import Database
+database = Database(lambda: sys.argv[1])
+def pid():
+    with database.transaction() as conn:
+        return conn.get_backend_pid()
+parent = pid()
+child = os.fork()
+if child == 0:
+    other = pid()
+    database.close()
+    os._exit(int(other == parent))
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert pid() == parent
+database.close()
+sys.exit(status)
+"""
+
+
+def kill_connections(backend: Backend) -> None:
+    with other_session(backend) as other, other.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_what_a_block_did_is_committed_or_rolled_back_as_a_whole(backend: Backend):
+    def fail_halfway() -> None:
+        with backend.database.transaction() as conn, conn.cursor() as cursor:
+            cursor.execute("INSERT INTO contact DEFAULT VALUES")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
+    assert execute(backend, "SELECT count(*) AS n FROM contact") == [{"n": 0}]
+    add_contact(backend)
+    assert execute(backend, "SELECT count(*) AS n FROM contact") == [{"n": 1}]
+
+
+def test_connections_that_died_in_the_pool_are_replaced(backend: Backend):
+    execute(backend, "SELECT 1 AS one")
+    kill_connections(backend)
+    assert execute(backend, "SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_a_connection_that_breaks_off_in_a_block_is_an_outage_and_the_next_block_works(backend: Backend):
+    def break_off(opened) -> None:
+        with opened() as conn, conn.cursor() as cursor:
+            kill_connections(backend)
+            cursor.execute("SELECT 1")
+
+    for opened in (backend.database.transaction, backend.database.session):
+        with pytest.raises(DatabaseUnavailable) as outage:
+            break_off(opened)
+        assert len(outage.value.text.splitlines()) == 1
+        assert execute(backend, "SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_an_error_of_one_statement_is_no_outage(backend: Backend):
+    with (
+        pytest.raises(psycopg2.errors.QueryCanceled),
+        backend.database.transaction() as conn,
+        conn.cursor() as cursor,
+    ):
+        cursor.execute("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)")
+
+
+def test_a_missing_table_and_missing_rights_say_what_is_wrong(backend: Backend):
+    with pytest.raises(SchemaMismatch, match='relation "nothing" does not exist: run `flask db upgrade`'):
+        execute(backend, "SELECT * FROM nothing")
+    with (
+        pytest.raises(DatabaseUnavailable, match=r"refuses this user: .*read-only transaction"),
+        backend.database.session(snapshot=True) as conn,
+        conn.cursor() as cursor,
+    ):
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+
+
+def test_a_snapshot_does_not_see_what_comes_after_its_first_query(backend: Backend):
+    with backend.database.session(snapshot=True) as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT count(*) AS n FROM contact")
+        add_contact(backend)
+        cursor.execute("SELECT count(*) AS n FROM contact")
+        assert cursor.fetchone() == {"n": 0}
+
+
+def test_sessions_speak_utc_and_iso_whatever_the_server_prefers(backend: Backend, database_name: str):
+    execute(backend, f"ALTER DATABASE {database_name} SET timezone = 'Asia/Kathmandu'")
+    execute(backend, f"ALTER DATABASE {database_name} SET datestyle = 'German, DMY'")
+    with backend.database.session() as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT '2012-02-09 00:00+00'::timestamptz::text AS t, '2012-02-09'::date::text AS d")
+        assert cursor.fetchone() == {"t": "2012-02-09 00:00:00+00", "d": "2012-02-09"}
+
+
+def test_a_url_that_cannot_be_read_is_told_without_its_password(backend: Backend):
+    wrong = backend_with(backend, database_url="postgresql://user:ge%heim@host/x")
+    with pytest.raises(SettingsError, match="The database's URL cannot be read") as stopped:
+        execute(wrong, "SELECT 1")
+    assert "heim" not in stopped.value.text
+
+
+def test_when_all_connections_are_in_use_one_waits_and_then_is_told(backend: Backend, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("contactexport.db.connection.KEPT_CONNECTIONS", 1)
+    monkeypatch.setattr("contactexport.db.connection.MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("contactexport.db.connection.POOL_WAIT_SECONDS", 0.1)
+    narrow = backend_with(backend)
+    told = "All 1 database connections of this process are in use"
+    with narrow.database.transaction(), pytest.raises(DatabaseUnavailable, match=told):
+        execute(narrow, "SELECT 1 AS one")
+    assert execute(narrow, "SELECT 1 AS one") == [{"one": 1}]
+    narrow.database.close()
+
+
+def test_an_error_without_a_text_is_a_lost_connection():
+    with pytest.raises(DatabaseUnavailable, match="does not answer: connection lost"), translated_errors():
+        raise psycopg2.OperationalError
+
+
+def test_nothing_is_shared_across_a_fork(backend: Backend):
+    assert subprocess.run([sys.executable, "-c", FORK, backend.database.url], check=False).returncode == 0
+
+
+def test_closing_twice_or_before_use_does_no_harm(backend: Backend):
+    unused = backend_with(backend)
+    unused.database.close()
+    unused.database.close()
+    assert execute(unused, "SELECT 1 AS one") == [{"one": 1}]
+    unused.database.close()
+
+
+def test_a_lock_is_waited_for_as_long_as_told(backend: Backend):
+    with backend.database.session() as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(5)")
+        with backend.database.transaction() as conn:
+            assert not advisory_lock.take_transaction_lock(conn, 5, wait_seconds=0.05)
+        with backend.database.transaction() as conn:
+            assert not advisory_lock.take_transaction_lock(conn, 5, wait_seconds=0)
+        release = threading.Timer(0.1, advisory_lock.unlock_session, (holder, 5))
+        release.start()
+        with backend.database.transaction() as conn:
+            assert advisory_lock.take_transaction_lock(conn, 5, wait_seconds=30)
+        release.join()

@@ -1,0 +1,453 @@
+"""contactexport.api.request_fields: each parameter's values, and the words in which others are refused."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from contactexport.api import request_fields
+from contactexport.api.request_fields import MOST_DIGITS, integer, is_one_line, moment, shown
+from contactexport.languages import LANGUAGES
+from contactexport.models import Catalogue, ContactField, Origin
+
+VIENNA = ZoneInfo("Europe/Vienna")
+CATALOGUE = Catalogue(
+    (Origin("form", 123, "a"), Origin("form", 124, "b"), Origin("api", 0, "none"), Origin("api", 456, "c")),
+    {id_: ContactField(id_, str(id_), "shorttext", f"c{id_}", id_ != 27, {}) for id_ in (0, 1, 3, 27, 106533)},
+)
+REFUSED = "Valid start_date and end_date is required"
+
+
+def load(field, value, name="parameter", **data):
+    """What the field makes of a value, in a schema with our catalogue in Vienna."""
+    field.parent = SimpleNamespace(catalogue=CATALOGUE, time_zone=VIENNA)
+    return field._deserialize(value, name, data | {name: value})
+
+
+def refusal(field, value, name="parameter", **data) -> str:
+    with pytest.raises(ValidationError) as refused:
+        load(field, value, name, **data)
+    return refused.value.messages[0]
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# Integers
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (0, 0),
+        (-1, -1),
+        (7, 7),
+        ("0", 0),
+        ("007", 7),
+        ("123", 123),
+        ("9" * MOST_DIGITS, 10**MOST_DIGITS - 1),
+        (10**400, 10**400),
+    ],
+)
+def test_integers_and_strings_of_digits_are_integers(value, expected):
+    assert integer(value) == expected
+
+
+def test_more_digits_than_any_id_has_are_one_id_that_nothing_has():
+    assert integer("9" * (MOST_DIGITS + 1)) == integer("1" * 10_000) == 10**MOST_DIGITS
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " 1",
+        "1 ",
+        "1\n",
+        "1_000",
+        "+1",
+        "-1",
+        "1.0",
+        "1e3",
+        "0x1",
+        "١",
+        "１",
+        "²",
+        "½",
+        "1\0",
+        True,
+        False,
+        None,
+        1.0,
+        1.5,
+        [],
+        [1],
+        {},
+    ],
+)
+def test_anything_else_is_none(value):
+    assert integer(value) is None
+
+
+@given(st.text(max_size=30))
+def test_every_text_is_an_integer_of_ascii_digits_or_none(text):
+    number = integer(text)
+    assert number is None or text.strip("0123456789") == ""
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("a", "a"),
+        ("", ""),
+        (5, "5"),
+        (True, "true"),
+        (None, "null"),
+        (1.5, "1.5"),
+        (["ä", {"b": None}], '["ä", {"b": null}]'),
+    ],
+)
+def test_a_value_that_is_no_string_is_shown_as_json(value, expected):
+    assert shown(value) == expected
+
+
+# Moments
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("2012-02-09", "2012-02-08T23:00"),  # midnight in Vienna
+        ("2012-02-09 08:30", "2012-02-09T07:30"),
+        ("2012-02-09 08:30:15", "2012-02-09T07:30:15"),
+        ("2012-07-09 08:30", "2012-07-09T06:30"),  # summer time
+        ("2012-02-09T08:30:00+01:00", "2012-02-09T07:30"),
+        ("2012-02-09T08:30:00Z", "2012-02-09T08:30"),
+        ("2012-02-09T08:30Z", "2012-02-09T08:30"),
+        ("2012-02-09 08:30:00.123456Z", "2012-02-09T08:30:00.123456"),
+        ("2012-02-09T08:30:00.5Z", "2012-02-09T08:30:00.5"),
+        ("2012-02-09T08:30:00+0530", "2012-02-09T03:00"),
+        ("2012-02-09T08:30:00-11", "2012-02-09T19:30"),
+        ("2012-02-29", "2012-02-28T23:00"),
+        ("0001-01-02", "0001-01-01T22:54:39"),  # local mean time
+        ("9999-12-31", "9999-12-30T23:00"),
+    ],
+)
+def test_moments_are_utc(text, expected):
+    assert moment(text, VIENNA) == utc(expected)
+
+
+def test_a_bare_time_that_comes_twice_is_the_first_of_the_two():
+    assert moment("2012-10-28 02:30", VIENNA) == utc("2012-10-28T00:30")
+    assert moment("2012-10-28 03:00", VIENNA) == utc("2012-10-28T02:00")
+
+
+def test_a_bare_time_that_a_clock_change_leaves_out_has_the_offset_before_it():
+    assert moment("2012-03-25 02:30", VIENNA) == utc("2012-03-25T01:30")
+    assert moment("2012-03-25 01:59:59", VIENNA) == utc("2012-03-25T00:59:59")
+
+
+def test_a_day_of_a_clock_change_has_23_or_25_hours():
+    spring = moment("2012-03-26", VIENNA) - moment("2012-03-25", VIENNA)
+    autumn = moment("2012-10-29", VIENNA) - moment("2012-10-28", VIENNA)
+    assert (spring, autumn) == (timedelta(hours=23), timedelta(hours=25))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "2012",
+        "2012-02",
+        "2012-2-9",
+        "20120209",
+        "2012-W06-4",
+        "2012-040",
+        "09/02/2012",
+        "2012-02-30",
+        "2011-02-29",
+        "2012-13-01",
+        "0000-01-01",
+        "10000-01-01",
+        "-2012-01-01",
+        " 2012-02-09",
+        "2012-02-09 ",
+        "2012-02-09\n",
+        "2012-02-09T08:30",  # ISO 8601 only with an offset
+        "2012-02-09T08:30:00",
+        "2012-02-09 08",
+        "2012-02-09 24:01",
+        "2012-02-09 08:60",
+        "2012-02-09 08:30:61",
+        "2012-02-09 8:30",
+        "2012-02-09 08:30.5",
+        "2012-02-09T08:30:00,5Z",
+        "2012-02-09T08:30:00z",
+        "2012-02-09t08:30:00Z",
+        "2012-02-09T08:30:00 Z",
+        "2012-02-09T08:30:00+25:00",
+        "2012-02-09T08:30:00+01:00:00",
+        "2012-02-09T08:30:00.1234567Z",
+        "2012-02-09+01:00",
+        "２０１２-02-09",
+        "٢٠١٢-02-09",
+        "2012-02-09\0",
+        "now",
+        "0001-01-01T00:00+14:00",  # the year 0 in UTC
+        "9999-12-31T23:59:59-14:00",
+        None,
+        True,
+        20120209,
+        1328745600.0,
+        [],
+        {},
+    ],
+)
+def test_other_dates_are_refused(value):
+    with pytest.raises(ValidationError, match=REFUSED):
+        moment(value, VIENNA)
+
+
+@pytest.mark.parametrize("text, zone", [("0001-01-01", "Europe/Vienna"), ("9999-12-31 23:00", "Etc/GMT+12")])
+def test_a_bare_time_outside_the_years_in_utc_is_refused(text, zone):
+    with pytest.raises(ValidationError, match=REFUSED):
+        moment(text, ZoneInfo(zone))
+
+
+@given(st.text())
+def test_every_text_is_a_moment_or_refused(text):
+    with contextlib.suppress(ValidationError):
+        assert moment(text, VIENNA).tzinfo is UTC
+
+
+@given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - a bare time is what clients send
+def test_times_without_an_offset_are_those_of_the_zone(at):
+    at = at.replace(microsecond=0)
+    assert moment(at.isoformat(sep=" "), VIENNA) == at.replace(tzinfo=VIENNA).astimezone(UTC)
+
+
+# Time ranges
+
+
+def test_a_time_range_is_its_two_moments():
+    assert load(request_fields.TimeRange(), ["2012-02-09", "2012-02-10T00:00:00Z"]) == (
+        utc("2012-02-08T23:00"),
+        utc("2012-02-10T00:00"),
+    )
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        ("2012-02-09", "Invalid data format for time_range. Array expected"),
+        ({}, "Invalid data format for time_range. Array expected"),
+        (5, "Invalid data format for time_range. Array expected"),
+        ([], "Invalid data format for time_range. Array size must be 2"),
+        (["2012-02-09"] * 3, "Invalid data format for time_range. Array size must be 2"),
+        (["2012-02-09", None], REFUSED),
+        (["x", "2012-02-09"], REFUSED),
+        (["2012-02-09", "2012-02-09"], "Invalid value for end_date: end_date is earlier than the start_date"),
+        (["2012-02-10", "2012-02-09"], "Invalid value for end_date: end_date is earlier than the start_date"),
+        # The same instant, written twice.
+        (
+            ["2012-02-09", "2012-02-08T23:00:00Z"],
+            "Invalid value for end_date: end_date is earlier than the start_date",
+        ),
+    ],
+)
+def test_other_time_ranges_are_refused(value, text):
+    assert refusal(request_fields.TimeRange(), value) == text
+
+
+# Ids
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [(123, (123,)), ("123", (123,)), (["124", 123, 124], (123, 124)), ([123], (123,)), ("00123", (123,))],
+)
+def test_origin_ids_are_sorted_and_unique(value, expected):
+    assert load(request_fields.OriginIds(), value, origin="form") == expected
+
+
+def test_the_id_0_means_contacts_without_a_source():
+    assert load(request_fields.OriginIds(), 0, origin="api") == (0,)
+
+
+@pytest.mark.parametrize("value", ["abc", 12.5, "", [], [123, "x"], [[123]], {}, True, "1_000", "١", [None]])
+def test_what_is_no_integer_is_no_origin_id(value):
+    text = "Invalid data format for origin_id. Integer expected"
+    assert refusal(request_fields.OriginIds(), value, origin="form") == text
+
+
+@pytest.mark.parametrize(
+    "value, origin, named",
+    [
+        (999, "form", "999"),
+        ("123", "api", "123"),
+        ([123, "0999"], "form", "0999"),
+        (-1, "form", "-1"),
+        (0, "form", "0"),
+    ],
+)
+def test_an_id_that_the_origin_does_not_have_is_named_as_sent(value, origin, named):
+    assert refusal(request_fields.OriginIds(), value, origin=origin) == f"Invalid value for origin_id: {named}"
+
+
+def test_contact_fields_stand_in_the_order_asked_for_each_once():
+    assert load(request_fields.ContactFields(), ["106533", 3, 1, "3", 0]) == (106533, 3, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        ("1,3", "Invalid data format for contact_fields. Array expected"),
+        (1, "Invalid data format for contact_fields. Array expected"),
+        ([], "Invalid number of fields"),
+        ([1, 999999, 3, "x7"], "Invalid contact field id: 999999, x7"),
+        ([27], "Invalid contact field id: 27"),
+        ([1, True, 1.0, None, [3]], "Invalid contact field id: true, 1.0, null, [3]"),
+        (["9" * 30], f"Invalid contact field id: {'9' * 30}"),
+        ([-1], "Invalid contact field id: -1"),
+    ],
+)
+def test_other_contact_fields_are_refused(value, text):
+    assert refusal(request_fields.ContactFields(), value) == text
+
+
+# The others
+
+
+@pytest.mark.parametrize("value, expected", [(1, True), (0, False), ("1", True), ("0", False), ("01", True)])
+def test_flags_are_1_or_0(value, expected):
+    assert load(request_fields.Flag(), value) is expected
+
+
+@pytest.mark.parametrize(
+    "value, named", [(2, "2"), (-1, "-1"), ("", ""), ("yes", "yes"), (True, "true"), (1.0, "1.0"), ([1], "[1]")]
+)
+def test_other_flags_are_refused(value, named):
+    assert refusal(request_fields.Flag(), value, "spreadsheet") == f"Invalid value for spreadsheet: {named}"
+
+
+@pytest.mark.parametrize("code", sorted(LANGUAGES))
+def test_every_language_is_accepted_in_either_case(code):
+    assert load(request_fields.Language(), code) == load(request_fields.Language(), code.upper()) == code
+
+
+@pytest.mark.parametrize(
+    "value, named", [("xx", "xx"), ("", ""), ("en ", "en "), ("en-GB", "en-GB"), (1, "1"), ("ıt", "ıt")]
+)
+def test_other_languages_are_refused(value, named):
+    assert refusal(request_fields.Language(), value) == f"Invalid value for language: {named}"
+
+
+@pytest.mark.parametrize("value, expected", [(1, 1), ("21", 21), (65535, 65535), ("065535", 65535)])
+def test_ports_are_1_to_65535(value, expected):
+    assert load(request_fields.Port(), value) == expected
+
+
+@pytest.mark.parametrize(
+    "value, named",
+    [(0, "0"), (65536, "65536"), (-1, "-1"), ("x", "x"), (True, "true"), (21.0, "21.0"), (10**30, "1" + "0" * 30)],
+)
+def test_other_ports_are_refused(value, named):
+    assert refusal(request_fields.Port(), value, "port") == f"Invalid value for ftp_settings.port: {named}"
+
+
+def test_one_of_a_few_is_case_sensitive():
+    field = request_fields.OneOf("form", "api", message="Invalid origin: {value}")
+    assert load(field, "form") == "form"
+    assert refusal(field, "Form") == "Invalid origin: Form"
+    assert refusal(field, ["form"]) == 'Invalid origin: ["form"]'
+
+
+@pytest.mark.parametrize("value", ["{value}", "{0}", "{}", "{value.__class__}"])
+def test_braces_in_a_value_are_shown_as_they_are(value):
+    assert refusal(request_fields.OneOf("a", message="Invalid origin: {value}"), value) == f"Invalid origin: {value}"
+
+
+@pytest.mark.parametrize("value", ["a", "ä ö/ü", "日本", "x" * 1024, "a;b|c", "\u2028"])
+def test_a_line_is_any_text_without_control_characters(value):
+    assert load(request_fields.Line(), value) == value
+
+
+@pytest.mark.parametrize(
+    "value", ["", "a\nb", "a\r\nDELE b", "\0", "\t", "\x7f", "\x85", "x" * 1025, 5, None, ["a"], True]
+)
+def test_other_lines_are_refused_and_shown(value):
+    text = f"Invalid value for ftp_settings.folder: {shown(value)}"
+    assert refusal(request_fields.Line(), value, "folder") == text
+
+
+def test_a_line_may_be_allowed_to_be_empty():
+    assert load(request_fields.Line(may_be_empty=True), "") == ""
+
+
+@pytest.mark.parametrize("value", ["geheim\n", 12345, ["geheim"], "g" * 1025])
+def test_a_secret_is_never_shown(value):
+    field = request_fields.Line(secret=True, may_be_empty=True)
+    assert refusal(field, value, "password") == "Invalid value for ftp_settings.password: ***"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://www.example.com",
+        "https://www.example.com:8443/a?b=c#d",
+        "HTTPS://www.example.com",
+        "https://user@www.example.com/",
+        "http://[2001:db8::1]/",
+        "http://bücher.example/ä",
+        "http://a/" + "x" * 2039,
+    ],
+)
+def test_urls_of_the_web_are_accepted(url):
+    assert load(request_fields.NotificationUrl(), url) == url
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "www.example.com",
+        "//www.example.com",
+        "ftp://www.example.com",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "http:",
+        "http://",
+        "http:///path",
+        "http://:80/",
+        "http://user@/",
+        "http://a:0/",
+        "http://a:65536/",
+        "http://a:x/",
+        "http://a:-1/",
+        "http://[::1",
+        "http://[x]/",
+        "http://a b/",
+        " http://a",
+        "http://a\n",
+        "http://a/\r\nX: y",
+        "http://a\0",
+        "http://a/" + "x" * 2040,
+        5,
+        ["http://a"],
+        True,
+    ],
+)
+def test_other_urls_are_refused(value):
+    text = f"Invalid value for notification_url: {shown(value)}"
+    assert refusal(request_fields.NotificationUrl(), value, "notification_url") == text
+
+
+@given(st.text())
+def test_one_line_means_no_control_character(text):
+    assert is_one_line(text) == (not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text))

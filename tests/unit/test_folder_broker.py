@@ -1,0 +1,104 @@
+"""contactexport.folder_broker: messages in folders, read by several processes."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Connection, Queue
+from kombu.exceptions import OperationalError
+
+from contactexport.folder_broker import LONGEST_WAIT, Transport
+
+QUEUE = Queue("exports", routing_key="exports")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, str]:
+    for name in ("messages", "control", "processed"):
+        (tmp_path / name).mkdir()
+    return {
+        "data_folder_in": str(tmp_path / "messages"),
+        "data_folder_out": str(tmp_path / "messages"),
+        "control_folder": str(tmp_path / "control"),
+        "processed_folder": str(tmp_path / "processed"),
+        "store_processed": True,
+    }
+
+
+@pytest.fixture
+def broker(folders: dict[str, str]) -> Iterator[Connection]:
+    with Connection("filesystem://", transport=Transport, transport_options=folders) as connection:
+        yield connection
+
+
+def send(connection: Connection, body: Any) -> None:
+    connection.Producer().publish(body, routing_key="exports", declare=[QUEUE], serializer="json")
+
+
+def received(connection: Connection) -> list[Any]:
+    found = []
+    bound = QUEUE(connection.default_channel)
+    bound.declare()
+    while message := bound.get():
+        found.append(json.loads(message.body))
+        message.ack()
+    return found
+
+
+def test_messages_arrive_once_and_in_order(broker: Connection):
+    for number in range(5):
+        send(broker, {"text": "ä\n", "number": number})
+    assert sorted(message["number"] for message in received(broker)) == list(range(5))
+    assert received(broker) == []
+
+
+def test_a_message_that_is_still_being_written_is_not_taken(broker: Connection, folders: dict[str, str]):
+    folder = Path(folders["data_folder_in"])
+    send(broker, "complete")
+    (path,) = folder.iterdir()
+    path.rename(folder / f"{path.name}.part")
+    assert received(broker) == []
+    (folder / f"{path.name}.part").rename(path)
+    assert received(broker) == ["complete"]
+
+
+def test_readers_at_once_get_each_message_whole_and_one_of_them(folders: dict[str, str]):
+    found: list[Any] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        with Connection("filesystem://", transport=Transport, transport_options=folders) as connection:
+            while not stop.is_set():
+                found.extend(received(connection))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    with Connection("filesystem://", transport=Transport, transport_options=folders) as connection:
+        send(connection, [0, ""])
+        for reader in readers:
+            reader.start()
+        for number in range(1, 100):
+            send(connection, [number, "x" * 20_000])
+        while list(Path(folders["data_folder_in"]).iterdir()):
+            pass
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert sorted(number for number, _text in found) == list(range(100))
+
+
+def test_a_reader_with_nothing_to_read_looks_up_soon(broker: Connection):
+    with broker.Consumer(QUEUE, callbacks=[lambda *_: None]):
+        for timeout in (None, LONGEST_WAIT / 10, 3600):
+            with pytest.raises(TimeoutError):
+                broker.drain_events(timeout=timeout)
+
+
+def test_without_its_folder_a_message_is_refused(broker: Connection, folders: dict[str, str]):
+    send(broker, "first")
+    assert received(broker) == ["first"]
+    Path(folders["data_folder_out"]).rmdir()
+    with pytest.raises((OSError, OperationalError)):
+        send(broker, "lost")
