@@ -33,6 +33,8 @@ def headers_without_banner(response):
 
 def write_error(sock, status_int, reason, _mesg):
     """What gunicorn refuses by itself, such as a malformed header, is answered in the envelope too."""
+    if status_int == 501:  # a transfer coding it does not know: the request's fault, not ours
+        status_int, reason = 400, "Bad Request"
     util.write_nonblock(sock, raw_error(status_int, reason))
 
 

@@ -164,5 +164,8 @@ def _print_status(status: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(status, ensure_ascii=False, indent=2))
         return
     for key, value in status.items():
-        if value is not None:
+        if key == "delivery":
+            for one in value:
+                click.echo(f"delivery: attempt {one['attempt']} at {one['at']}: {one['reply']}")
+        elif value is not None:
             click.echo(f"{key}: {' to '.join(value) if isinstance(value, list) else value}")

@@ -44,15 +44,20 @@ LOCAL_EXAMPLE = {key: value for key, value in EXAMPLE.items() if key != "ftp_set
 }
 
 
-def main() -> int:
+def main(
+    data_dir: Path = PROJECT / "var" / "demo",
+    *,
+    contacts: int = CONTACTS,
+    http_port: int = HTTP_PORT,
+    ftp_port: int = FTP_PORT,
+) -> int:
     """Runs the demo in a fresh folder and cleans it up; returns the exit code."""
     started = time.monotonic()
-    data_dir = PROJECT / "var" / "demo"
     shutil.rmtree(data_dir, ignore_errors=True)
-    service = LocalService(data_dir, HTTP_PORT)
+    service = LocalService(data_dir, http_port)
     try:
         with tempfile.TemporaryDirectory() as received:
-            _run(service, Path(received))
+            _run(service, Path(received), contacts, ftp_port)
     except ContactExportError as error:
         say(f"\nFAILED: {error.text}")
         return 1
@@ -68,16 +73,16 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _run(service: LocalService, received: Path) -> None:
-    say(f"# Postgres, schema and {CONTACTS:,} sample contacts")
+def _run(service: LocalService, received: Path, contacts: int, ftp_port: int) -> None:
+    say(f"# Postgres, schema and {contacts:,} sample contacts")
     service.flask("db", "upgrade")
-    say(service.flask("contacts", "sample", "--contacts", str(CONTACTS)).strip())
+    say(service.flask("contacts", "sample", "--contacts", str(contacts)).strip())
     token = json.loads(service.flask("users", "add", "demo", "--token", "--json"))["token"]
-    say(f"\n# gunicorn and a worker on port {service.port}, an FTP server on port {FTP_PORT}")
+    say(f"\n# gunicorn and a worker on port {service.port}, an FTP server on port {ftp_port}")
     user, password = EXAMPLE["ftp_settings"]["username"], EXAMPLE["ftp_settings"]["password"]
-    with ftp_server.running(received, user, password, FTP_PORT), service.serving():
+    with ftp_server.running(received, user, password, ftp_port), service.serving():
         say("\n# The request example of the specification")
-        by_ftp = _export(service, token, EXAMPLE)
+        by_ftp = _export(service, token, _example(ftp_port))
         ftp_file = received / EXAMPLE["ftp_settings"]["folder"] / by_ftp["file_name"]
         _check_file(ftp_file, by_ftp)
         _expect("files at the FTP server", [path for path in received.rglob("*") if path.is_file()], [ftp_file])
@@ -86,6 +91,10 @@ def _run(service: LocalService, received: Path) -> None:
         local = _export(service, token, LOCAL_EXAMPLE, meanwhile=lambda: _expect_refusal(service, token))
         _check_file(service.data_dir / "exports" / local["file_name"], local)
         _expect("sha256 of both files", local["sha256"], by_ftp["sha256"])
+
+
+def _example(ftp_port: int) -> dict[str, Any]:
+    return EXAMPLE | {"ftp_settings": EXAMPLE["ftp_settings"] | {"port": str(ftp_port)}}
 
 
 def _export(

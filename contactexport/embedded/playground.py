@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from contactexport.embedded.demo import LOCAL_EXAMPLE, say
 from contactexport.embedded.local_service import PROJECT, LocalService
@@ -13,13 +15,16 @@ CONTACTS = 100_000
 USER = "explorer"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs until Ctrl-C; data stays under var/. Returns the exit code."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8025, help="port of the API")
-    service = LocalService(PROJECT / "var", parser.parse_args().port)
+    parser.add_argument("--contacts", type=int, default=CONTACTS, help="sample contacts to make at the first start")
+    parser.add_argument("--data-dir", type=Path, default=PROJECT / "var", help="folder of the data")
+    chosen = parser.parse_args(arguments)
+    service = LocalService(chosen.data_dir.absolute(), chosen.port)
     try:
-        _prepare(service)
+        _prepare(service, chosen.contacts)
         token = _new_token(service)
         with service.serving() as process, contextlib.suppress(KeyboardInterrupt):
             say(_instructions(service, token))
@@ -30,11 +35,11 @@ def main() -> int:
     return 0
 
 
-def _prepare(service: LocalService) -> None:
+def _prepare(service: LocalService, contacts: int) -> None:
     service.flask("db", "upgrade")
     if not (service.data_dir / "sampled").exists():
-        say(f"making {CONTACTS:,} sample contacts")
-        say(service.flask("contacts", "sample", "--contacts", str(CONTACTS)).strip())
+        say(f"making {contacts:,} sample contacts")
+        say(service.flask("contacts", "sample", "--contacts", str(contacts)).strip())
         (service.data_dir / "sampled").touch()
 
 

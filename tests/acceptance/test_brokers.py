@@ -71,10 +71,12 @@ def test_export_is_done_by_a_worker_behind_the_broker(remote, worker, sample_set
 
 def test_message_waits_in_the_broker_for_a_worker(remote, sample_settings):
     assert remote.queue.publish(request_export.store(remote, sample_settings, None, "tester"))
-    with remote.queue.celery.connection_for_read() as connection:
-        with connection.SimpleQueue("contactexport") as waiting:
-            message = waiting.get(timeout=10)
-            message.ack()
+    with (
+        remote.queue.celery.connection_for_read() as connection,
+        connection.SimpleQueue("contactexport") as waiting,
+    ):
+        message = waiting.get(timeout=10)
+        message.ack()
     assert message.headers["task"] == "contactexport.run_export"
 
 

@@ -170,7 +170,7 @@ class Writers:
                 for contact in chosen:
                     number += 1
                     cursor.execute("UPDATE contact SET first_name = %s WHERE id = %s", (f"{seed}.{number}", contact))
-                    time.sleep(chance.random() / 100)
+                    time.sleep(chance.random() / 20)
             if chance.random() < 0.2:
                 conn.rollback()
             else:
@@ -186,7 +186,7 @@ def test_windows_laid_end_to_end_hold_every_committed_change_exactly_once(backen
     told: list[tuple[int, datetime, datetime]] = []  # contact and the window that had it
     with Writers(backend, contacts, threads=6) as writers:
         for number in range(12):
-            patience = 0 if number % 4 == 3 else 30
+            patience = 30 * (number % 2)
             settings = settings_for(start=edge, end=around_now()["end"])
             export = run(with_wait(backend, patience), request(backend, settings))
             told += [(contact, edge, export.effective_until) for contact in ids_in(backend, export)]
@@ -195,7 +195,7 @@ def test_windows_laid_end_to_end_hold_every_committed_change_exactly_once(backen
     last = run(backend, request(backend, settings_for(start=edge, end=around_now()["end"])))
     told += [(contact, edge, last.effective_until) for contact in ids_in(backend, last)]
     log = execute(backend, "SELECT contact_id, changed_at FROM contact_change")
-    assert len(log) == len(writers.committed) > 100
+    assert len(log) == len(writers.committed) > 50
     assert sorted(row["contact_id"] for row in log) == sorted(writers.committed)
     expected = {window for window in {(start, end) for _contact, start, end in told} if window[0] < window[1]}
     for row in log:

@@ -7,7 +7,9 @@ import pytest
 def commands(app) -> dict[str, click.Command]:
     """The program's own commands by their full names; run, shell and routes are Flask's."""
     found = {}
-    pending = [((name,), command) for name, command in app.cli.commands.items() if name not in {"run", "shell", "routes"}]
+    pending = [
+        ((name,), command) for name, command in app.cli.commands.items() if name not in {"run", "shell", "routes"}
+    ]
     while pending:
         path, command = pending.pop()
         if isinstance(command, click.Group):

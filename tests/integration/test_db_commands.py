@@ -67,7 +67,7 @@ def test_database_that_does_not_answer_is_told_in_one_line(app, runner, tmp_path
 
 
 def test_url_that_cannot_be_read_is_told_without_its_password(app, runner, tmp_path):
-    app.extensions["contactexport"] = backend_for("postgresql://anna:ge?heim@127.0.0.1/none", tmp_path)
+    app.extensions["contactexport"] = backend_for("postgresql://anna@127.0.0.1/none?geheim=1", tmp_path)
     ended = runner.invoke(args=["export", "list"])
     assert (ended.exit_code, ended.stderr.count("\n")) == (2, 1)
     assert "%40 for @" in ended.stderr

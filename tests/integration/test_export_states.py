@@ -206,7 +206,8 @@ def test_the_status_payload_is_that_of_the_contract(backend: Backend):
     assert payload == {
         "id": str(export_id), "status": "scheduled", "type": "changes", "file_name": None, "ftp_host": "127.0.0.1",
         "ftp_dir": "a/b", "rows": None, "rows_expected": None, "bytes": None, "sha256": None,
-        "time_range": [START.isoformat(), END.isoformat()], "effective_until": None, "attempts": 0, "error": None,
+        "time_range": [START.isoformat(), END.isoformat()], "effective_until": None, "next_from": None,
+        "attempts": 0, "delivery": [], "error": None,
     }  # fmt: skip
     done = run(backend, request(backend, settings_for()))
     payload = track_export.status(backend, done.id)

@@ -208,7 +208,7 @@ def test_the_months_to_come_are_prepared_once_and_a_month_in_use_is_left_alone(b
     change(backend, contact, END.replace(month=7))
     where = execute(
         backend,
-        "SELECT tableoid::regclass::text AS part FROM contact_change WHERE changed_at < '2013-01-01' ORDER BY changed_at",
+        "SELECT tableoid::regclass::text AS part FROM contact_change WHERE changed_at < '2013-01-01' ORDER BY 1 DESC",
     )
     assert [row["part"] for row in where] == ["contact_change_other", "contact_change_2012_07"]
 

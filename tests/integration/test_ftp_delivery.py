@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def files(folder: Path) -> list[str]:
 def requested(backend: Backend, port: int, folder: str | None = "path/of/a/folder", **others: str) -> int:
     contact_changed(backend, first_name="Zoë")
     return request(backend, by_ftp(port, folder, **others))
+
+
+def answers(reply: str) -> Callable[[FTPHandler, str], None]:
+    """A command of the server that says this, whatever it is told."""
+    return lambda handler, line: handler.respond(reply.format(line=line))
+
+
+def refuse_to_overwrite(handler: FTPHandler, path: str) -> None:
+    if handler.fs.lexists(path):
+        handler.respond("550 File exists.")
+    else:
+        FTPHandler.ftp_RNTO(handler, path)
 
 
 def told_by_us(caplog: pytest.LogCaptureFixture) -> str:
@@ -127,13 +140,11 @@ def test_wrong_credentials_are_given_up_after_three_attempts(backend: Backend, i
     assert PASSWORD not in told_by_us(caplog)
 
 
-class EchoesThePassword(FTPHandler):
-    def ftp_PASS(self, line: str) -> None:
-        self.respond(f"500 'PASS {line}': command not understood", logging.debug)
-
-
 def test_a_server_that_repeats_the_password_does_not_give_it_away(backend: Backend, inbox: Path, caplog):
-    with ftp_server(inbox, EchoesThePassword) as port, caplog.at_level(logging.DEBUG):
+    with (
+        ftp_server(inbox, ftp_PASS=answers("500 'PASS {line}': command not understood")) as port,
+        caplog.at_level(logging.DEBUG),
+    ):
         waiting = run(backend, requested(backend, port))
     assert (waiting.status, waiting.error) == ("ready", "FTP host: 500 'PASS ***': command not understood")
     assert PASSWORD not in told_by_us(caplog)
@@ -154,17 +165,9 @@ def test_answers_that_are_no_utf8_do_no_harm(backend: Backend, inbox: Path):
     assert len(files(inbox / "weiß")) == 1
 
 
-class RefusesToOverwrite(FTPHandler):
-    def ftp_RNTO(self, path: str) -> None:
-        if self.fs.lexists(path):
-            self.respond("550 File exists.")
-        else:
-            super().ftp_RNTO(path)
-
-
-@pytest.mark.parametrize("handler", [FTPHandler, RefusesToOverwrite])
-def test_a_file_left_by_an_attempt_that_died_after_its_rename_is_replaced(backend: Backend, inbox: Path, handler):
-    with ftp_server(inbox, handler) as port:
+@pytest.mark.parametrize("rename", [FTPHandler.ftp_RNTO, refuse_to_overwrite])
+def test_a_file_left_by_an_attempt_that_died_after_its_rename_is_replaced(backend: Backend, inbox: Path, rename):
+    with ftp_server(inbox, ftp_RNTO=rename) as port:
         export_id = requested(backend, port, None)
         name = row_of(backend, export_id)["file_name"]
         (inbox / name).write_text("an earlier attempt's file")
@@ -173,13 +176,8 @@ def test_a_file_left_by_an_attempt_that_died_after_its_rename_is_replaced(backen
     assert (inbox / name).stat().st_size == done.bytes
 
 
-class RefusesTheName(FTPHandler):
-    def ftp_RNTO(self, path: str) -> None:
-        self.respond("553 Name not allowed.")
-
-
 def test_a_refused_rename_tells_its_own_reason(backend: Backend, inbox: Path):
-    with ftp_server(inbox, RefusesTheName) as port:
+    with ftp_server(inbox, ftp_RNTO=answers("553 Name not allowed.")) as port:
         waiting = run(backend, requested(backend, port))
     assert (waiting.status, waiting.error) == ("ready", "FTP host: 553 Name not allowed.")
 
@@ -215,7 +213,7 @@ def test_an_upload_that_breaks_off_is_done_again_and_leaves_no_part(backend: Bac
         waiting = run(backend, export_id)
     assert waiting.status == "ready"
     assert waiting.error.startswith("FTP host: ")
-    assert files(inbox) == [f"in/{waiting.file_name}.1.part"]
+    assert files(inbox) == []
     assert [path.name for path in backend.settings.storage_dir.iterdir()] == [waiting.file_name]
     with ftp_server(inbox) as port:
         move_to_port(backend, port, "in")
@@ -225,39 +223,22 @@ def test_an_upload_that_breaks_off_is_done_again_and_leaves_no_part(backend: Bac
     assert (inbox / "in" / done.file_name).stat().st_size == done.bytes > 3_000_000
 
 
-class LosesTheEnd(FTPHandler):
-    def ftp_SIZE(self, path: str) -> None:
-        self.respond("213 5")
-
-
 def test_a_file_that_arrived_short_is_not_renamed(backend: Backend, inbox: Path):
-    with ftp_server(inbox, LosesTheEnd) as port:
+    with ftp_server(inbox, ftp_SIZE=answers("213 5")) as port:
         waiting = run(backend, requested(backend, port, None))
     assert (waiting.status, waiting.error) == ("ready", f"The FTP host has 5 bytes of {waiting.bytes}")
-    assert files(inbox) == [f"{waiting.file_name}.1.part"]
-
-
-class TalksNonsense(FTPHandler):
-    def ftp_SIZE(self, path: str) -> None:
-        self.respond("213 many")
+    assert files(inbox) == []
 
 
 def test_an_answer_that_cannot_be_understood_is_tried_again_later(backend: Backend, inbox: Path):
-    with ftp_server(inbox, TalksNonsense) as port:
+    with ftp_server(inbox, ftp_SIZE=answers("213 many")) as port:
         waiting = run(backend, requested(backend, port))
     assert (waiting.status, waiting.error) == ("ready", "FTP host: its answer cannot be understood")
 
 
-class LetsNobodyIn(FTPHandler):
-    def ftp_CWD(self, path: str) -> None:
-        self.respond("550 Permission denied.")
-
-    def ftp_MKD(self, path: str) -> None:
-        self.respond("550 Permission denied.")
-
-
 def test_a_folder_that_cannot_be_made_or_entered_is_given_up_after_three_attempts(backend: Backend, inbox: Path):
-    with ftp_server(inbox, LetsNobodyIn) as port:
+    refused = answers("550 Permission denied.")
+    with ftp_server(inbox, ftp_CWD=refused, ftp_MKD=refused) as port:
         export_id = requested(backend, port)
         statuses = []
         for _ in range(3):
@@ -268,13 +249,8 @@ def test_a_folder_that_cannot_be_made_or_entered_is_given_up_after_three_attempt
     assert row_of(backend, export_id)["error"] == "FTP host: 550 Permission denied."
 
 
-class HangsUpAfterTheRename(FTPHandler):
-    def ftp_QUIT(self, line: str) -> None:
-        self.close()
-
-
 def test_a_server_that_hangs_up_instead_of_saying_goodbye_has_got_the_file(backend: Backend, inbox: Path):
-    with ftp_server(inbox, HangsUpAfterTheRename) as port:
+    with ftp_server(inbox, ftp_QUIT=lambda handler, _line: handler.close()) as port:
         assert run(backend, requested(backend, port)).status == "done"
 
 
@@ -308,7 +284,7 @@ def test_a_key_that_was_lost_keeps_the_export_ready_until_it_is_back(backend: Ba
 def test_a_finished_file_that_vanished_is_a_permanent_failure(backend: Backend, closed_port: int):
     export_id = requested(backend, closed_port)
     deliver_export.stored_file(backend, run(backend, export_id)).unlink()
-    for status in ("ready", "error"):
+    for status in ("ready", "ready", "error"):
         make_due(backend, export_id)
         tried = run(backend, export_id)
         assert (tried.status, tried.error) == (status, "The finished file is not in the storage folder any more")

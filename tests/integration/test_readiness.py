@@ -71,7 +71,7 @@ def test_both_down_at_once_after_the_commit_lose_nothing(backend: Backend, caplo
     "act", [lambda dark: request(dark, settings_for()), sweep_exports.sweep, lambda dark: run_export.run(dark, 1)]
 )
 def test_without_a_database_nothing_is_pretended(backend: Backend, act):
-    with pytest.raises(DatabaseUnavailable, match="^The database does not answer: ") as outage:
+    with pytest.raises(DatabaseUnavailable, match=r"^The database does not answer: ") as outage:
         act(backend_with(backend, database_url=NO_DATABASE))
     assert "geheim" not in outage.value.text
     assert len(outage.value.text.splitlines()) == 1

@@ -41,7 +41,7 @@ def test_a_lone_carriage_return_is_quoted():
 
 def test_the_header_has_the_names_between_the_two_fixed_columns():
     fields = [field(2, en="Last; Name", de="Nachname"), field(1, de='Vor"name"'), field(3)]
-    assert export_csv.header(fields, "de", ";") == 'user_id;Nachname;"Vor""name""";field 3;last update\n'.encode()
+    assert export_csv.header(fields, "de", ";") == b'user_id;Nachname;"Vor""name""";field 3;last update\n'
     assert export_csv.header(fields, "en", ";") == b'user_id;"Last; Name";field 1;field 3;last update\n'
 
 

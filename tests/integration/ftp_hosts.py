@@ -1,0 +1,163 @@
+"""FTP hosts with the faults that real ones have (pyftpdlib), and what the tests ask of them."""
+
+import dataclasses
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from exporting import PASSWORD, execute, make_due, request, settings_for
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import DTPHandler, FTPHandler
+from pyftpdlib.servers import ThreadedFTPServer
+
+from contactexport.backend import Backend
+from contactexport.models import Export, FtpTarget
+
+ROWS = 3000
+ROW_BYTES = 1000
+
+
+@contextmanager
+def serving(
+    folder: Path, handler: type[FTPHandler] = FTPHandler, *, address: str = "127.0.0.1", port: int = 0, **attributes: Any
+) -> Iterator[tuple[int, list[str]]]:
+    """A host with the faults of a handler; yields its port and the commands it has been told so far."""
+    folder.mkdir(exist_ok=True)
+    told: list[str] = []
+
+    class Handler(handler):
+        def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+            told.append(cmd)
+            super().pre_process_command(line, cmd, arg)
+
+    for name, value in {"auth_failed_timeout": 0, **attributes}.items():
+        setattr(Handler, name, value)
+    Handler.authorizer = DummyAuthorizer()
+    Handler.authorizer.add_user("user", PASSWORD, str(folder), perm="elradfmwMT")
+    server = ThreadedFTPServer((address, port), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.02, "handle_exit": False})
+    thread.start()
+    try:
+        yield server.address[1], told
+    finally:
+        server.close_all()
+        thread.join()
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def large_export(backend: Backend, port: int, host: str = "127.0.0.1", **target: Any) -> int:
+    """An export by FTP of a few megabytes, more than any buffer on the way takes at once."""
+    execute(
+        backend,
+        "INSERT INTO contact (origin_kind, origin_id, first_name)"
+        " SELECT 'form', 123, repeat('x', %s) FROM generate_series(1, %s)",
+        (ROW_BYTES, ROWS),
+    )
+    execute(backend, "UPDATE contact_change SET changed_at = '2012-03-01'")
+    ftp = FtpTarget(**{"host": host, "port": port, "username": "user", "folder": "in"} | target)
+    return request(backend, settings_for(distribution_method="ftp", ftp=ftp))
+
+
+def host_is_back(backend: Backend, export: Export, port: int) -> None:
+    """The export is due, and its host answers again: in these tests, on another port."""
+    target = dataclasses.asdict(dataclasses.replace(export.settings.ftp, port=port))
+    execute(backend, "UPDATE export SET settings = settings || %s::jsonb", (json.dumps({"ftp": target}),))
+    make_due(backend, export.id)
+
+
+def is_whole(file: Path, export: Export) -> bool:
+    return export.rows == ROWS and hashlib.sha256(file.read_bytes()).hexdigest() == export.sha256
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class TakesOnlySomeBytes(DTPHandler):
+    """Breaks off in the middle of a file."""
+
+    def handle_read(self) -> None:
+        super().handle_read()
+        if self.tot_bytes_received > 100_000:
+            self.break_off()
+
+    handle_read_event = handle_read
+
+    def break_off(self) -> None:
+        self.close()
+
+
+class DropsTheData(TakesOnlySomeBytes):
+    def break_off(self) -> None:
+        self._resp = ("426 Connection closed; transfer aborted.", self.log)
+        self.close()
+
+
+class DiskIsFull(TakesOnlySomeBytes):
+    def break_off(self) -> None:
+        self._resp = ("452 No space left on device.", self.log)
+        self.close()
+
+
+class DropsTheControl(TakesOnlySomeBytes):
+    def break_off(self) -> None:
+        self.cmd_channel.close()
+
+
+class LosesTheEnd(DTPHandler):
+    """Says nothing while it loses a part of the file."""
+
+    def handle_read(self) -> None:
+        super().handle_read()
+        if self.file_obj is not None and not self.file_obj.closed:
+            self.file_obj.truncate(1000)
+
+    handle_read_event = handle_read
+
+
+class Swallows226(FTPHandler):
+    """Has taken a file, and does not tell."""
+
+    def respond(self, resp: str, **kwargs: Any) -> None:
+        if not resp.startswith("226"):
+            super().respond(resp, **kwargs)
+
+
+class HangsUpInsteadOf226(FTPHandler):
+    def respond(self, resp: str, **kwargs: Any) -> None:
+        if resp.startswith("226"):
+            self.close()
+        else:
+            super().respond(resp, **kwargs)
+
+
+class HangsUpAfterRenaming(FTPHandler):
+    def ftp_RNTO(self, path: str) -> None:
+        self.fs.rename(self._rnfr, path)
+        self.close()
+
+
+class AnswersTheTransfer(FTPHandler):
+    """Takes the whole file and then refuses it."""
+
+    verdict = "552 Quota exceeded."
+
+    def respond(self, resp: str, **kwargs: Any) -> None:
+        super().respond(self.verdict if resp.startswith("226") else resp, **kwargs)
+
+
+class RefusesUploads(FTPHandler):
+    answer = ""
+
+    def ftp_STOR(self, file: str, mode: str = "w") -> None:
+        self.respond(self.answer)

@@ -1,0 +1,174 @@
+"""An upload whose export is cancelled, or taken over, stops and takes back what it has begun."""
+
+import socket
+import threading
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import certificates
+import pytest
+from exporting import PASSWORD, execute, row_of
+from ftp_hosts import files, large_export, serving
+from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
+
+from contactexport.backend import Backend
+from contactexport.delivery.ftp import FtpDelivery
+from contactexport.errors import DatabaseUnavailable, ExportLost
+from contactexport.models import FtpTarget
+from contactexport.services import cancel_export, run_export
+
+PATIENT_SECONDS = 60.0  # whoever ends sooner was interrupted
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    return tmp_path / "inbox"
+
+
+class Upload:
+    """A delivery in a thread."""
+
+    def __init__(self, folder: Path, port: int, **settings) -> None:
+        file = folder / "x.csv"
+        file.write_bytes(bytes(20_000_000))
+        self.export = SimpleNamespace(file_name="x.csv", attempt=1, bytes=20_000_000)
+        target = FtpTarget("127.0.0.1", port, "user", tls=settings.get("ca_file") is not None)
+        self.delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=PATIENT_SECONDS, **settings)
+        self.ended_by: BaseException | None = None
+        self.thread = threading.Thread(target=self._deliver, args=(file,))
+        self.thread.start()
+
+    def _deliver(self, file: Path) -> None:
+        try:
+            self.delivery.deliver(self.export, file)
+        except Exception as error:
+            self.ended_by = error
+
+    def abort(self) -> None:
+        self.delivery.abort()
+        self.thread.join(timeout=PATIENT_SECONDS / 3)
+        assert not self.thread.is_alive()
+        assert isinstance(self.ended_by, ExportLost)
+
+
+def stalling(base: type[DTPHandler]) -> tuple[type[DTPHandler], threading.Event]:
+    """Takes some bytes and then no more, so that the sender waits; and tells when."""
+    stalled = threading.Event()
+
+    class Stalling(base):
+        def handle_read(self) -> None:
+            if self.tot_bytes_received < 100_000:
+                super().handle_read()
+            else:
+                stalled.set()
+
+        handle_read_event = handle_read
+
+        def readable(self) -> bool:
+            return not stalled.is_set() and super().readable()
+
+    return Stalling, stalled
+
+
+def test_a_stalled_upload_ends_at_once_and_is_removed(tmp_path: Path, inbox: Path):
+    data_handler, stalled = stalling(DTPHandler)
+    with serving(inbox, dtp_handler=data_handler) as (port, _told):
+        upload = Upload(tmp_path, port)
+        assert stalled.wait(PATIENT_SECONDS / 3)
+        upload.abort()
+        assert files(inbox) == []
+
+
+def test_so_does_one_over_tls(tmp_path: Path, inbox: Path):
+    pem = certificates.self_signed(tmp_path / "host.pem")
+    data_handler, stalled = stalling(TLS_DTPHandler)
+    with serving(inbox, TLS_FTPHandler, certfile=str(pem), dtp_handler=data_handler) as (port, _told):
+        upload = Upload(tmp_path, port, ca_file=pem)
+        assert stalled.wait(PATIENT_SECONDS / 3)
+        upload.abort()
+        assert files(inbox) == []
+
+
+@pytest.mark.parametrize("greeting", [b"", b"220 ready\r\n"])
+def test_a_host_that_says_nothing_is_left(tmp_path: Path, greeting: bytes):
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        upload = Upload(tmp_path, silent.getsockname()[1])
+        connection = silent.accept()[0]
+        with connection:
+            connection.sendall(greeting)
+            if greeting:
+                connection.recv(100)  # it asks for the user now, and waits
+            upload.abort()
+
+
+def test_a_host_that_does_not_even_answer_the_connection_is_left(tmp_path: Path):
+    with closing(socket.socket()) as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:  # the queue of connections is full: further ones are ignored
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        upload = Upload(tmp_path, full.getsockname()[1])
+        threading.Event().wait(0.2)
+        upload.abort()
+        for one in waiting:
+            one.close()
+
+
+def test_a_delivery_that_was_aborted_before_it_began_does_not_begin(tmp_path: Path, inbox: Path):
+    with serving(inbox) as (port, told):
+        target = FtpTarget("127.0.0.1", port, "user")
+        delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=1)
+        delivery.abort()
+        file = tmp_path / "x.csv"
+        file.touch()
+        with pytest.raises(ExportLost):
+            delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=0), file)
+    assert told == []
+
+
+def test_a_cancelled_export_does_not_arrive(backend: Backend, inbox: Path):
+    data_handler, stalled = stalling(DTPHandler)
+    with serving(inbox, dtp_handler=data_handler) as (port, _told):
+        export_id = large_export(backend, port)
+        execute(backend, "UPDATE contact SET first_name = repeat('x', 9000)")
+        execute(backend, "UPDATE contact_change SET changed_at = '2012-03-01'")
+        results = []
+        worker = threading.Thread(target=lambda: results.append(run_export.run(backend, export_id)))
+        worker.start()
+        assert stalled.wait(PATIENT_SECONDS / 3)
+        cancel_export.cancel(backend, export_id)
+        worker.join(timeout=4)  # less than the timeout of the connection
+        assert results == [None]
+        assert files(inbox) == []
+    row = row_of(backend, export_id)
+    assert (row["status"], row["error"]) == ("error", "cancelled")
+
+
+@pytest.mark.parametrize("outage", [False, True])
+def test_a_file_that_may_not_appear_any_more_does_not(backend: Backend, inbox: Path, outage: bool):
+    """The export is cancelled, or the database lost, after the last byte and before the renaming."""
+
+    class MeanwhileLost(FTPHandler):
+        def ftp_SIZE(self, path: str) -> None:
+            if outage:
+                execute(
+                    backend,
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                )
+            else:
+                cancel_export.cancel(backend, ids[0])
+            super().ftp_SIZE(path)
+
+    with serving(inbox, MeanwhileLost) as (port, _told):
+        ids = [large_export(backend, port)]
+        if outage:
+            with pytest.raises(DatabaseUnavailable):
+                run_export.run(backend, ids[0])
+        else:
+            assert run_export.run(backend, ids[0]) is None
+        assert files(inbox) == []
+    assert row_of(backend, ids[0])["status"] == ("ready" if outage else "error")
