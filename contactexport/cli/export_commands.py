@@ -124,7 +124,7 @@ def retry(export_id: int, username: str | None, as_json: bool) -> None:
 @click.argument("export_id", type=int)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cancel(export_id: int, as_json: bool) -> None:
-    """End an export that is not finished; a finished one stays as it is.
+    """End an export that is not finished; of a finished one the file is deleted.
 
     \b
     Example:

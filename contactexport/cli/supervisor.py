@@ -65,14 +65,15 @@ class Supervisor:
 
     def stop(self) -> None:
         """Asks every child to end, last started first asked, and kills what has not after some seconds."""
-        running = [child.process for child in reversed(self.children) if child.process is not None]
-        for process in running:
+        running = {child.name: child.process for child in reversed(self.children) if child.process is not None}
+        for process in running.values():
             process.terminate()
         give_up = time.monotonic() + STOP_SECONDS
-        for process in running:
+        for name, process in running.items():
             try:
                 process.wait(max(0.1, give_up - time.monotonic()))
             except subprocess.TimeoutExpired:
+                logger.warning("%s has not ended within %d seconds and is killed", name, STOP_SECONDS)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             _end_orphans(process)

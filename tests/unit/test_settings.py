@@ -29,6 +29,10 @@ WRONG = [
     ("ATTEMPT_LIMIT", "five", "a whole number expected, at least 1"),
     ("ATTEMPT_LIMIT", "²", "a whole number expected, at least 1"),
     ("ATTEMPT_LIMIT", "-3", "a whole number expected, at least 1"),
+    ("FTP_CA_FILE", "/dev/null/none", "a readable PEM file of certificates expected"),
+    ("FTP_CA_FILE", "/dev/null", "a readable PEM file of certificates expected"),
+    ("RETENTION", "a while", "a duration such as 3600 (seconds), 90m, 12h or 30d expected"),
+    ("RETENTION", "-1d", "a duration such as 3600 (seconds), 90m, 12h or 30d expected"),
     ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR expected"),
     ("ALLOWED_HOSTS", "10.0.0.0/99", "10.0.0.0/8"),
     *(
@@ -83,6 +87,11 @@ def test_values_are_typed():
     assert settings.storage_dir == Path.home() / "x"
     assert settings.time_zone == ZoneInfo("Europe/Vienna")
     assert (settings.log_level, settings.ftp_timeout, settings.secret_key) == ("DEBUG", 0.5, "one,two")
+
+
+@pytest.mark.parametrize(("raw", "seconds"), [("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600), ("30d", 2_592_000)])
+def test_a_duration_is_told_in_seconds_or_with_its_unit(raw: str, seconds: int):
+    assert load_settings({}, {f"{PREFIX}RETENTION": raw}).retention == seconds
 
 
 def test_a_setting_that_an_environment_needs_is_named():
