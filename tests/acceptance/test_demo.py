@@ -36,12 +36,6 @@ def test_demo_fails_when_the_ftp_server_refuses(tmp_path, capsys, monkeypatch):
     assert "FAILED: Export 1 is not finished" in capsys.readouterr().out
 
 
-def test_demo_fails_when_its_port_is_taken(tmp_path, capsys):
-    with ftp_server.running(tmp_path, "user", "pass", 0) as taken:
-        assert demo.main(tmp_path / "demo", contacts=10, http_port=free_port(), ftp_port=taken) == 1
-    assert f"FAILED: No FTP server on port {taken}" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(("found", "expected"), [(1, 2), ("a", "b"), ([1], [])], ids=["numbers", "texts", "lists"])
 def test_any_difference_fails_the_demo(found, expected):
     with pytest.raises(ContactExportError, match="expected"):

@@ -20,7 +20,7 @@ def test_killed_process_is_started_again_and_the_next_export_is_done(served, nam
     its_children = killed.children(recursive=True)
     killed.kill()
     wait_until(lambda: _is_back(served, name, killed.pid), f"{name} runs again")
-    assert not any(map(_runs, its_children))
+    wait_until(lambda: not any(map(_runs, its_children)), f"nothing of the killed {name} is left")
     wait_until(lambda: _is_ready(served), "the service answers")
     export_id = served.accepted(contact_fields=[1 if name == "celery" else 2])
     assert served.finished(export_id)["status"] == "done"
