@@ -1,6 +1,5 @@
 """Real parts for the tests: a Postgres (the wheel's, or TEST_DATABASE_URL), a fresh database for each test."""
 
-import dataclasses
 import itertools
 import os
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from backends import database_url, make_backend
 from flask import Flask
 from psycopg2 import sql
 
@@ -18,7 +18,7 @@ from contactexport.backend import Backend
 from contactexport.db import migrate
 from contactexport.embedded import postgres, sample_catalogue
 from contactexport.services import manage_users
-from contactexport.settings import PREFIX, load_settings
+from contactexport.settings import PREFIX
 
 TEMPLATE = "contactexport_template"
 numbers = itertools.count(1)
@@ -105,24 +105,6 @@ def api(app: Flask, backend: Backend):
 def runner(app: Flask):
     """Runs `flask` commands in this process."""
     return app.test_cli_runner()
-
-
-def make_backend(url: str, data_dir: Path, **settings: object) -> Backend:
-    """A backend for a database and a data folder; further settings as the Settings have them."""
-    values = load_settings(
-        {"SWEEP_INTERVAL": 1, "FTP_TIMEOUT": 5, "ALLOWED_HOSTS": "127.0.0.1", "BROKER_POLLING_INTERVAL": 0.02},
-        {f"{PREFIX}DATABASE_URL": url, f"{PREFIX}DATA_DIR": str(data_dir)},
-    )
-    return contactexport.make_backend(dataclasses.replace(values, **settings))
-
-
-def database_url(server_url: str, name: str) -> str:
-    """The server's URL with another database name."""
-    parts = psycopg2.extensions.parse_dsn(server_url) | {"dbname": name}
-    host, user = parts.get("host", ""), parts.get("user", "")
-    password = f":{parts['password']}" if "password" in parts else ""
-    port = f"&port={parts['port']}" if "port" in parts else ""
-    return f"postgresql://{user}{password}@/{name}?host={host}{port}"
 
 
 def _administer(server_url: str, statement: sql.Composable) -> None:

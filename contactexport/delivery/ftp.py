@@ -125,8 +125,12 @@ class FtpDelivery:
 
     def _rename(self, ftp: FtpConnection, upload: _Upload) -> str:
         self._may_appear()
+        # A refusal here means that the part is gone: another attempt has taken over, and a finished file may be its.
+        reply = ftp.sendcmd(f"RNFR {upload.part}")
+        if reply[0] != "3":
+            raise ftplib.error_reply(reply)
         try:
-            return ftp.rename(upload.part, upload.final)
+            return ftp.voidcmd(f"RNTO {upload.final}")
         except (ftplib.error_perm, ftplib.error_temp) as refusal:
             # Some hosts do not rename onto a file that exists, left by an attempt that died right after its rename.
             if not _remove(ftp, upload.final):

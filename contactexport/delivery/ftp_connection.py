@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from contactexport.delivery.ftp_errors import one_line
 from contactexport.errors import DeliveryFailed
 
 BLOCK_BYTES = 1 << 18
@@ -56,7 +57,7 @@ class FtpConnection(ftplib.FTP_TLS):
         try:
             reply = self.voidcmd("AUTH TLS")
         except ftplib.error_perm as refusal:
-            raise DeliveryFailed(f"FTP host: it offers no TLS: {refusal}", permanent=True) from None
+            raise DeliveryFailed(f"FTP host: it offers no TLS: {one_line(str(refusal), '')}", permanent=True) from None
         self.sock = self._secured(self._control)
         self.file = self._reader(self.sock)
         return reply

@@ -24,8 +24,8 @@ def reply_code(error: ftplib.Error) -> str:
 
 def one_line(text: str, password: str) -> str:
     """A reply as it may be shown and kept: some hosts repeat the command that they did not like."""
-    shown = " ".join(text.split())
-    return (shown.replace(password, "***") if password else shown)[:LONGEST_REPLY]
+    shown = " ".join((text.replace(password, "***") if password else text).split())
+    return "".join(sign if sign.isprintable() else "?" for sign in shown)[:LONGEST_REPLY]  # Postgres takes no NUL
 
 
 def failure(error: BaseException, password: str) -> DeliveryFailed:

@@ -19,10 +19,10 @@ def delete_expired(backend: Backend) -> int:
     """
     with backend.database.transaction() as conn:
         expired = export_repository.expired(conn, backend.settings.retention)
-        for export_id, file_name in expired:
-            (backend.settings.storage_dir / file_name).unlink(missing_ok=True)
+        deleted = [export_id for export_id, name in expired if _delete(backend.settings.storage_dir / name)]
+        for export_id in deleted:
             export_repository.note_file_deleted(conn, export_id)
-    return len(expired)
+    return len(deleted)
 
 
 def delete_orphans(backend: Backend) -> int:
@@ -38,7 +38,7 @@ def delete_orphans(backend: Backend) -> int:
     orphans = [path for path, match in found.items() if int(match[1]) in kept and _is_orphan(match, kept)]
     for path in orphans:
         logger.warning("orphaned file deleted: %s", path.name)
-        path.unlink(missing_ok=True)
+        _delete(path)
     return len(orphans)
 
 
@@ -46,6 +46,16 @@ def disk_use(backend: Backend) -> tuple[int, int]:
     """How many files of exports there are, and their bytes."""
     sizes = [path.stat().st_size for path in _files(backend) if OUR_FILE.fullmatch(path.name)]
     return len(sizes), sum(sizes)
+
+
+def _delete(path: Path) -> bool:
+    """One file that cannot be deleted must not keep all others."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("file not deleted: %s: %s", path.name, error.strerror)
+        return False
+    return True
 
 
 def _files(backend: Backend) -> list[Path]:

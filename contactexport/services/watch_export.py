@@ -17,7 +17,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def aborting_when_lost(backend: Backend, export: Export, abort: Callable[[], None]) -> Iterator[None]:
-    """Calls `abort`, from another thread and once, within a second of the export being lost while the block runs."""
+    """Calls `abort`, from another thread, within a second of the export being lost while the block runs.
+
+    And again until the block ends: a cancel that comes between two queries has no effect.
+    """
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(backend, export, abort, ended), daemon=True)
     watcher.start()
@@ -36,6 +39,5 @@ def _watch(backend: Backend, export: Export, abort: Callable[[], None], ended: t
         except ExportLost:
             logger.warning("stopping: id=%d attempt=%d", export.id, export.attempt)
             abort()
-            return
         except DatabaseUnavailable:
             continue  # the attempt itself will notice, and knows what to do

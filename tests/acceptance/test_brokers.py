@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import make_backend
+from backends import make_backend
 from kombu import pools
 from kombu.exceptions import OperationalError
 from served import SHORT_WAITS, wait_until

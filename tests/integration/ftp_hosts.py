@@ -24,7 +24,12 @@ ROW_BYTES = 1000
 
 @contextmanager
 def serving(
-    folder: Path, handler: type[FTPHandler] = FTPHandler, *, address: str = "127.0.0.1", port: int = 0, **attributes: Any
+    folder: Path,
+    handler: type[FTPHandler] = FTPHandler,
+    *,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    **attributes: Any,
 ) -> Iterator[tuple[int, list[str]]]:
     """A host with the faults of a handler; yields its port and the commands it has been told so far."""
     folder.mkdir(exist_ok=True)
@@ -40,12 +45,19 @@ def serving(
     Handler.authorizer = DummyAuthorizer()
     Handler.authorizer.add_user("user", PASSWORD, str(folder), perm="elradfmwMT")
     server = ThreadedFTPServer((address, port), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.02, "handle_exit": False})
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            server.serve_forever(timeout=0.02, blocking=False)
+        server.close_all()
+
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield server.address[1], told
     finally:
-        server.close_all()
+        ended.set()
         thread.join()
 
 

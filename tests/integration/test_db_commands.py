@@ -2,7 +2,7 @@
 
 import psycopg2
 import pytest
-from conftest import database_url
+from backends import database_url
 from psycopg2 import sql
 
 from contactexport import make_backend

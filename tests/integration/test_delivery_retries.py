@@ -105,7 +105,9 @@ def test_the_status_tells_each_attempt_and_its_reply(api, backend: Backend, inbo
     assert told["delivery"][0]["at"] < told["delivery"][1]["at"]
     assert told["attempts"] == 2
     logged = [json.loads(one.getMessage()) for one in caplog.records if one.name == "contactexport.audit"]
-    assert [one.get("error") or one.get("reply") for one in logged if one["event"] in {"delivery failed", "export done"}] == [
+    assert [
+        one.get("error") or one.get("reply") for one in logged if one["event"] in {"delivery failed", "export done"}
+    ] == [
         "FTP host: Connection refused",
         "250 Renaming ok.",
     ]

@@ -14,7 +14,7 @@ from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHa
 
 from contactexport.backend import Backend
 from contactexport.delivery.ftp import FtpDelivery
-from contactexport.errors import DatabaseUnavailable, ExportLost
+from contactexport.errors import DatabaseUnavailable, DeliveryFailed, ExportLost
 from contactexport.models import FtpTarget
 from contactexport.services import cancel_export, run_export
 
@@ -42,7 +42,7 @@ class Upload:
     def _deliver(self, file: Path) -> None:
         try:
             self.delivery.deliver(self.export, file)
-        except Exception as error:
+        except (ExportLost, DeliveryFailed) as error:
             self.ended_by = error
 
     def abort(self) -> None:

@@ -110,7 +110,11 @@ def proftpd(folder: Path, pem: Path) -> Iterator[Server]:
     passwords.touch(mode=0o600)
     passwords.write_text(f"user:{secret.stdout.strip()}:{os.getuid()}:{os.getgid()}::{folder}:/bin/sh\n")
     with _started(
-        PROFTPD, folder, pem, lambda file: [program, "--nodaemon", "--quiet", "--config", str(file)], f"ModulePath {modules}"
+        PROFTPD,
+        folder,
+        pem,
+        lambda file: [program, "--nodaemon", "--quiet", "--config", str(file)],
+        f"ModulePath {modules}",
     ) as port:
         yield Server(port, "user", folder, folder)
 

@@ -41,7 +41,9 @@ def replies(backend: Backend, export_id: int) -> list[str]:
         ({"handler": ftp_hosts.Swallows226, "dtp_handler": ftp_hosts.LosesTheEnd}, "FTP host: all bytes were sent"),
     ],
 )
-def test_what_may_pass_leaves_nothing_at_the_host_and_is_tried_again(impatient: Backend, inbox: Path, attributes, error):
+def test_what_may_pass_leaves_nothing_at_the_host_and_is_tried_again(
+    impatient: Backend, inbox: Path, attributes, error
+):
     with serving(inbox, **attributes) as (port, _told):
         waiting = run(impatient, export_id := large_export(impatient, port))
         assert files(inbox) == []
@@ -161,3 +163,19 @@ def test_names_are_latin_1_for_a_host_that_knows_no_utf8(backend: Backend, inbox
         done = run(backend, large_export(backend, port, folder="Büro/ŷ"))
     made = "ŷ".encode().decode("latin-1")  # a name that Latin-1 does not have
     assert (done.status, files(inbox)) == ("done", [f"Büro/{made}/{done.file_name}"])
+
+
+class AnnouncesUtf8ForAllThat(SpeaksLatin1):
+    def ftp_FEAT(self, line: str) -> None:
+        if self.authenticated:
+            self.push("211-Features\r\n UTF8\r\n211 End\r\n")
+        else:
+            self.respond("530 Log in first.")
+
+
+def test_a_folder_with_a_latin_1_name_is_found_whatever_the_host_announces(backend: Backend, inbox: Path):
+    (inbox / "Büro").mkdir(parents=True)
+    with serving(inbox, AnnouncesUtf8ForAllThat) as (port, told):
+        done = run(backend, large_export(backend, port, folder="Büro"))
+    assert (done.status, files(inbox)) == ("done", [f"Büro/{done.file_name}"])
+    assert "MKD" not in told

@@ -131,3 +131,17 @@ def test_a_ca_file_that_is_none_stops_the_start(tmp_path: Path, content: str | N
         path.write_text(content)
     with pytest.raises(SettingsError, match=f"^CONTACTEXPORT_FTP_CA_FILE is '{path}': a readable PEM file of cert"):
         load_settings({}, {"CONTACTEXPORT_FTP_CA_FILE": str(path)})
+
+
+@pytest.mark.parametrize("sent,shown", [("yes", "yes"), (2, "2"), (True, "true")])
+def test_tls_is_1_or_0(api, sent: object, shown: str):
+    ftp = {"host": "127.0.0.1", "username": "user", "password": "x", "tls": sent}
+    asked = {
+        "distribution_method": "ftp",
+        "time_range": ["2012-02-09", "2012-04-02"],
+        "origin": "all",
+        "contact_fields": [1],
+        "ftp_settings": ftp,
+    }
+    answer = api.post("/api/v2/contact/getchanges", json=asked)
+    assert (answer.status_code, answer.json["replyText"]) == (400, f"Invalid value for ftp_settings.tls: {shown}")

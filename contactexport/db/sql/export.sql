@@ -94,15 +94,18 @@ WITH unmarked AS (DELETE FROM export_row_mark WHERE export_id = :id)
 UPDATE export SET file_deleted_at = clock_timestamp() WHERE id = :id AND file_deleted_at IS NULL;
 
 -- name: expired
+-- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver.
 SELECT id, file_name FROM export
 WHERE status IN ('done', 'error') AND file_deleted_at IS NULL
   AND finished_at < clock_timestamp() - make_interval(secs => :retention)
-ORDER BY id LIMIT 1000;
+ORDER BY id LIMIT 1000
+FOR UPDATE SKIP LOCKED;
 
 -- name: keep_files
--- Of these exports: the attempt that may have a temporary file, and whether the finished file is to be kept.
+-- Of these exports: the attempt that may have a temporary file, and whether the finished file is to be kept; one that
+-- was delivered to another computer is left only by a process that died right after.
 SELECT id, CASE WHEN status IN ('scheduled', 'in progress', 'ready') THEN attempt END AS attempt,
-       file_deleted_at IS NULL AS keeps_file
+       file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' = 'ftp') AS keeps_file
 FROM export WHERE id = ANY (:ids);
 
 -- name: has_attempt$
