@@ -31,7 +31,7 @@ lint: venv  ## style, types and import contracts
 
 test: lint  ## lint, then every test with coverage
 	rm -f .coverage .coverage.*
-	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=
 
 fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries a few hundred, always the same ones
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/pytest tests/fuzz --timeout=1800 --durations=5

@@ -153,3 +153,7 @@ class DownloadRefused(ContactExportError):
         super().__init__(text)
         self.http_status = http_status
         self.reply_code = reply_code
+
+
+class LogInUse(ContactExportError):
+    """The change log cannot be pruned now without holding up others."""

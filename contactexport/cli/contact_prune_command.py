@@ -5,22 +5,30 @@ from datetime import UTC, datetime
 import click
 
 from contactexport.cli.backend import current_backend
-from contactexport.db import change_repository
+from contactexport.services import prune_changes
 
 
 @click.command()
 @click.option("--before", required=True, type=click.DateTime(["%Y-%m-%d"]), help="YYYY-MM-DD, UTC.")
-def prune(before: datetime) -> None:
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=60,
+    show_default=True,
+    help="Seconds to try while the log is in use.",
+)
+def prune(before: datetime, patience: float) -> None:
     """Drop the change log of months that ended before a date; contacts stay.
 
-    Exports of time ranges in those months find nothing afterwards.
+    Exports of time ranges in those months find nothing afterwards. Nobody who changes contacts is held up: while an
+    export reads the log, it is tried again and again.
 
     \b
     Example:
       flask contacts prune --before 2026-01-01
     """
-    with current_backend().contacts.transaction() as conn:
-        months, deleted = change_repository.drop_log(conn, before.replace(tzinfo=UTC))
-    click.echo(f"{len(months)} months dropped" + (f": {', '.join(months)}" if months else ""))
-    if deleted:
-        click.echo(f"{deleted} changes outside any month deleted")
+    backend, moment = current_backend(), before.replace(tzinfo=UTC)
+    for month in prune_changes.prune(backend, moment, patience):
+        click.echo(f"dropped {month}")
+    deleted = prune_changes.delete_strays(backend, moment)
+    click.echo(f"done, {deleted} changes outside any month deleted")

@@ -45,16 +45,28 @@ def prepare_months(conn: Connection) -> bool:
     return True
 
 
-def drop_log(conn: Connection, before: datetime) -> tuple[list[str], int]:
-    """Drops the months of the change log that ended before, at once and whole.
+def months_before(conn: Connection, before: datetime) -> list[str]:
+    """The months of the change log, by the names of their tables, that ended before, oldest first."""
+    return [row["name"] for row in queries("change").log_partitions(conn, before=before)]
 
-    Returns their names, and how many changes that lay in no month were deleted.
+
+def drop_month(conn: Connection, month: str) -> bool:
+    """Drops a month of the change log, at once and whole.
+
+    Returns False (and a broken transaction) when the log is in use: writers of contacts would wait behind us.
     """
-    months = [row["name"] for row in queries("change").log_partitions(conn, before=before)]
-    with conn.cursor() as cursor:
-        for month in months:
+    try:
+        queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{MONTHS_WAIT_MILLISECONDS}ms")
+        with conn.cursor() as cursor:
             cursor.execute(_template("drop_partition").format(partition=sql.Identifier(month)))
-    return months, int(queries("change").delete_unpartitioned(conn, before=before))
+    except LockNotAvailable:
+        return False
+    return True
+
+
+def delete_before(conn: Connection, before: datetime) -> int:
+    """Deletes the changes before that lie in no month; returns how many."""
+    return int(queries("change").delete_unpartitioned(conn, before=before))
 
 
 def count_changed(conn: Connection, settings: ExportSettings, until: datetime) -> int:
