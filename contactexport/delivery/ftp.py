@@ -14,6 +14,7 @@ from pathlib import Path
 from contactexport.delivery import ftp_folder
 from contactexport.delivery.ftp_connection import FtpConnection, tls_context
 from contactexport.delivery.ftp_errors import FTP_ERRORS, NOT_IMPLEMENTED, Unconfirmed, failure, one_line, reply_code
+from contactexport.delivery.ftp_time_limit import AROUND_TIMEOUTS, delivery_seconds, interrupted_after
 from contactexport.errors import DeliveryFailed, ExportLost
 from contactexport.internet_host import parse_host
 from contactexport.models import Export, FtpTarget
@@ -42,7 +43,7 @@ class _Upload:
 
 
 class FtpDelivery:
-    """Delivers to one target by the numeric address its host was resolved to; `timeout` in seconds.
+    """Delivers to one target by the numeric address its host was resolved to; `timeout` in seconds, for one reply.
 
     `may_appear` is called right before the file gets its name and may raise: then it does not appear.
     """
@@ -66,33 +67,45 @@ class FtpDelivery:
         self._ca_file = ca_file
         self._may_appear = may_appear
         self._aborted = threading.Event()
+        self._late = threading.Event()
         self._connection: FtpConnection | None = None
 
     def deliver(self, export: Export, file: Path) -> str:
         """Uploads the file and returns the host's last reply; the folder then holds it complete, under its name.
 
         Otherwise nothing of it is left, unless the host cannot be reached any more: then the next attempt removes
-        that. Raises DeliveryFailed, ExportLost, and what `may_appear` raises.
+        that. Ends after ftp_time_limit.delivery_seconds, whatever the host does. Raises DeliveryFailed, ExportLost,
+        and what `may_appear` raises.
         """
         if not file.is_file() or file.stat().st_size != export.bytes:
             raise DeliveryFailed("The finished file is not in the storage folder any more", permanent=True)
         upload = _Upload(file, export.file_name, export.attempt, file.stat().st_size)
+        limit = delivery_seconds(self._timeout, upload.size)
         try:
-            return one_line(self._deliver(upload), self._password)
+            with interrupted_after(limit, lambda: self._stop(self._late)):
+                return one_line(self._deliver(upload), self._password)
         except BaseException as error:
             if upload.begun:
                 self._remove_part(upload)
-            if self._aborted.is_set():
-                raise ExportLost("the upload was stopped") from None
-            if isinstance(error, (*FTP_ERRORS, Unconfirmed)):
-                raise failure(error, self._password) from None
-            raise
+            raise self._outcome(error, limit) from None
 
     def abort(self) -> None:
         """Closes the connections of a running `deliver`, which then raises ExportLost."""
-        self._aborted.set()
+        self._stop(self._aborted)
+
+    def _stop(self, reason: threading.Event) -> None:
+        reason.set()
         if self._connection is not None:
             self._connection.interrupt()
+
+    def _outcome(self, error: BaseException, limit: float) -> BaseException:
+        if self._aborted.is_set():
+            return ExportLost("the upload was stopped")
+        if not isinstance(error, (*FTP_ERRORS, Unconfirmed)):
+            return error
+        if self._late.is_set():
+            return DeliveryFailed(f"FTP host: took longer than {limit:.0f} s", permanent=False)
+        return failure(error, self._password)
 
     def _deliver(self, upload: _Upload) -> str:
         try:
@@ -144,8 +157,8 @@ class FtpDelivery:
     @contextmanager
     def _connected(self) -> Iterator[FtpConnection]:
         self._connection = FtpConnection(self._context, self._timeout)
-        if self._aborted.is_set():
-            raise ExportLost("the upload was stopped")
+        if self._aborted.is_set() or self._late.is_set():
+            raise ConnectionAbortedError("interrupted")
         with self._entered(self._connection) as ftp:
             yield ftp
 
@@ -163,8 +176,13 @@ class FtpDelivery:
 
     def _remove_part(self, upload: _Upload) -> None:
         """Over a new connection: the state of the other one is not known."""
-        short = FtpConnection(self._context, min(self._timeout, SHORT_SECONDS))
-        with contextlib.suppress(DeliveryFailed, *FTP_ERRORS), self._entered(short) as ftp:
+        seconds = min(self._timeout, SHORT_SECONDS)
+        short = FtpConnection(self._context, seconds)
+        with (
+            contextlib.suppress(DeliveryFailed, *FTP_ERRORS),
+            interrupted_after(AROUND_TIMEOUTS * seconds, short.interrupt),
+            self._entered(short) as ftp,
+        ):
             _remove(ftp, upload.part)
 
 

@@ -54,7 +54,7 @@ def main(
     """Runs the demo in a fresh folder and cleans it up; returns the exit code."""
     started = time.monotonic()
     shutil.rmtree(data_dir, ignore_errors=True)
-    service = LocalService(data_dir, http_port)
+    service = LocalService(data_dir, http_port, {"LOG_LEVEL": "WARNING"})
     try:
         with tempfile.TemporaryDirectory() as received:
             _run(service, Path(received), contacts, ftp_port)

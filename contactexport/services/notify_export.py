@@ -45,7 +45,7 @@ def _send(backend: Backend, export: Export, answer_seconds: float) -> None:
     receiver = delivery.receiver(export.settings.notification_url or "")
     notification = delivery.Notification(
         payload=track_export.payload(backend, export),
-        idempotency_key=f"export-{export.id}-{export.status}",
+        idempotency_key=f"export-{export.id}-{export.status}-{export.attempt}",
         signing_key=signing_key(backend),
     )
     address = backend.guard.resolve(receiver.host, receiver.port)

@@ -78,7 +78,7 @@ def test_a_crash_between_claim_and_sending_is_followed_by_another_attempt(backen
         due_again(backend, export_id)
         assert due(backend) == [export_id]
         assert notify(backend, export_id)["notified_at"] is not None
-    assert [sent.headers["Idempotency-Key"] for sent in there.received] == [f"export-{export_id}-done"]
+    assert [sent.headers["Idempotency-Key"] for sent in there.received] == [f"export-{export_id}-done-1"]
 
 
 def test_the_attempts_are_a_minute_apart_and_then_back_off_to_an_hour(backend: Backend):

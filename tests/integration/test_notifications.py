@@ -49,7 +49,7 @@ def test_a_finished_export_is_told_once_with_its_status(backend: Backend, api):
     assert headers == {
         "Host": f"127.0.0.1:{there.port}", "User-Agent": "contactexport", "Connection": "close",
         "Accept-Encoding": "identity", "Content-Type": "application/json",
-        "Content-Length": str(len(request_.body)), "Idempotency-Key": f"export-{export_id}-done",
+        "Content-Length": str(len(request_.body)), "Idempotency-Key": f"export-{export_id}-done-1",
     }  # fmt: skip
     assert (after["due_at"], after["attempts"], after["error"]) == (None, 1, None)
     assert after["notified_at"] is not None
@@ -107,7 +107,7 @@ def test_the_end_in_error_is_told(backend: Backend, end: str):
     payload = json.loads(sent.body)
     assert payload["status"] == "error"
     assert payload["error"] == ("cancelled" if end == "cancelled" else "Invalid contact field id: 4711")
-    assert sent.headers["Idempotency-Key"] == f"export-{export_id}-error"
+    assert sent.headers["Idempotency-Key"] == f"export-{export_id}-error-1"
 
 
 def test_two_workers_send_one_notification(backend: Backend):
@@ -126,7 +126,7 @@ def test_a_retry_forgets_the_notification_of_the_error(backend: Backend):
         assert notify(backend, export_id) == {"due_at": None, "attempts": 0, "notified_at": None, "error": None}
         run(backend, export_id)
         assert notify(backend, export_id)["notified_at"] is not None
-    assert [sent.headers["Idempotency-Key"] for sent in there.received] == [f"export-{export_id}-done"]
+    assert [sent.headers["Idempotency-Key"] for sent in there.received] == [f"export-{export_id}-done-2"]
 
 
 @pytest.mark.parametrize("code", [200, 500])
