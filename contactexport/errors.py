@@ -87,9 +87,16 @@ class SettingsError(ContactExportError):
 
 
 class DatabaseUnavailable(ContactExportError):
-    """Postgres does not answer, or broke off."""
+    """Postgres does not answer, or broke off; `status_text` is what the status of an export says of it."""
 
     http_status = 503
+    status_text = "The database does not answer"
+
+
+class ReplicaLags(DatabaseUnavailable):
+    """A read replica does not have everything yet that its primary has."""
+
+    status_text = "The read replica of the contacts lags behind"
 
 
 class SchemaMismatch(DatabaseUnavailable):

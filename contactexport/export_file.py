@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from contactexport.errors import ExportLost
 from contactexport.row_marks import RowMarks
 
 BUFFER_BYTES = 1 << 20
@@ -48,8 +49,9 @@ def write(
     part = part_path(folder, file_name, attempt)
     try:
         written = _write_part(part, write_content, on_rows)
+        (folder / file_name).unlink(missing_ok=True)  # left by an earlier attempt that died before it said so
         may_appear()
-        part.rename(folder / file_name)
+        _appear(part, folder / file_name)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -88,6 +90,17 @@ class _MarkedFile(io.FileIO):
         if self._on_rows is not None:
             self._on_rows(self.marks.row_ends)
         return written
+
+
+def _appear(part: Path, final: Path) -> None:
+    """Unlike a rename, a link never replaces the file of a newer attempt, however late this one wakes up."""
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise ExportLost("another attempt has written the file") from None
+    except OSError:  # a file system without links
+        part.rename(final)
+    part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

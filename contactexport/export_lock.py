@@ -44,6 +44,11 @@ def require_for_transaction(conn: Connection, setting_key: int, wait_seconds: fl
         raise ExportAlreadyRunning
 
 
+def free(conn: Connection, setting_key: int) -> None:
+    """Takes the lock away from the session that holds it, by ending the session."""
+    advisory_lock.end_holder(conn, setting_key)
+
+
 def require_still_held(conn: Connection, setting_key: int) -> None:
     """Raises ExportLost when this session does not hold the lock (any more)."""
     if not advisory_lock.holds_session_lock(conn, setting_key):

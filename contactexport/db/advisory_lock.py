@@ -1,5 +1,8 @@
 """Postgres advisory locks with a 64-bit key."""
 
+import contextlib
+
+from psycopg2 import InterfaceError, OperationalError
 from psycopg2.errors import LockNotAvailable
 
 from contactexport.db.connection import Connection
@@ -12,13 +15,19 @@ def try_session_lock(conn: Connection, key: int) -> bool:
 
 
 def unlock_session(conn: Connection, key: int) -> None:
-    """Lets go of a lock taken by `try_session_lock`."""
-    queries("advisory_lock").unlock_session(conn, key=key)
+    """Lets go of a lock taken by `try_session_lock`; a session that was ended has let go already."""
+    with contextlib.suppress(OperationalError, InterfaceError):
+        queries("advisory_lock").unlock_session(conn, key=key)
 
 
 def holds_session_lock(conn: Connection, key: int) -> bool:
     """True while this session has the lock."""
     return bool(queries("advisory_lock").holds_session_lock(conn, key=key))
+
+
+def end_holder(conn: Connection, key: int) -> None:
+    """Ends the session that holds the lock, if there is one; its process notices at its next statement."""
+    list(queries("advisory_lock").end_holder(conn, key=key))
 
 
 def take_transaction_lock(conn: Connection, key: int, wait_seconds: float) -> bool:

@@ -33,6 +33,8 @@ CONNECT_OPTIONS = {
 }
 SESSION_OPTIONS = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
 SESSION_OPTIONS += " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+# Conflicts, resources, objects in use, cancelled by somebody, system errors (PostgreSQL manual, Appendix A).
+LOCAL_CLASSES = frozenset({"40", "53", "55", "57", "58"})
 CHECK_CLIENT_FROM_VERSION = 140_000
 KEPT_CONNECTIONS = 8
 MOST_CONNECTIONS = 32
@@ -87,6 +89,7 @@ class Database:
                     conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
                 else:
                     conn.autocommit = True
+                queries("server").no_time_limits(conn)
                 if conn.server_version >= CHECK_CLIENT_FROM_VERSION:
                     queries("server").check_client(conn)
                 yield conn
@@ -158,7 +161,7 @@ def refusals_told() -> Iterator[None]:
 def error_is_local(error: psycopg2.Error) -> bool:
     """True for operational errors of one statement (a timeout, a cancel, a full disk), not of the connection."""
     code = getattr(error, "pgcode", None) or ""
-    return code[:2] in {"53", "55", "57"} and not code.startswith("57P") and code != "53300"
+    return code[:2] in LOCAL_CLASSES and code[:3] not in {"57P", "58P"} and code != "53300"
 
 
 def _first_line(error: Exception) -> str:

@@ -87,7 +87,10 @@ class FtpDelivery:
         except BaseException as error:
             if upload.begun:
                 self._remove_part(upload)
-            raise self._outcome(error, limit) from None
+            outcome = self._outcome(error, limit)
+            if outcome is error:
+                raise
+            raise outcome from None
 
     def abort(self) -> None:
         """Closes the connections of a running `deliver`, which then raises ExportLost."""

@@ -1,4 +1,4 @@
-"""How long one delivery may take, however slowly the FTP host drips: timeouts of a socket begin anew with every byte."""
+"""How long one delivery may take however slowly the FTP host drips: a socket's timeout begins anew with every byte."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
 """Ends an export before it is finished, or deletes the file of a finished one."""
 
-from contactexport import audit_log
+from contactexport import audit_log, export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.models import Export
@@ -10,12 +10,21 @@ def cancel(backend: Backend, export_id: int) -> Export:
     """Ends an unfinished export in `error` with the reason "cancelled"; a finished one only loses its file.
 
     A worker that is on it notices within a second, stops its query or upload and removes its temporary file
-    (services/watch_export). If the process dies after the commit, the sweep deletes the file. Raises UnknownExport.
+    (services/watch_export); its session with the lock is ended. If the process dies after the commit, the sweep
+    deletes the file. Raises UnknownExport.
     """
     with backend.database.transaction() as conn:
         export = export_repository.get(conn, export_id)
         cancelled = export_repository.cancel(conn, export_id)
         export_repository.note_file_deleted(conn, export_id)
+    if cancelled is not None:
+        _free_setting(backend, cancelled)
     (backend.settings.storage_dir / export.file_name).unlink(missing_ok=True)
     audit_log.note("export cancelled" if cancelled else "file deleted", export=export_id)
     return cancelled or export
+
+
+def _free_setting(backend: Backend, export: Export) -> None:
+    """The setting may be asked for again at once, even if the worker hangs. Its writes are fenced off already."""
+    with backend.database.transaction() as conn:
+        export_lock.free(conn, export.setting_key)

@@ -36,10 +36,10 @@ def delete_orphans(backend: Backend) -> int:
     with backend.database.transaction() as conn:
         kept = export_repository.kept_files(conn, sorted({int(match[1]) for match in found.values()}))
     orphans = [path for path, match in found.items() if int(match[1]) in kept and _is_orphan(match, kept)]
-    for path in orphans:
+    deleted = [path for path in orphans if _delete(path)]
+    for path in deleted:
         logger.warning("orphaned file deleted: %s", path.name)
-        _delete(path)
-    return len(orphans)
+    return len(deleted)
 
 
 def disk_use(backend: Backend) -> tuple[int, int]:

@@ -36,11 +36,12 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
         with watch_export.aborting_when_lost(backend, export, delivery.abort):
             reply = delivery.deliver(export, file)
     except DeliveryFailed as failure:
-        return _try_later(backend, conn, export, failure)
+        return try_later(backend, conn, export, failure)
     done = export_repository.mark_done(conn, export, reply)
     audit_log.note(
         "export done",
         export=done.id,
+        user=done.created_by,
         attempt=done.attempt,
         rows=done.rows,
         bytes=done.bytes,
@@ -76,8 +77,11 @@ def _require_ours(conn: Connection, export: Export) -> None:
     export_repository.require_attempt(conn, export)
 
 
-def _try_later(backend: Backend, conn: Connection, export: Export, failure: DeliveryFailed) -> Export:
-    audit_log.note("delivery failed", export=export.id, attempt=export.attempt, error=failure.text)
+def try_later(backend: Backend, conn: Connection, export: Export, failure: DeliveryFailed) -> Export:
+    """Notes a failed delivery: the next attempt has its due time, or the export ends in error. Raises ExportLost."""
+    audit_log.note(
+        "delivery failed", export=export.id, user=export.created_by, attempt=export.attempt, error=failure.text
+    )
     given_up = failure.permanent and export.permanent_failures + 1 >= PERMANENT_FAILURES_LIMIT
     limit = timedelta(seconds=backend.settings.delivery_limit)
     if export.ready_at is not None and change_repository.clock(conn) - export.ready_at >= limit:

@@ -11,9 +11,9 @@ from datetime import datetime
 
 from contactexport.db import change_repository, replica_repository
 from contactexport.db.connection import Connection, Database
-from contactexport.errors import DatabaseUnavailable, ExportFailed
+from contactexport.errors import ExportFailed, ReplicaLags
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,9 @@ def settle(
     (never before `start`): its changes belong to the next window. `require_wanted` raises when nobody waits any more.
     """
     until = min(end, change_repository.clock(conn))
-    waited_for = change_repository.writers_now(conn)
+    writers = change_repository.writers_now(conn)
+    # Who began after the window has nothing to add to it.
+    waited_for = {writer: started for writer, started in writers.items() if started is None or started < until}
     give_up = time.monotonic() + most_seconds
     while waited_for and time.monotonic() < give_up:
         require_wanted()
@@ -55,7 +57,7 @@ def settle_in(
     """The same for the database of the contacts, which may be a read replica of `primary`.
 
     Writers hold their locks on the primary, so they are waited for there; then the replica has to catch up.
-    Raises ExportFailed for a replica of another server, DatabaseUnavailable when it does not catch up in time.
+    Raises ExportFailed for a replica of another server, ReplicaLags when it does not catch up in time.
     """
     with contacts.session() as watching:
         if not replica_repository.is_replica(watching):
@@ -74,5 +76,5 @@ def _catch_up(replica: Connection, position: str, most_seconds: float, require_w
     while not replica_repository.has_replayed(replica, position):
         require_wanted()
         if time.monotonic() > give_up:
-            raise DatabaseUnavailable("The read replica of the contacts lags behind")
+            raise ReplicaLags(ReplicaLags.status_text)
         time.sleep(POLL_SECONDS)

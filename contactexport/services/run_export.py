@@ -14,14 +14,15 @@ from typing import BinaryIO
 from contactexport import audit_log, export_csv, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, change_repository, export_repository
-from contactexport.db.connection import Connection, refusals_told
-from contactexport.errors import DatabaseUnavailable, ExportFailed, ExportLost, QueryFailed
+from contactexport.db.connection import Connection, refusals_told, translated_errors
+from contactexport.errors import DatabaseUnavailable, DeliveryFailed, ExportFailed, ExportLost, QueryFailed
 from contactexport.models import ContactField, Export, ExportSettings, ExportStatus
 from contactexport.services import deliver_export, find_changes, watch_export
 from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
 RETRY_SECONDS = (10, 60, 300, 900)
 OUTAGE_SECONDS = 30
+OUR_FAULT = "Internal error, see the log of the worker"
 
 # Told the rows expected and those written so far, the header among them.
 Progress = Callable[[int, int], None]
@@ -47,28 +48,52 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
 
 
 def _attempt(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export | None:
-    audit_log.note("export claimed", export=export.id, attempt=export.attempt, status=export.status)
+    audit_log.note(
+        "export claimed", export=export.id, user=export.created_by, attempt=export.attempt, status=export.status
+    )
     try:
-        return _produce_and_deliver(backend, conn, export, progress)
+        return _put_off_by_outages(backend, conn, export, progress)
     except ExportLost as lost:
         logger.warning("attempt given up: id=%d attempt=%d reason=%s", export.id, export.attempt, lost)
         return None
 
 
+def _put_off_by_outages(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
+    """An outage is nobody's attempt. It may be this session only that was ended, so another connection is asked."""
+    try:
+        with translated_errors():
+            return _produce_and_deliver(backend, conn, export, progress)
+    except DatabaseUnavailable as outage:
+        logger.warning("database lost: id=%d attempt=%d reason=%s", export.id, export.attempt, outage.text)
+        with backend.database.transaction() as other:
+            export_repository.require_attempt(other, export)
+            return export_repository.postpone(other, export, OUTAGE_SECONDS, outage.status_text, counted=False)
+
+
 def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
     try:
-        if export.status is ExportStatus.IN_PROGRESS:
-            export = _produce(backend, conn, export, progress)
-        return deliver_export.deliver(backend, conn, export)
+        with translated_errors():
+            if export.status is ExportStatus.IN_PROGRESS:
+                export = _produce(backend, conn, export, progress)
+            return deliver_export.deliver(backend, conn, export)
     except ExportFailed as failure:
         return _failed(conn, export, failure.text)
     except QueryFailed as refusal:
-        return _postponed(backend, conn, export, refusal.text)
+        logger.warning("query refused: id=%d attempt=%d reason=%s", export.id, export.attempt, refusal.text)
+        return _postponed(backend, conn, export, "The database refuses the query")
     except OSError as error:
         return _postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
-    except DatabaseUnavailable as outage:
-        # An outage is nobody's attempt. If it is this very connection that broke, the line below raises again.
-        return export_repository.postpone(conn, export, OUTAGE_SECONDS, outage.text, counted=False)
+    except (DatabaseUnavailable, ExportLost):
+        raise
+    except Exception:  # a fault of ours must not be tried again without a pause, nor for ever
+        logger.exception("unexpected error: id=%d attempt=%d", export.id, export.attempt)
+        return _put_off(backend, conn, export)
+
+
+def _put_off(backend: Backend, conn: Connection, export: Export) -> Export:
+    if export.status is ExportStatus.READY:
+        return deliver_export.try_later(backend, conn, export, DeliveryFailed(OUR_FAULT, permanent=True))
+    return _postponed(backend, conn, export, OUR_FAULT)
 
 
 def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
@@ -154,7 +179,7 @@ def _require_ours(conn: Connection, export: Export) -> None:
 
 
 def _failed(conn: Connection, export: Export, reason: str) -> Export:
-    audit_log.note("export failed", export=export.id, attempt=export.attempt, error=reason)
+    audit_log.note("export failed", export=export.id, user=export.created_by, attempt=export.attempt, error=reason)
     return export_repository.mark_error(conn, export, reason)
 
 
@@ -162,5 +187,12 @@ def _postponed(backend: Backend, conn: Connection, export: Export, reason: str) 
     if export.run_attempts >= backend.settings.attempt_limit:
         return _failed(conn, export, reason)
     delay = RETRY_SECONDS[min(export.run_attempts, len(RETRY_SECONDS)) - 1]
-    audit_log.note("export postponed", export=export.id, attempt=export.attempt, seconds=delay, error=reason)
+    audit_log.note(
+        "export postponed",
+        export=export.id,
+        user=export.created_by,
+        attempt=export.attempt,
+        seconds=delay,
+        error=reason,
+    )
     return export_repository.postpone(conn, export, delay, reason)

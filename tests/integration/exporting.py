@@ -1,7 +1,6 @@
 """Contacts, changes, requests and runs, as the tests of the export core need them."""
 
 import dataclasses
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,9 +10,6 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
 
 import contactexport
 from contactexport.backend import Backend
@@ -141,27 +137,3 @@ def other_session(backend: Backend, *, autocommit: bool = True) -> Iterator[conn
         yield conn
     finally:
         conn.close()
-
-
-@contextmanager
-def ftp_server(folder: Path, handler: type[FTPHandler] = FTPHandler, **attributes: Any) -> Iterator[int]:
-    """A real FTP server with the faults of a handler; yields its port."""
-    folder.mkdir(exist_ok=True)
-    authorizer = DummyAuthorizer()
-    authorizer.add_user("user", PASSWORD, str(folder), perm="elradfmwMT")
-    made = type("Handler", (handler,), {"authorizer": authorizer, **attributes})
-    server = FTPServer(("127.0.0.1", 0), made)
-    ended = threading.Event()
-
-    def serve() -> None:
-        while not ended.is_set():
-            server.serve_forever(timeout=0.02, blocking=False, handle_exit=False)
-        server.close_all()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield server.address[1]
-    finally:
-        ended.set()
-        thread.join()

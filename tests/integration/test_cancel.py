@@ -2,11 +2,15 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg2
 import pytest
-from exporting import add_contact, around_now, execute, request, row_of, run, settings_for
+from exporting import add_contact, around_now, by_ftp, execute, request, row_of, run, settings_for
+from ftp_hosts import serving
 
-from contactexport.services import cancel_export, delete_files, run_export
+from contactexport.db import export_repository
+from contactexport.services import cancel_export, delete_files, run_export, watch_export
 
 
 def window():
@@ -64,6 +68,77 @@ def test_files_are_deleted_after_the_retention_and_not_before(backend):
     assert delete_files.delete_expired(backend) == 1
     assert [file.name for file in backend.settings.storage_dir.iterdir()] == [kept.file_name]
     assert delete_files.delete_expired(backend) == 0
+
+
+def ended_long_ago(backend, *codes):
+    """Exports whose retention is over."""
+    exports = [run(backend, request(backend, settings_for(language=code))) for code in codes]
+    execute(backend, "UPDATE export SET finished_at = finished_at - interval '30 days'")
+    return exports
+
+
+def test_a_file_that_cannot_be_deleted_is_told_and_keeps_no_other(backend, caplog):
+    stuck, deleted = ended_long_ago(backend, "en", "de")
+    folder = backend.settings.storage_dir
+    (folder / stuck.file_name).unlink()
+    (folder / stuck.file_name).mkdir()
+    assert delete_files.delete_expired(backend) == 1
+    assert [file.name for file in folder.iterdir()] == [stuck.file_name]
+    assert f"file not deleted: {stuck.file_name}" in caplog.text
+    assert row_of(backend, stuck.id)["file_deleted_at"] is None
+    assert row_of(backend, deleted.id)["file_deleted_at"] is not None
+    (folder / stuck.file_name).rmdir()
+    assert delete_files.delete_expired(backend) == 1
+
+
+def test_an_export_that_is_being_tried_again_keeps_its_file(backend):
+    retried, expired = ended_long_ago(backend, "en", "de")
+    execute(backend, "UPDATE export SET status = 'error' WHERE id = %s", (retried.id,))
+    with ThreadPoolExecutor(1) as thread, backend.database.transaction() as conn:
+        revived = export_repository.retry(conn, retried, None, has_file=True)
+        assert thread.submit(delete_files.delete_expired, backend).result(timeout=10) == 1
+    assert [file.name for file in backend.settings.storage_dir.iterdir()] == [retried.file_name]
+    assert row_of(backend, expired.id)["file_deleted_at"] is not None
+    assert (revived.status, run(backend, retried.id).status) == ("ready", "done")
+
+
+def test_the_file_of_an_export_delivered_by_ftp_is_deleted_if_the_process_died_before(backend, tmp_path):
+    local = run(backend, request(backend, settings_for()))
+    with serving(tmp_path / "inbox") as (port, _told):
+        delivered = run(backend, request(backend, by_ftp(port)))
+    (backend.settings.storage_dir / delivered.file_name).touch()
+    assert delete_files.delete_orphans(backend) == 1
+    assert [file.name for file in backend.settings.storage_dir.iterdir()] == [local.file_name]
+    assert delete_files.delete_orphans(backend) == 0
+
+
+def test_an_orphan_that_cannot_be_deleted_keeps_no_other(backend, caplog):
+    export_id = request(backend, window())
+    name = row_of(backend, export_id)["file_name"]
+    backend.settings.storage_dir.mkdir(parents=True)
+    (backend.settings.storage_dir / f"{name}.1.part").mkdir()
+    (backend.settings.storage_dir / f"{name}.2.part").touch()
+    assert delete_files.delete_orphans(backend) == 1
+    assert f"file not deleted: {name}.1.part" in caplog.text
+    assert f"orphaned file deleted: {name}.1.part" not in caplog.text
+
+
+def test_a_cancel_that_comes_between_two_queries_stops_the_next_one(backend):
+    export_id = request(backend, window())
+    with backend.database.session() as conn, conn.cursor() as cursor:
+        export = export_repository.claim(conn, export_id)
+        cancel_export.cancel(backend, export_id)
+        in_vain = threading.Event()
+
+        def abort():
+            conn.cancel()
+            in_vain.set()
+
+        with watch_export.aborting_when_lost(backend, export, abort):
+            assert in_vain.wait(timeout=10)
+            time.sleep(0.2)  # the first cancel must not arrive late and meet the query
+            with pytest.raises(psycopg2.errors.QueryCanceled):
+                cursor.execute("SELECT pg_sleep(5)")
 
 
 @pytest.mark.parametrize(

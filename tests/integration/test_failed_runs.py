@@ -151,13 +151,13 @@ def test_a_field_that_is_gone_fails_the_export_at_once(backend: Backend):
     assert failed.finished_at is not None
 
 
-def test_a_query_the_database_refuses_is_tried_again_and_its_reason_is_told(backend: Backend):
+def test_a_query_the_database_refuses_is_tried_again_and_its_reason_is_in_the_log(backend: Backend, caplog):
     export_id = request(backend, settings_for())
     execute(backend, "UPDATE contact_field SET column_name = 'no such column' WHERE id = 1")
     postponed = run(backend, export_id)
     assert (postponed.status, postponed.attempt) == ("in progress", 1)
-    assert "column c.no such column does not exist" in postponed.error
-    assert "\n" not in postponed.error
+    assert postponed.error == "The database refuses the query"
+    assert "column c.no such column does not exist" in caplog.text
     execute(backend, "UPDATE contact_field SET column_name = 'first_name' WHERE id = 1")
     make_due(backend, export_id)
     assert run(backend, export_id).status == "done"
@@ -169,7 +169,7 @@ def test_a_contacts_database_that_is_down_costs_time_and_no_attempt(backend: Bac
     for _ in range(3):
         postponed = run(without, export_id)
         assert (postponed.status, postponed.run_attempts) == ("in progress", 0)
-        assert postponed.error.startswith("The database does not answer: ")
+        assert postponed.error == "The database does not answer"
         assert 20 < seconds_until_due(backend, export_id) <= 30
         make_due(backend, export_id)
     without.database.close()
@@ -233,10 +233,11 @@ def test_a_worker_that_lost_its_connection_writes_no_file(backend: Backend, monk
     contact = contact_changed(backend)
     export_id = request(backend, settings_for())
     meanwhile(monkeypatch, lambda: broken_connection(backend, export_id))
-    with pytest.raises(DatabaseUnavailable):
-        run_export.run(backend, export_id)
+    postponed = run(backend, export_id)
+    assert (postponed.status, postponed.run_attempts) == ("in progress", 0)
     assert stored(backend) == []
     monkeypatch.undo()
+    make_due(backend, export_id)
     assert sweep_exports.sweep(backend) == [export_id]
     assert run(backend, export_id).rows == 1
     assert exported_ids(backend, settings_for()) == [contact]

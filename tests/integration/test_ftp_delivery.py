@@ -16,13 +16,13 @@ from exporting import (
     by_ftp,
     contact_changed,
     execute,
-    ftp_server,
     make_due,
     request,
     row_of,
     run,
     seconds_until_due,
 )
+from ftp_hosts import files, serving
 from pyftpdlib.handlers import DTPHandler, FTPHandler
 
 from contactexport.backend import Backend
@@ -35,10 +35,6 @@ from contactexport.services import deliver_export
 @pytest.fixture
 def inbox(tmp_path: Path) -> Path:
     return tmp_path / "inbox"
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def requested(backend: Backend, port: int, folder: str | None = "path/of/a/folder", **others: str) -> int:
@@ -79,7 +75,7 @@ def closed_port() -> int:
 def test_the_file_arrives_whole_in_a_folder_made_on_the_way_and_leaves_the_storage(
     backend: Backend, inbox: Path, folder: str | None
 ):
-    with ftp_server(inbox) as port:
+    with serving(inbox) as (port, _told):
         done = run(backend, requested(backend, port, folder))
         again = run(backend, request(backend, by_ftp(port, folder)))
     path = "/".join(filter(None, (folder or "").split("/")))
@@ -110,7 +106,7 @@ def test_while_the_host_is_down_the_export_stays_ready_and_is_tried_hourly_at_th
         assert (backend.settings.storage_dir / waiting.file_name).stat().st_size == waiting.bytes
         make_due(backend, export_id)
     execute(backend, "UPDATE contact SET first_name = 'changed since'")
-    with ftp_server(inbox) as port:
+    with serving(inbox) as (port, _told):
         move_to_port(backend, port, None)
         done = run(backend, export_id)
     assert (done.status, done.error, done.sha256) == ("done", None, waiting.sha256)
@@ -128,7 +124,7 @@ def test_a_host_that_stays_down_is_given_up_after_the_limit(backend: Backend, cl
 
 
 def test_wrong_credentials_are_given_up_after_three_attempts(backend: Backend, inbox: Path, caplog):
-    with ftp_server(inbox, auth_failed_timeout=0) as port, caplog.at_level(logging.INFO):
+    with serving(inbox, auth_failed_timeout=0) as (port, _told), caplog.at_level(logging.INFO):
         export_id = requested(backend, port, username="stranger")
         for status, seconds in (("ready", 60), ("ready", 300), ("error", None)):
             tried = run(backend, export_id)
@@ -142,7 +138,7 @@ def test_wrong_credentials_are_given_up_after_three_attempts(backend: Backend, i
 
 def test_a_server_that_repeats_the_password_does_not_give_it_away(backend: Backend, inbox: Path, caplog):
     with (
-        ftp_server(inbox, ftp_PASS=answers("500 'PASS {line}': command not understood")) as port,
+        serving(inbox, ftp_PASS=answers("500 'PASS {line}': command not understood")) as (port, _told),
         caplog.at_level(logging.DEBUG),
     ):
         waiting = run(backend, requested(backend, port))
@@ -160,14 +156,14 @@ class AnswersInLatin1(FTPHandler):
 
 
 def test_answers_that_are_no_utf8_do_no_harm(backend: Backend, inbox: Path):
-    with ftp_server(inbox, AnswersInLatin1, banner="ready") as port:
+    with serving(inbox, AnswersInLatin1, banner="ready") as (port, _told):
         assert run(backend, requested(backend, port, "weiß")).status == "done"
     assert len(files(inbox / "weiß")) == 1
 
 
 @pytest.mark.parametrize("rename", [FTPHandler.ftp_RNTO, refuse_to_overwrite])
 def test_a_file_left_by_an_attempt_that_died_after_its_rename_is_replaced(backend: Backend, inbox: Path, rename):
-    with ftp_server(inbox, ftp_RNTO=rename) as port:
+    with serving(inbox, ftp_RNTO=rename) as (port, _told):
         export_id = requested(backend, port, None)
         name = row_of(backend, export_id)["file_name"]
         (inbox / name).write_text("an earlier attempt's file")
@@ -177,7 +173,7 @@ def test_a_file_left_by_an_attempt_that_died_after_its_rename_is_replaced(backen
 
 
 def test_a_refused_rename_tells_its_own_reason(backend: Backend, inbox: Path):
-    with ftp_server(inbox, ftp_RNTO=answers("553 Name not allowed.")) as port:
+    with serving(inbox, ftp_RNTO=answers("553 Name not allowed.")) as (port, _told):
         waiting = run(backend, requested(backend, port))
     assert (waiting.status, waiting.error) == ("ready", "FTP host: 553 Name not allowed.")
 
@@ -208,14 +204,14 @@ def test_an_upload_that_breaks_off_is_done_again_and_leaves_no_part(backend: Bac
         " SELECT 'form', 123, repeat('x', 999) FROM generate_series(1, 3000)",
     )
     execute(backend, "UPDATE contact_change SET changed_at = '2012-03-01'")
-    with ftp_server(inbox, dtp_handler=data_handler) as port:
+    with serving(inbox, dtp_handler=data_handler) as (port, _told):
         export_id = request(backend, by_ftp(port, "in"))
         waiting = run(backend, export_id)
     assert waiting.status == "ready"
     assert waiting.error.startswith("FTP host: ")
     assert files(inbox) == []
     assert [path.name for path in backend.settings.storage_dir.iterdir()] == [waiting.file_name]
-    with ftp_server(inbox) as port:
+    with serving(inbox) as (port, _told):
         move_to_port(backend, port, "in")
         done = run(backend, export_id)
     assert (done.status, done.attempt) == ("done", 2)
@@ -224,21 +220,21 @@ def test_an_upload_that_breaks_off_is_done_again_and_leaves_no_part(backend: Bac
 
 
 def test_a_file_that_arrived_short_is_not_renamed(backend: Backend, inbox: Path):
-    with ftp_server(inbox, ftp_SIZE=answers("213 5")) as port:
+    with serving(inbox, ftp_SIZE=answers("213 5")) as (port, _told):
         waiting = run(backend, requested(backend, port, None))
     assert (waiting.status, waiting.error) == ("ready", f"The FTP host has 5 bytes of {waiting.bytes}")
     assert files(inbox) == []
 
 
 def test_an_answer_that_cannot_be_understood_is_tried_again_later(backend: Backend, inbox: Path):
-    with ftp_server(inbox, ftp_SIZE=answers("213 many")) as port:
+    with serving(inbox, ftp_SIZE=answers("213 many")) as (port, _told):
         waiting = run(backend, requested(backend, port))
     assert (waiting.status, waiting.error) == ("ready", "FTP host: its answer cannot be understood")
 
 
 def test_a_folder_that_cannot_be_made_or_entered_is_given_up_after_three_attempts(backend: Backend, inbox: Path):
     refused = answers("550 Permission denied.")
-    with ftp_server(inbox, ftp_CWD=refused, ftp_MKD=refused) as port:
+    with serving(inbox, ftp_CWD=refused, ftp_MKD=refused) as (port, _told):
         export_id = requested(backend, port)
         statuses = []
         for _ in range(3):
@@ -250,7 +246,7 @@ def test_a_folder_that_cannot_be_made_or_entered_is_given_up_after_three_attempt
 
 
 def test_a_server_that_hangs_up_instead_of_saying_goodbye_has_got_the_file(backend: Backend, inbox: Path):
-    with ftp_server(inbox, ftp_QUIT=lambda handler, _line: handler.close()) as port:
+    with serving(inbox, ftp_QUIT=lambda handler, _line: handler.close()) as (port, _told):
         assert run(backend, requested(backend, port)).status == "done"
 
 
@@ -272,7 +268,7 @@ def test_a_host_that_hangs_up_at_once_is_tried_again(backend: Backend):
 
 
 def test_a_key_that_was_lost_keeps_the_export_ready_until_it_is_back(backend: Backend, inbox: Path):
-    with ftp_server(inbox) as port:
+    with serving(inbox) as (port, _told):
         export_id = requested(backend, port)
         waiting = run(backend_with(backend, secret_key="another"), export_id)
         assert waiting.status == "ready"

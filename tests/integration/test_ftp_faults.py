@@ -1,6 +1,8 @@
 """FTP hosts that fail in the middle: afterwards there is one whole file or none, and the status tells the truth."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ftp_hosts
 import pytest
@@ -113,6 +115,39 @@ def test_leftovers_of_all_earlier_attempts_are_removed(backend: Backend, inbox: 
         execute(backend, "UPDATE export SET attempt = 3")
         assert run(backend, export_id).status == "done"
     assert files(inbox) == sorted([f"in/{name}", "in/of_somebody_else.1.part"])
+
+
+def answers(reply: str) -> Callable[[FTPHandler, str], None]:
+    """A command of the host that says this, whatever it is told."""
+    return lambda handler, _line: handler.respond(reply)
+
+
+def test_a_part_that_is_gone_leaves_the_file_of_the_attempt_that_has_taken_over(backend: Backend, inbox: Path):
+    with serving(inbox, ftp_RNFR=answers("550 No such file.")) as (port, told):
+        export_id = large_export(backend, port, folder=None)
+        name = row_of(backend, export_id)["file_name"]
+        (inbox / name).write_text("the other attempt's file")
+        waiting = run(backend, export_id)
+    assert (waiting.status, waiting.error) == ("ready", "FTP host: 550 No such file.")
+    assert "RNTO" not in told
+    assert files(inbox) == [name]
+    assert (inbox / name).read_text() == "the other attempt's file"
+
+
+class SaysWhatNoTerminalShouldShow(FTPHandler):
+    def respond(self, resp: str, **kwargs: Any) -> None:
+        refused = resp.startswith("500")
+        super().respond("553 \x1b[31mno\0way\x07" if refused else resp, **kwargs)
+
+
+@pytest.mark.parametrize("tls,said", [(True, "it offers no TLS: "), (False, "")])
+def test_control_characters_in_a_reply_become_question_marks(backend: Backend, inbox: Path, tls: bool, said: str):
+    """In the reply to AUTH, or to a later command."""
+    with serving(inbox, SaysWhatNoTerminalShouldShow, ftp_RNFR=answers("500 No.")) as (port, _told):
+        export_id = large_export(backend, port, tls=tls)
+        assert run(backend, export_id).status == "ready"
+    assert row_of(backend, export_id)["error"] == f"FTP host: {said}553 ?[31mno?way?"
+    assert track_export.status(backend, export_id)["delivery"][0]["reply"].endswith("553 ?[31mno?way?")
 
 
 class KnowsNoPasv(FTPHandler):

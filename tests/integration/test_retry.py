@@ -8,13 +8,13 @@ from exporting import (
     by_ftp,
     contact_changed,
     execute,
-    ftp_server,
     messages,
     request,
     row_of,
     run,
     settings_for,
 )
+from ftp_hosts import serving
 
 from contactexport.backend import Backend
 from contactexport.db import export_repository
@@ -38,7 +38,7 @@ def given_up(backend: Backend, port: int) -> int:
 
 
 def test_a_finished_file_is_delivered_without_a_new_query(backend: Backend, tmp_path: Path):
-    with ftp_server(tmp_path / "inbox") as port:
+    with serving(tmp_path / "inbox") as (port, _told):
         pass
     export_id = given_up(backend, port)
     execute(backend, "UPDATE contact SET first_name = 'after'")
@@ -54,7 +54,7 @@ def test_a_finished_file_is_delivered_without_a_new_query(backend: Backend, tmp_
 
 
 def test_with_another_username_and_password_it_is_another_setting(backend: Backend, tmp_path: Path):
-    with ftp_server(tmp_path / "inbox", auth_failed_timeout=0) as port:
+    with serving(tmp_path / "inbox", auth_failed_timeout=0) as (port, _told):
         contact_changed(backend)
         settings = by_ftp(port, username="stranger")
         export_id = request(backend, settings, "wrong")

@@ -12,6 +12,13 @@ SELECT EXISTS (
       AND (classid::bigint << 32) | objid::bigint = :key
 );
 
+-- name: end_holder
+-- Ends the session that holds the lock: its process may hang and never let go by itself.
+SELECT pg_terminate_backend(pid) AS ended FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND pid <> pg_backend_pid()
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32) | objid::bigint = :key;
+
 -- name: limit_lock_wait$
 -- Until the transaction ends.
 SELECT set_config('lock_timeout', :milliseconds, true);

@@ -142,7 +142,7 @@ BEGIN
     INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
     SELECT n.id, n.origin_kind, n.origin_id, (SELECT clock_timestamp())
     FROM new_contact AS n LEFT JOIN old_contact AS o ON o.id = n.id
-    WHERE n IS DISTINCT FROM o;
+    WHERE o.id IS NULL OR n *<> o;  -- as written: values that are only equal are another file
     RETURN NULL;
 END $$;
 
