@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 from backends import database_url, make_backend
 from flask import Flask
+from hypothesis import settings
 from psycopg2 import sql
 
 import contactexport
@@ -19,6 +20,10 @@ from contactexport.db import migrate
 from contactexport.embedded import postgres, sample_catalogue
 from contactexport.services import manage_users
 from contactexport.settings import PREFIX
+
+# How long an example takes says nothing about whether it is right.
+settings.register_profile("unhurried", parent=settings.default, deadline=None)
+settings.load_profile("unhurried")
 
 TEMPLATE = "contactexport_template"
 numbers = itertools.count(1)
