@@ -5,6 +5,7 @@ The first process that needs it starts it; it keeps running until `stop` is call
 """
 
 import importlib.util
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ def start(data_dir: Path) -> str:
 
 
 def stop(data_dir: Path) -> bool:
-    """Stops the server, letting running transactions roll back; returns False when none was running."""
+    """Stops the server, whoever started it, letting running transactions roll back; False when none was running."""
     folder = _folder(data_dir)
     if not (folder / "postmaster.pid").exists():
         return False
-    _pgserver().get_server(folder, cleanup_mode=None).stop()
-    return True
+    # The wheel's own way remembers the process it has started, which may not be the one that runs now.
+    user = _pgserver().get_server(folder, cleanup_mode=None, start=False).system_user
+    command = [str(programs() / "pg_ctl"), "-w", "-m", "fast", "-D", str(folder), "stop"]
+    return subprocess.run(command, user=user, cwd="/", capture_output=True, check=False).returncode == 0
 
 
 def programs() -> Path:
