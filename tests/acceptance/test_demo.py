@@ -1,8 +1,11 @@
 """`make demo` and `make serve`, with few contacts and on free ports."""
 
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +19,14 @@ from contactexport.errors import ContactExportError, UsageError
 
 def run_demo(folder) -> int:
     return demo.main(folder / "demo", contacts=1000, http_port=free_port(), ftp_port=free_port())
+
+
+@pytest.fixture
+def tmp_path():
+    """Not below pytest's own folder: another session of pytest would take the database's user's right to enter it."""
+    folder = Path(tempfile.mkdtemp(prefix="contactexport-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_demo_ends_well_and_leaves_nothing(tmp_path, capsys):
