@@ -93,6 +93,12 @@ class DatabaseUnavailable(ContactExportError):
     status_text = "The database does not answer"
 
 
+class ContactsUnavailable(DatabaseUnavailable):
+    """The database an export reads does not answer, or broke off."""
+
+    status_text = "The contacts database does not answer"
+
+
 class ReplicaLags(DatabaseUnavailable):
     """A read replica does not have everything yet that its primary has."""
 
@@ -110,7 +116,18 @@ class BrokerUnavailable(ContactExportError):
 
 
 class QueryFailed(ContactExportError):
-    """Postgres refused or broke off a query, not the connection; the text is its reason."""
+    """Postgres refused or broke off a query, not the connection; the text is its reason, for the log.
+
+    `status_text` is what the status of an export says of it.
+    """
+
+    status_text = "The contacts database refuses the query"
+
+
+class QueryCancelled(QueryFailed):
+    """Somebody cancelled a query: we did, when the export was lost, or whoever administers the server."""
+
+    status_text = "The query was cancelled"
 
 
 class ExportLost(ContactExportError):

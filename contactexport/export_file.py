@@ -1,5 +1,6 @@
 """The file of an export in the storage folder: written under a temporary name, complete under its own or absent."""
 
+import errno
 import hashlib
 import io
 import os
@@ -12,6 +13,7 @@ from contactexport.errors import ExportLost
 from contactexport.row_marks import RowMarks
 
 BUFFER_BYTES = 1 << 20
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,18 @@ def write(
     may_appear: Callable[[], None],
     on_rows: Callable[[int], None] | None = None,
 ) -> WrittenFile:
-    """Writes the content, flushes it to disk and renames the file into place; memory stays flat.
+    """Writes the content, flushes it to disk and gives the file its name; memory stays flat.
 
-    `write_content` streams everything and returns the number of rows; `may_appear` is called just before the rename
-    and raises when this attempt has lost its export; `on_rows` is told the rows written so far, the header among
-    them. Whatever is raised, the temporary file is removed. Raises OSError when the disk is full or the folder not
-    writable.
+    `write_content` streams everything and returns the number of rows; `may_appear` is called just before the file
+    appears and raises when this attempt has lost its export; `on_rows` is told the rows written so far, the header
+    among them. Whatever is raised, the temporary file is removed. Raises ExportLost when another attempt was faster,
+    OSError when the disk is full or the folder not writable.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = part_path(folder, file_name, attempt)
     try:
         written = _write_part(part, write_content, on_rows)
-        (folder / file_name).unlink(missing_ok=True)  # left by an earlier attempt that died before it said so
+        _remove_leftover(folder / file_name, may_appear)
         may_appear()
         _appear(part, folder / file_name)
     except BaseException:
@@ -92,13 +94,22 @@ class _MarkedFile(io.FileIO):
         return written
 
 
+def _remove_leftover(final: Path, may_appear: Callable[[], None]) -> None:
+    """Of an attempt that died before it said so; but what a stale attempt finds is the file of a newer one."""
+    if final.exists():
+        may_appear()
+        final.unlink(missing_ok=True)
+
+
 def _appear(part: Path, final: Path) -> None:
     """Unlike a rename, a link never replaces the file of a newer attempt, however late this one wakes up."""
     try:
         os.link(part, final)
     except FileExistsError:
         raise ExportLost("another attempt has written the file") from None
-    except OSError:  # a file system without links
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
         part.rename(final)
     part.unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ def holds_session_lock(conn: Connection, key: int) -> bool:
 
 
 def end_holder(conn: Connection, key: int) -> None:
-    """Ends the session that holds the lock, if there is one; its process notices at its next statement."""
+    """Ends the session that holds the lock, if there is one we may end; its process notices at its next statement."""
     list(queries("advisory_lock").end_holder(conn, key=key))
 
 

@@ -1,17 +1,15 @@
 """Finds the contacts that changed and streams them: everything an export reads, in SQL."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO
 
 from psycopg2 import sql
-from psycopg2.errors import DuplicateTable, LockNotAvailable, QueryCanceled, UniqueViolation
+from psycopg2.errors import DuplicateTable, LockNotAvailable, UniqueViolation
 from psycopg2.extensions import cursor as tuple_cursor
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
-from contactexport.errors import ExportLost
 from contactexport.models import ContactField, ExportSettings
 
 SINGLE_CHOICE = frozenset({"singlechoice"})
@@ -70,8 +68,8 @@ def delete_before(conn: Connection, before: datetime) -> int:
 
 
 def count_changed(conn: Connection, settings: ExportSettings, until: datetime) -> int:
-    """How many contacts changed in [settings.start, until). Raises ExportLost when the query is cancelled."""
-    with conn.cursor() as cursor, _lost_when_cancelled():
+    """How many contacts changed in [settings.start, until)."""
+    with conn.cursor() as cursor:
         cursor.execute(_template("count_changed").format(changed=_changed(settings)), _parameters(settings, until))
         return int(cursor.fetchone()["count"])
 
@@ -92,8 +90,7 @@ def copy_changed(
         rows=_rows(settings, fields), delimiter=sql.Literal(settings.delimiter)
     )
     with conn.cursor() as cursor:
-        with _lost_when_cancelled():
-            cursor.copy_expert(cursor.mogrify(statement, _parameters(settings, until, time_zone)), to)
+        cursor.copy_expert(cursor.mogrify(statement, _parameters(settings, until, time_zone)), to)
         return int(cursor.rowcount)
 
 
@@ -103,17 +100,8 @@ def read_changed(
     """The same rows as values, fetched in batches through a server-side cursor."""
     with conn.cursor("changed_rows", cursor_factory=tuple_cursor) as cursor:
         cursor.itersize = BATCH_ROWS
-        with _lost_when_cancelled():
-            cursor.execute(_rows(settings, fields), _parameters(settings, until, time_zone))
-            yield from cursor
-
-
-@contextmanager
-def _lost_when_cancelled() -> Iterator[None]:
-    try:
-        yield
-    except QueryCanceled:
-        raise ExportLost("the query was cancelled") from None
+        cursor.execute(_rows(settings, fields), _parameters(settings, until, time_zone))
+        yield from cursor
 
 
 def _rows(settings: ExportSettings, fields: Sequence[ContactField]) -> sql.Composable:

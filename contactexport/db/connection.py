@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias, cast
 
 import psycopg2
-from psycopg2.errors import InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedTable
+from psycopg2.errors import InsufficientPrivilege, QueryCanceled, ReadOnlySqlTransaction, UndefinedTable
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 from psycopg2.extras import RealDictCursor
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from contactexport.db.queries import queries
-from contactexport.errors import DatabaseUnavailable, QueryFailed, SchemaMismatch, SettingsError
+from contactexport.errors import DatabaseUnavailable, QueryCancelled, QueryFailed, SchemaMismatch, SettingsError
 
 # The name by which modules outside db know a connection.
 Connection: TypeAlias = connection
@@ -36,6 +36,7 @@ SESSION_OPTIONS += " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c t
 # Conflicts, resources, objects in use, cancelled by somebody, system errors (PostgreSQL manual, Appendix A).
 LOCAL_CLASSES = frozenset({"40", "53", "55", "57", "58"})
 CHECK_CLIENT_FROM_VERSION = 140_000
+TRANSACTION_TIMEOUT_FROM_VERSION = 170_000
 KEPT_CONNECTIONS = 8
 MOST_CONNECTIONS = 32
 POOL_WAIT_SECONDS = 5
@@ -85,13 +86,10 @@ class Database:
         with translated_errors():
             conn = self._connect()
             try:
+                conn.autocommit = True
+                _lift_time_limits(conn)
                 if snapshot:
-                    conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
-                else:
-                    conn.autocommit = True
-                queries("server").no_time_limits(conn)
-                if conn.server_version >= CHECK_CLIENT_FROM_VERSION:
-                    queries("server").check_client(conn)
+                    begin_snapshot(conn)
                 yield conn
             finally:
                 conn.close()
@@ -128,6 +126,19 @@ class Database:
             return self._pool
 
 
+def begin_snapshot(conn: Connection) -> None:
+    """Makes a session one read-only repeatable-read transaction: it sees what its next query sees."""
+    conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True, autocommit=False)
+
+
+def _lift_time_limits(conn: Connection) -> None:
+    queries("server").no_time_limits(conn)
+    if conn.server_version >= CHECK_CLIENT_FROM_VERSION:
+        queries("server").check_client(conn)
+    if conn.server_version >= TRANSACTION_TIMEOUT_FROM_VERSION:
+        queries("server").no_transaction_time_limit(conn)
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table into
@@ -149,9 +160,13 @@ def translated_errors() -> Iterator[None]:
 
 @contextmanager
 def refusals_told() -> Iterator[None]:
-    """Turns the refusal of a query (no such column, no disk space for sorting) into QueryFailed; other errors pass."""
+    """Turns the refusal of a query (no such column, no disk space for sorting) into QueryFailed, its end by somebody
+    into QueryCancelled; other errors pass.
+    """
     try:
         yield
+    except QueryCanceled as error:
+        raise QueryCancelled(f"The query was cancelled: {error.diag.message_primary}") from error
     except psycopg2.Error as error:
         if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
             raise

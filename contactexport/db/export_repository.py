@@ -61,9 +61,12 @@ def list_newest(conn: Connection, *, status: str | None, before: int | None, lim
         yield _export(row)
 
 
-def claim(conn: Connection, export_id: int) -> Export | None:
-    """Starts the next attempt; None when the export is finished or not due yet. The advisory lock must be held."""
-    row = queries("export").claim_export(conn, id=export_id)
+def claim(conn: Connection, export_id: int, setting_key: int) -> Export | None:
+    """Starts the next attempt; None when the export is finished, not due yet or has another key by now.
+
+    The advisory lock of the key must be held.
+    """
+    row = queries("export").claim_export(conn, id=export_id, setting_key=setting_key)
     return _export(row) if row else None
 
 

@@ -17,14 +17,9 @@ def cancel(backend: Backend, export_id: int) -> Export:
         export = export_repository.get(conn, export_id)
         cancelled = export_repository.cancel(conn, export_id)
         export_repository.note_file_deleted(conn, export_id)
-    if cancelled is not None:
-        _free_setting(backend, cancelled)
+        if cancelled is not None:
+            # Even if the worker hangs. Before the commit: after it, the lock may be that of a newer export.
+            export_lock.free(conn, cancelled.setting_key)
     (backend.settings.storage_dir / export.file_name).unlink(missing_ok=True)
     audit_log.note("export cancelled" if cancelled else "file deleted", export=export_id)
     return cancelled or export
-
-
-def _free_setting(backend: Backend, export: Export) -> None:
-    """The setting may be asked for again at once, even if the worker hangs. Its writes are fenced off already."""
-    with backend.database.transaction() as conn:
-        export_lock.free(conn, export.setting_key)

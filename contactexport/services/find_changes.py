@@ -47,7 +47,7 @@ def settle(
 
 
 def settle_in(
-    contacts: Database,
+    contacts: Connection,
     primary: Database,
     start: datetime,
     end: datetime,
@@ -56,19 +56,19 @@ def settle_in(
 ) -> datetime:
     """The same for the database of the contacts, which may be a read replica of `primary`.
 
-    Writers hold their locks on the primary, so they are waited for there; then the replica has to catch up.
-    Raises ExportFailed for a replica of another server, ReplicaLags when it does not catch up in time.
+    Writers hold their locks on the primary, so they are waited for there; then the replica has to catch up. The
+    snapshot must be taken in this very session: another one may be led to another replica. Raises ExportFailed for a
+    replica of another server, ReplicaLags when it does not catch up in time.
     """
-    with contacts.session() as watching:
-        if not replica_repository.is_replica(watching):
-            return settle(watching, start, end, most_seconds, require_wanted)
-        with primary.session() as source:
-            if not replica_repository.is_replica_of(watching, source):
-                raise ExportFailed("The contacts database is a read replica, but not one of CONTACTEXPORT_DATABASE_URL")
-            until = settle(source, start, end, most_seconds, require_wanted)
-            position = replica_repository.log_position(source)
-        _catch_up(watching, position, most_seconds, require_wanted)
-        return until
+    if not replica_repository.is_replica(contacts):
+        return settle(contacts, start, end, most_seconds, require_wanted)
+    with primary.session() as source:
+        if not replica_repository.is_replica_of(contacts, source):
+            raise ExportFailed("The contacts database is a read replica, but not one of CONTACTEXPORT_DATABASE_URL")
+        until = settle(source, start, end, most_seconds, require_wanted)
+        position = replica_repository.log_position(source)
+    _catch_up(contacts, position, most_seconds, require_wanted)
+    return until
 
 
 def _catch_up(replica: Connection, position: str, most_seconds: float, require_wanted: Callable[[], None]) -> None:

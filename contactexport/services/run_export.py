@@ -6,7 +6,8 @@ number outdated at its next write and stops.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import BinaryIO
@@ -14,8 +15,16 @@ from typing import BinaryIO
 from contactexport import audit_log, export_csv, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, change_repository, export_repository
-from contactexport.db.connection import Connection, refusals_told, translated_errors
-from contactexport.errors import DatabaseUnavailable, DeliveryFailed, ExportFailed, ExportLost, QueryFailed
+from contactexport.db.connection import Connection, begin_snapshot, refusals_told, translated_errors
+from contactexport.errors import (
+    ContactsUnavailable,
+    DatabaseUnavailable,
+    DeliveryFailed,
+    ExportFailed,
+    ExportLost,
+    QueryFailed,
+    ReplicaLags,
+)
 from contactexport.models import ContactField, Export, ExportSettings, ExportStatus
 from contactexport.services import deliver_export, find_changes, watch_export
 from contactexport.services.request_export import BUSY_LOCK_SECONDS
@@ -40,7 +49,7 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
         export = export_repository.get(conn, export_id)
         # Requests that are being refused hold the lock for a moment, each in its turn.
         with export_lock.held_for_session(conn, export.setting_key, BUSY_LOCK_SECONDS) as held:
-            claimed = export_repository.claim(conn, export_id) if held else None
+            claimed = export_repository.claim(conn, export_id, export.setting_key) if held else None
             if claimed is None:
                 logger.info("nothing to do: id=%d status=%s locked=%s", export_id, export.status, not held)
                 return None
@@ -79,8 +88,9 @@ def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, pro
     except ExportFailed as failure:
         return _failed(conn, export, failure.text)
     except QueryFailed as refusal:
+        export_repository.require_attempt(conn, export)  # a lost one has cancelled its query itself
         logger.warning("query refused: id=%d attempt=%d reason=%s", export.id, export.attempt, refusal.text)
-        return _postponed(backend, conn, export, "The database refuses the query")
+        return _postponed(backend, conn, export, refusal.status_text)
     except OSError as error:
         return _postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
     except (DatabaseUnavailable, ExportLost):
@@ -99,15 +109,13 @@ def _put_off(backend: Backend, conn: Connection, export: Export) -> Export:
 def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
     if export.run_attempts > backend.settings.attempt_limit:
         raise ExportFailed(export.error or f"Given up after {backend.settings.attempt_limit} attempts")
-    until = _settled(backend, conn, export)
-    with (
-        backend.contacts.session(snapshot=True) as snapshot,
-        refusals_told(),
-        watch_export.aborting_when_lost(backend, export, snapshot.cancel),
-    ):
-        expected = change_repository.count_changed(snapshot, export.settings, until)
-        export_repository.note_expected_rows(conn, export, expected)
-        written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
+    with _contacts_outages_told(), backend.contacts.session() as snapshot:
+        until = _settled(backend, conn, snapshot, export)
+        begin_snapshot(snapshot)
+        with refusals_told(), watch_export.aborting_when_lost(backend, export, snapshot.cancel):
+            expected = change_repository.count_changed(snapshot, export.settings, until)
+            export_repository.note_expected_rows(conn, export, expected)
+            written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
     return export_repository.mark_ready(
         conn,
         export,
@@ -119,12 +127,20 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
     )
 
 
-def _settled(backend: Backend, conn: Connection, export: Export) -> datetime:
+@contextmanager
+def _contacts_outages_told() -> Iterator[None]:
+    try:
+        yield
+    except ReplicaLags:
+        raise
+    except DatabaseUnavailable as outage:
+        raise ContactsUnavailable(outage.text) from outage
+
+
+def _settled(backend: Backend, conn: Connection, contacts: Connection, export: Export) -> datetime:
     settings, seconds = export.settings, backend.settings.writers_wait
     require_wanted = partial(export_repository.require_attempt, conn, export)
-    return find_changes.settle_in(
-        backend.contacts, backend.database, settings.start, settings.end, seconds, require_wanted
-    )
+    return find_changes.settle_in(contacts, backend.database, settings.start, settings.end, seconds, require_wanted)
 
 
 def _write_file(

@@ -1,5 +1,6 @@
 """Cancelling: what runs stops soon, what is finished loses its file, and the setting is free again."""
 
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from exporting import add_contact, around_now, by_ftp, execute, request, row_of,
 from ftp_hosts import serving
 
 from contactexport.db import export_repository
+from contactexport.db.queries import queries
 from contactexport.services import cancel_export, delete_files, run_export, watch_export
 
 
@@ -30,7 +32,8 @@ def test_an_unknown_export_cannot_be_cancelled(api):
     assert (answer.status_code, answer.json["replyText"]) == (400, "Invalid export ID")
 
 
-def test_a_running_query_is_stopped_and_leaves_no_file(backend):
+def test_a_running_query_is_stopped_and_leaves_no_file(backend, caplog):
+    caplog.set_level(logging.INFO)
     for _ in range(50):
         add_contact(backend, first_name="x" * 1000)
     # A view that is slow to read stands in for millions of contacts.
@@ -50,6 +53,8 @@ def test_a_running_query_is_stopped_and_leaves_no_file(backend):
     assert results == [None]
     assert list(backend.settings.storage_dir.iterdir()) == []
     assert row_of(backend, export_id)["error"] == "cancelled"
+    assert "attempt given up" in caplog.text
+    assert "export postponed" not in caplog.text
 
 
 def test_a_finished_export_stays_done_and_loses_its_file(backend):
@@ -68,6 +73,22 @@ def test_files_are_deleted_after_the_retention_and_not_before(backend):
     assert delete_files.delete_expired(backend) == 1
     assert [file.name for file in backend.settings.storage_dir.iterdir()] == [kept.file_name]
     assert delete_files.delete_expired(backend) == 0
+
+
+def test_the_files_of_what_ended_first_are_deleted_first(backend):
+    early, late = (run(backend, request(backend, settings_for(language=code))) for code in ("en", "de"))
+    execute(backend, "UPDATE export SET finished_at = finished_at - interval '1 hour' WHERE id = %s", (late.id,))
+    with backend.database.transaction() as conn:
+        assert [export_id for export_id, _name in export_repository.expired(conn, 0)] == [late.id, early.id]
+
+
+def test_exports_that_still_have_their_file_are_found_by_an_index(backend):
+    with backend.database.transaction() as conn, conn.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")  # a small table is read whole
+        cursor.execute(f"EXPLAIN {queries('export').expired.sql}", {"retention": 0})
+        plan = " ".join(row["QUERY PLAN"] for row in cursor)
+    assert "export_file_kept" in plan
+    assert "Sort" not in plan
 
 
 def ended_long_ago(backend, *codes):
@@ -126,7 +147,7 @@ def test_an_orphan_that_cannot_be_deleted_keeps_no_other(backend, caplog):
 def test_a_cancel_that_comes_between_two_queries_stops_the_next_one(backend):
     export_id = request(backend, window())
     with backend.database.session() as conn, conn.cursor() as cursor:
-        export = export_repository.claim(conn, export_id)
+        export = export_repository.claim(conn, export_id, row_of(backend, export_id)["setting_key"])
         cancel_export.cancel(backend, export_id)
         in_vain = threading.Event()
 

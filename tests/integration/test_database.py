@@ -10,7 +10,7 @@ from exporting import add_contact, backend_with, execute, other_session
 
 from contactexport.backend import Backend
 from contactexport.db import advisory_lock
-from contactexport.db.connection import translated_errors
+from contactexport.db.connection import begin_snapshot, translated_errors
 from contactexport.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
 
 # A child of a fork asks for its connection, while the parent goes on with its own.
@@ -83,6 +83,15 @@ def test_an_error_of_one_statement_is_no_outage(backend: Backend):
         cursor.execute("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)")
 
 
+@pytest.mark.parametrize(
+    ("code", "local"),
+    [("40001", True), ("40P01", True), ("58030", True), ("58P01", False), ("57P01", False), ("53300", False)],
+)
+def test_conflicts_and_system_errors_are_the_statements_and_not_an_outage(backend: Backend, code: str, local: bool):
+    with pytest.raises(psycopg2.OperationalError if local else DatabaseUnavailable):
+        execute(backend, f"DO $$ BEGIN RAISE EXCEPTION 'told' USING ERRCODE = '{code}'; END $$")
+
+
 def test_a_missing_table_and_missing_rights_say_what_is_wrong(backend: Backend):
     with pytest.raises(SchemaMismatch, match='relation "nothing" does not exist: run `flask db upgrade`'):
         execute(backend, "SELECT * FROM nothing")
@@ -100,6 +109,21 @@ def test_a_snapshot_does_not_see_what_comes_after_its_first_query(backend: Backe
         add_contact(backend)
         cursor.execute("SELECT count(*) AS n FROM contact")
         assert cursor.fetchone() == {"n": 0}
+
+
+def test_a_session_sees_what_comes_before_its_snapshot_and_then_nothing_more(backend: Backend):
+    count = "SELECT count(*) AS n FROM contact"
+    with backend.database.session() as conn, conn.cursor() as cursor:
+        cursor.execute(count)
+        add_contact(backend)
+        begin_snapshot(conn)
+        cursor.execute(count)
+        assert cursor.fetchone() == {"n": 1}
+        add_contact(backend)
+        cursor.execute(count)
+        assert cursor.fetchone() == {"n": 1}
+        with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+            cursor.execute("INSERT INTO contact DEFAULT VALUES")
 
 
 def test_sessions_speak_utc_and_iso_whatever_the_server_prefers(backend: Backend, database_name: str):

@@ -30,7 +30,7 @@ WRITTEN = {"rows": 1, "bytes": 2, "sha256": "ab", "effective_until": END, "marks
 STATUSES = list(ExportStatus)
 
 MOVES = {
-    "claim": lambda conn, export: export_repository.claim(conn, export.id),
+    "claim": lambda conn, export: export_repository.claim(conn, export.id, export.setting_key),
     "ready": lambda conn, export: export_repository.mark_ready(conn, export, **WRITTEN),
     "done": export_repository.mark_done,
     "error": lambda conn, export: export_repository.mark_error(conn, export, "reason"),
@@ -123,8 +123,8 @@ def test_an_outdated_attempt_writes_nothing(backend: Backend, move: str):
 def test_a_claim_counts_and_one_that_is_not_due_is_not_claimed(backend: Backend):
     export_id = request(backend, settings_for())
     with backend.database.transaction() as conn:
-        first = export_repository.claim(conn, export_id)
-        second = export_repository.claim(conn, export_id)
+        first = export_repository.claim(conn, export_id, settings_for().key)
+        second = export_repository.claim(conn, export_id, settings_for().key)
     assert [(one.attempt, one.run_attempts, one.delivery_attempts) for one in (first, second)] == [(1, 1, 0), (2, 2, 0)]
     assert second.started_at == first.started_at
     execute(backend, "UPDATE export SET due_at = clock_timestamp() + interval '1 minute' WHERE id = %s", (export_id,))
@@ -134,10 +134,19 @@ def test_a_claim_counts_and_one_that_is_not_due_is_not_claimed(backend: Backend)
     assert run(backend, export_id).status == "done"
 
 
+def test_a_claim_under_the_lock_of_a_key_the_export_had_before_is_none(backend: Backend):
+    former = settings_for().key
+    export_id = request(backend, settings_for())
+    execute(backend, "UPDATE export SET setting_key = %s WHERE id = %s", (former - 1, export_id))
+    with backend.database.transaction() as conn:
+        assert export_repository.claim(conn, export_id, former) is None
+        assert export_repository.claim(conn, export_id, former - 1) is not None
+
+
 def test_an_attempt_that_an_outage_ended_does_not_count(backend: Backend):
     export_id = request(backend, settings_for())
     with backend.database.transaction() as conn:
-        claimed = export_repository.claim(conn, export_id)
+        claimed = export_repository.claim(conn, export_id, settings_for().key)
         counted = export_repository.postpone(conn, claimed, 60, "disk")
         uncounted = export_repository.postpone(conn, claimed, 60, "outage", counted=False)
     assert (counted.run_attempts, uncounted.run_attempts, uncounted.error) == (1, 0, "outage")

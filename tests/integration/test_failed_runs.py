@@ -138,7 +138,7 @@ def test_an_export_that_kills_its_workers_ends_in_error(backend: Backend):
     export_id = request(backend, settings_for())
     for _ in range(backend.settings.attempt_limit):
         with backend.database.transaction() as conn:
-            export_repository.claim(conn, export_id)
+            export_repository.claim(conn, export_id, settings_for().key)
     failed = run(backend, export_id)
     assert (failed.status, failed.error) == ("error", "Given up after 5 attempts")
 
@@ -156,7 +156,7 @@ def test_a_query_the_database_refuses_is_tried_again_and_its_reason_is_in_the_lo
     execute(backend, "UPDATE contact_field SET column_name = 'no such column' WHERE id = 1")
     postponed = run(backend, export_id)
     assert (postponed.status, postponed.attempt) == ("in progress", 1)
-    assert postponed.error == "The database refuses the query"
+    assert postponed.error == "The contacts database refuses the query"
     assert "column c.no such column does not exist" in caplog.text
     execute(backend, "UPDATE contact_field SET column_name = 'first_name' WHERE id = 1")
     make_due(backend, export_id)
@@ -169,7 +169,7 @@ def test_a_contacts_database_that_is_down_costs_time_and_no_attempt(backend: Bac
     for _ in range(3):
         postponed = run(without, export_id)
         assert (postponed.status, postponed.run_attempts) == ("in progress", 0)
-        assert postponed.error == "The database does not answer"
+        assert postponed.error == "The contacts database does not answer"
         assert 20 < seconds_until_due(backend, export_id) <= 30
         make_due(backend, export_id)
     without.database.close()

@@ -1,6 +1,8 @@
 """Contacts are read from a replica: changes are waited for on the primary, and until the replica has them."""
 
+import contextlib
 import dataclasses
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ from exporting import add_contact, around_now, exported_ids, other_session, requ
 
 import contactexport
 from contactexport.db import migrate
+from contactexport.db.connection import Database
 from contactexport.embedded import postgres
 from contactexport.errors import DatabaseUnavailable, SchemaMismatch
 from contactexport.services import sweep_exports
@@ -72,6 +75,18 @@ def with_replica(backend, database_name, replica_host):
     made.database.close()
 
 
+@contextlib.contextmanager
+def held_up(with_replica):
+    """The replica takes what the primary sends and does not show it."""
+    with contextlib.closing(psycopg2.connect(with_replica.contacts.url)) as superuser, superuser.cursor() as cursor:
+        superuser.autocommit = True
+        cursor.execute("SELECT pg_wal_replay_pause()")
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_wal_replay_resume()")
+
+
 def window():
     return settings_for(**around_now())
 
@@ -98,18 +113,20 @@ def test_a_change_in_flight_on_the_primary_is_waited_for(backend, with_replica):
 
 def test_a_replica_that_is_held_up_postpones_the_export(backend, with_replica):
     hurried = contactexport.make_backend(dataclasses.replace(with_replica.settings, writers_wait=0.3))
-    superuser = psycopg2.connect(with_replica.contacts.url)
-    superuser.autocommit = True
-    with superuser.cursor() as cursor:
-        cursor.execute("SELECT pg_wal_replay_pause()")
-        try:
-            add_contact(backend)
-            export = run(hurried, request(hurried, window()))
-        finally:
-            cursor.execute("SELECT pg_wal_replay_resume()")
-    superuser.close()
+    with held_up(with_replica):
+        add_contact(backend)
+        export = run(hurried, request(hurried, window()))
     assert (export.status, export.run_attempts) == ("in progress", 0)
     assert "lags behind" in export.error
+
+
+def test_behind_a_load_balancer_the_rows_come_from_the_server_that_was_waited_for(backend, with_replica):
+    export_id = request(backend, window())
+    servers = itertools.cycle([backend.database.url, with_replica.contacts.url])
+    balanced = dataclasses.replace(backend, contacts=Database(lambda: next(servers)))
+    with held_up(with_replica):
+        add_contact(backend)
+        assert run(balanced, export_id).rows == 1
 
 
 def test_a_replica_of_another_server_is_refused(with_replica, tmp_path):

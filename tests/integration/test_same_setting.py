@@ -57,7 +57,7 @@ def test_an_export_seen_as_done_can_be_requested_though_its_worker_still_holds_t
     export_id = request(backend, settings)
     with backend.database.session() as worker, export_lock.held_for_session(worker, settings.key) as held:
         assert held
-        claimed = export_repository.claim(worker, export_id)
+        claimed = export_repository.claim(worker, export_id, settings.key)
         export_repository.mark_error(worker, claimed, "over")
         with ThreadPoolExecutor(1) as thread:
             asked = thread.submit(request, backend, settings)

@@ -84,7 +84,7 @@ def test_an_export_whose_worker_died_is_published_and_one_that_is_held_is_not(ba
     with other_session(backend) as worker, worker.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
         with backend.database.transaction() as conn:
-            export_repository.claim(conn, export_id)
+            export_repository.claim(conn, export_id, key)
         age(backend, "published_at", 3600)
         assert sweep(backend) == []
         cursor.execute("SELECT pg_advisory_unlock(%s)", (key,))

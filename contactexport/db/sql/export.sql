@@ -26,14 +26,15 @@ WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:before AS b
 ORDER BY id DESC LIMIT :limit;
 
 -- name: claim_export^
--- Run with the advisory lock held. The attempt number is the fence of every later write.
+-- Run with the advisory lock of the key held, which a retry may have changed. The attempt number is the fence of
+-- every later write.
 UPDATE export
 SET attempt = attempt + 1,
     run_attempts = run_attempts + CASE WHEN status = 'ready' THEN 0 ELSE 1 END,
     delivery_attempts = delivery_attempts + CASE WHEN status = 'ready' THEN 1 ELSE 0 END,
     status = CASE WHEN status = 'ready' THEN 'ready' ELSE 'in progress' END,
     started_at = coalesce(started_at, clock_timestamp())
-WHERE id = :id AND due_at <= clock_timestamp()
+WHERE id = :id AND setting_key = :setting_key AND due_at <= clock_timestamp()
 RETURNING *;
 
 -- name: note_expected_rows!
@@ -96,9 +97,9 @@ UPDATE export SET file_deleted_at = clock_timestamp() WHERE id = :id AND file_de
 -- name: expired
 -- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver.
 SELECT id, file_name FROM export
-WHERE status IN ('done', 'error') AND file_deleted_at IS NULL
+WHERE due_at IS NULL AND file_deleted_at IS NULL
   AND finished_at < clock_timestamp() - make_interval(secs => :retention)
-ORDER BY id LIMIT 1000
+ORDER BY finished_at LIMIT 1000
 FOR UPDATE SKIP LOCKED;
 
 -- name: keep_files

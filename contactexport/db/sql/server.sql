@@ -14,6 +14,9 @@ CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0;
 -- Limits that a role or database sets for short work would cut long exports.
 SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false);
 
+-- name: no_transaction_time_limit$
+SELECT set_config('transaction_timeout', '0', false);
+
 -- name: check_client$
 -- A query whose client has died ends within ten seconds, and with it the session and its locks; a session that only
 -- holds a lock stays.

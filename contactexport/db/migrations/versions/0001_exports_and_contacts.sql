@@ -215,6 +215,7 @@ CREATE INDEX export_unfinished_by_user ON export (created_by)
     WHERE status IN ('scheduled', 'in progress', 'ready');
 CREATE INDEX export_ended_setting ON export (setting_key, finished_at);
 CREATE INDEX export_due ON export (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX export_file_kept ON export (finished_at) WHERE file_deleted_at IS NULL AND due_at IS NULL;
 CREATE INDEX export_notification_due ON export (notify_due_at) WHERE notify_due_at IS NOT NULL;
 
 -- Where rows begin in a file, one mark about every megabyte: pairs of 64-bit numbers (row ends before, byte offset).
