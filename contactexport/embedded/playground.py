@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=Path, default=PROJECT / "var", help="folder of the data")
     chosen = parser.parse_args(arguments)
     service = LocalService(chosen.data_dir.absolute(), chosen.port)
+    _end_on_signals()
     try:
         _prepare(service, chosen.contacts)
         token = _new_token(service)
@@ -33,6 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"FAILED: {error.text}")
         return 1
     return 0
+
+
+def _end_on_signals() -> None:
+    """Ctrl-C, SIGTERM and a closed terminal end us with what we have started, also when begun in the background,
+    where a shell lets SIGINT be ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _prepare(service: LocalService, contacts: int) -> None:

@@ -53,7 +53,8 @@ def test_any_difference_fails_the_demo(found, expected):
         demo._expect("something", found, expected)
 
 
-def test_playground_serves_until_ctrl_c(tmp_path):
+@pytest.mark.parametrize("told_by", [signal.SIGINT, signal.SIGTERM])
+def test_playground_serves_until_told_to_end_even_in_the_background(tmp_path, told_by):
     port = free_port()
     process = subprocess.Popen(
         [
@@ -65,6 +66,7 @@ def test_playground_serves_until_ctrl_c(tmp_path):
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does it for background commands
     )
     told = ""
     while "Ctrl-C stops everything" not in told:
@@ -74,7 +76,7 @@ def test_playground_serves_until_ctrl_c(tmp_path):
     assert "curl -H 'Authorization: Bearer cx_" in told
     assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == 200
     ours = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(told_by)
     process.communicate(timeout=60)
     assert process.returncode == 0
     assert [one for one in ours if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
