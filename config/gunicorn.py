@@ -3,7 +3,10 @@
 Threads, so that clients that read slowly or wait for the database hold a thread and not a process.
 """
 
+import mmap
 import os
+import signal
+import time
 
 from gunicorn import util
 from gunicorn.http.wsgi import Response
@@ -22,6 +25,11 @@ limit_request_fields = 50
 accesslog = None
 control_socket_disable = True
 
+# For so many seconds after SIGTERM all is answered as before and /readyz with 503, so that whoever sends requests here
+# can look for another server.
+drain_seconds = float(os.environ.get("DRAIN_SECONDS", "3"))
+draining = mmap.mmap(-1, 1)  # one byte that this process and its workers share
+
 
 headers_with_banner = Response.default_headers
 
@@ -38,7 +46,27 @@ def write_error(sock, status_int, reason, _mesg):
     util.write_nonblock(sock, raw_error(status_int, reason))
 
 
-def post_worker_init(_worker):
+def when_ready(server):
+    """Once the server listens: SIGTERM ends it, but not before others could notice."""
+    server.handle_term = lambda: drain(server)
+
+
+def drain(server):
+    """Waits, unless another signal tells to hurry, and then lets gunicorn end as it does on SIGTERM."""
+    draining[0] = 1
+    give_up = time.monotonic() + drain_seconds
+    while time.monotonic() < give_up and not hurried(server):
+        time.sleep(0.05)
+    raise StopIteration
+
+
+def hurried(server):
+    """True when a signal has come meanwhile that is not about a worker process."""
+    return not server.SIG_QUEUE.empty() and server.SIG_QUEUE.get() not in (signal.SIGCHLD, server.WAKEUP_REQUEST)
+
+
+def post_worker_init(worker):
     """Once a worker process has started."""
+    worker.wsgi.extensions["is_draining"] = lambda: draining[0] == 1
     util.write_error = write_error
     Response.default_headers = headers_without_banner

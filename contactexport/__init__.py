@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from contactexport import crash_points
 from contactexport.backend import Backend
 from contactexport.db.connection import Database
 from contactexport.errors import SettingsError
@@ -70,6 +71,8 @@ def _configure_logging(settings: Settings) -> None:
     logging.getLogger("contactexport").setLevel(settings.log_level)
     for line in unknown_settings(os.environ):
         logger.warning(line)
+    if point := os.environ.get(crash_points.VARIABLE):
+        logger.warning("for tests only: this program ends or stops itself at %r", point)
 
 
 def _embedded_url(settings: Settings) -> str:

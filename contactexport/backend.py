@@ -1,6 +1,7 @@
 """What the services work with: settings, databases, queue, secret box and network guard of one process, built once."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from contactexport.db.connection import Database
 from contactexport.export_queue import ExportQueue
@@ -11,7 +12,10 @@ from contactexport.settings import Settings
 
 @dataclass(frozen=True)
 class Backend:
-    """`database` holds exports and users; `contacts` holds catalogue, contacts and changes (often the same one)."""
+    """`database` holds exports and users; `contacts` holds catalogue, contacts and changes (often the same one).
+
+    `stopping` is set once this process is to end: it then hands back the export it works on.
+    """
 
     settings: Settings
     database: Database
@@ -19,6 +23,7 @@ class Backend:
     queue: ExportQueue
     secrets: SecretBox
     guard: NetworkGuard
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
     def databases(self) -> tuple[Database, ...]:

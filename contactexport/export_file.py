@@ -6,9 +6,11 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from contactexport import crash_points
 from contactexport.errors import ExportLost
 from contactexport.row_marks import RowMarks
 
@@ -50,10 +52,12 @@ def write(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = part_path(folder, file_name, attempt)
     try:
-        written = _write_part(part, write_content, on_rows)
+        written = _write_part(part, write_content, partial(_told, attempt, on_rows))
+        crash_points.reach("file written", attempt)
         _remove_leftover(folder / file_name, may_appear)
         may_appear()
         _appear(part, folder / file_name)
+        crash_points.reach("file named", attempt)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -61,9 +65,13 @@ def write(
     return written
 
 
-def _write_part(
-    part: Path, write_content: Callable[[BinaryIO], int], on_rows: Callable[[int], None] | None
-) -> WrittenFile:
+def _told(attempt: int, on_rows: Callable[[int], None] | None, rows: int) -> None:
+    crash_points.reach("rows half written", attempt)
+    if on_rows is not None:
+        on_rows(rows)
+
+
+def _write_part(part: Path, write_content: Callable[[BinaryIO], int], on_rows: Callable[[int], None]) -> WrittenFile:
     with _MarkedFile(part, on_rows) as raw:
         # COPY hands over one line at a time: the buffer makes few large writes of them.
         with io.BufferedWriter(raw, BUFFER_BYTES) as buffered:
@@ -76,7 +84,7 @@ def _write_part(
 class _MarkedFile(io.FileIO):
     """Counts, hashes and marks what is written through it, a buffer at a time."""
 
-    def __init__(self, path: Path, on_rows: Callable[[int], None] | None) -> None:
+    def __init__(self, path: Path, on_rows: Callable[[int], None]) -> None:
         super().__init__(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600))
         self.bytes = 0
         self.digest = hashlib.sha256()
@@ -89,8 +97,7 @@ class _MarkedFile(io.FileIO):
         self.digest.update(content)
         self.marks.add(content, self.bytes)
         self.bytes += written
-        if self._on_rows is not None:
-            self._on_rows(self.marks.row_ends)
+        self._on_rows(self.marks.row_ends)
         return written
 
 

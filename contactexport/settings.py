@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from contactexport import crash_points
 from contactexport.allowed_hosts import AllowedHost, parse_allowed_hosts
 from contactexport.errors import SettingsError
 from contactexport.languages import LANGUAGES
@@ -177,6 +178,9 @@ class Settings:
         _whole_number(1), "10", "unfinished exports a user may have before 429 is answered"
     )
     sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
+    stop_wait: float = _setting(
+        _seconds(0), "10", "seconds a worker that is told to stop lets its exports go on before it hands them back"
+    )
     broker_polling_interval: float = _setting(
         _seconds(0.001), "0.05", "seconds between two looks into the message folders (filesystem:// only)"
     )
@@ -208,7 +212,7 @@ def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
 
 def unknown_settings(environment: Mapping[str, str]) -> Iterable[str]:
     """One line for each variable with our prefix that is no setting, with the nearest name: most are typing errors."""
-    known = {*setting_names(), "ENV"}
+    known = {*setting_names(), "ENV", crash_points.VARIABLE.removeprefix(PREFIX)}
     for variable in environment:
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known:

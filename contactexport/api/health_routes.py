@@ -1,6 +1,6 @@
 """GET /healthz and /readyz, for whoever keeps the service running; both are open to everybody."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
 from contactexport.api import replies
 from contactexport.api.backend import current_backend
@@ -17,7 +17,12 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when database and broker are reachable, else 503 with the names of those that are not."""
+    """200 when database and broker are reachable, else 503 with the names of those that are not.
+
+    503, too, while this server is shutting down (see config/gunicorn.py): it still answers, but not for long.
+    """
+    if current_app.extensions.get("is_draining", lambda: False)():
+        return replies.error(503, 1, "Not ready: shutting down", {"server": "shutting down"})
     parts = check_readiness.check(current_backend())
     failing = [name for name, state in parts.items() if state != "ok"]
     if failing:

@@ -1,11 +1,13 @@
 """`flask serve`: the whole service on one machine."""
 
+import logging
 import os
 import socket
 import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,13 +15,16 @@ import click
 from contactexport.backend import Backend
 from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import Command
-from contactexport.cli.supervisor import Supervisor
+from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
 from contactexport.embedded import postgres
-from contactexport.errors import ContactExportError, UsageError
+from contactexport.errors import ContactExportError, DatabaseUnavailable, UsageError
 from contactexport.settings import PREFIX
 
 PROJECT = Path(__file__).parent.parent.parent
 READY_SECONDS = 30.0
+DRAIN_SECONDS = "1"  # a single machine has no other server to go to
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(cls=Command)
@@ -29,7 +34,7 @@ READY_SECONDS = 30.0
 def serve(host: str, port: int, concurrency: int) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
-    Starts Postgres if none is configured, brings the schema up to date, then gunicorn and a worker; both are
+    Starts Postgres if none is configured, brings the schema up to date, then gunicorn and a worker; all of them are
     started again should they die. Prints `ready http://HOST:PORT` when it answers.
 
     \b
@@ -55,14 +60,14 @@ def _upgrade(backend: Backend) -> None:
 
 
 def _serve(backend: Backend, host: str, port: int, concurrency: int) -> None:
-    supervisor = Supervisor(PROJECT, _environment(backend))
+    supervisor = Supervisor(PROJECT, _environment(backend), backend.settings.stop_wait + STOP_SECONDS)
     supervisor.listen_for_stop_signals()
     try:
         supervisor.start("gunicorn", _gunicorn(host, port))
         supervisor.start("worker", _worker(concurrency))
         if _wait_until_ready(supervisor, host, port):
             click.echo(f"ready http://{host}:{port}")
-            supervisor.watch()
+            supervisor.watch(partial(_revive_postgres, backend))
     finally:
         supervisor.stop()
 
@@ -73,7 +78,17 @@ def _environment(backend: Backend) -> dict[str, str]:
         f"{PREFIX}DATABASE_URL": backend.database.url,
         f"{PREFIX}DATA_DIR": str(backend.settings.data_dir),
     }
-    return dict(os.environ) | ours
+    return {"DRAIN_SECONDS": DRAIN_SECONDS} | dict(os.environ) | ours
+
+
+def _revive_postgres(backend: Backend) -> None:
+    """One that was stopped on purpose, by `flask db stop`, stays so."""
+    if backend.settings.database_url is None and postgres.has_died(backend.settings.data_dir):
+        logger.error("Postgres has died and is started again")
+        try:
+            postgres.start(backend.settings.data_dir)
+        except DatabaseUnavailable as error:
+            logger.warning("%s", error.text)
 
 
 def _gunicorn(host: str, port: int) -> list[str]:

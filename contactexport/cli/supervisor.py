@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,10 +30,14 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """Runs the children in `folder` with `environment`, each in a session of its own: Ctrl-C reaches only us."""
+    """Runs the children in `folder` with `environment`, each in a session of its own: Ctrl-C reaches only us.
+
+    `stop_seconds` is what they get to end when asked to.
+    """
 
     folder: Path
     environment: Mapping[str, str]
+    stop_seconds: float = STOP_SECONDS
     children: list[Child] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -48,10 +52,11 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self.stopping.set())
 
-    def watch(self) -> None:
-        """Returns when told to stop; starts children again that have ended before."""
+    def watch(self, tend: Callable[[], None] = lambda: None) -> None:
+        """Returns when told to stop; starts children again that have ended before, and calls `tend` now and then."""
         while not self.stopping.wait(0.2):
             self.revive()
+            tend()
 
     def revive(self) -> None:
         """Starts again what has ended, at most once a second each."""
@@ -68,12 +73,12 @@ class Supervisor:
         running = {child.name: child.process for child in reversed(self.children) if child.process is not None}
         for process in running.values():
             process.terminate()
-        give_up = time.monotonic() + STOP_SECONDS
+        give_up = time.monotonic() + self.stop_seconds
         for name, process in running.items():
             try:
                 process.wait(max(0.1, give_up - time.monotonic()))
             except subprocess.TimeoutExpired:
-                logger.warning("%s has not ended within %d seconds and is killed", name, STOP_SECONDS)
+                logger.warning("%s has not ended within %d seconds and is killed", name, self.stop_seconds)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             _end_orphans(process)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from contactexport import crash_points
 from contactexport.delivery import ftp_folder
 from contactexport.delivery.ftp_connection import FtpConnection, tls_context
 from contactexport.delivery.ftp_errors import FTP_ERRORS, NOT_IMPLEMENTED, Unconfirmed, failure, one_line, reply_code
@@ -83,7 +84,9 @@ class FtpDelivery:
         limit = delivery_seconds(self._timeout, upload.size)
         try:
             with interrupted_after(limit, lambda: self._stop(self._late)):
-                return one_line(self._deliver(upload), self._password)
+                reply = one_line(self._deliver(upload), self._password)
+                crash_points.reach("upload renamed", upload.attempt)
+                return reply
         except BaseException as error:
             if upload.begun:
                 self._remove_part(upload)
@@ -126,6 +129,7 @@ class FtpDelivery:
             ftp.send_file(upload.part, content)
         try:
             ftp.last_reply()
+            crash_points.reach("file uploaded", upload.attempt)
             _require_size(ftp, upload)
             return self._rename(ftp, upload)
         except (OSError, EOFError) as lost:

@@ -5,6 +5,7 @@ The first process that needs it starts it; it keeps running until `stop` is call
 """
 
 import importlib.util
+import os
 import subprocess
 import warnings
 from pathlib import Path
@@ -28,8 +29,10 @@ def start(data_dir: Path) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         server = _pgserver().get_server(folder, cleanup_mode=None)
+        if has_died(data_dir):  # which the wheel does not notice of a server that this process has started
+            server.start()
         _create_database(server.get_uri("postgres"))
-    except (OSError, RuntimeError, AssertionError, psycopg2.Error) as error:
+    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError, psycopg2.Error) as error:
         raise DatabaseUnavailable(f"The embedded Postgres under {folder} does not start: {error}") from error
     return str(server.get_uri(DATABASE_NAME)).replace(":@", "@")
 
@@ -43,6 +46,18 @@ def stop(data_dir: Path) -> bool:
     user = _pgserver().get_server(folder, cleanup_mode=None, start=False).system_user
     command = [str(programs() / "pg_ctl"), "-w", "-m", "fast", "-D", str(folder), "stop"]
     return subprocess.run(command, user=user, cwd="/", capture_output=True, check=False).returncode == 0
+
+
+def has_died(data_dir: Path) -> bool:
+    """True when the server has ended without being stopped: its pid file is still there."""
+    try:
+        pid = int((_folder(data_dir) / "postmaster.pid").read_text().partition("\n")[0])
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):  # stopped, just starting, or another user's
+        return False
+    return False
 
 
 def programs() -> Path:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from contactexport import audit_log, export_lock
+from contactexport import audit_log, crash_points, export_lock
 from contactexport.backend import Backend
 from contactexport.db import change_repository, export_repository
 from contactexport.db.connection import Connection
@@ -38,6 +38,7 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     except DeliveryFailed as failure:
         return try_later(backend, conn, export, failure)
     done = export_repository.mark_done(conn, export, reply)
+    crash_points.reach("marked done", export.attempt)
     audit_log.note(
         "export done",
         export=done.id,

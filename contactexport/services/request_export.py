@@ -4,7 +4,7 @@ import logging
 import secrets
 import time
 
-from contactexport import audit_log, export_lock
+from contactexport import audit_log, crash_points, export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning
@@ -29,6 +29,7 @@ def request(
     Raises ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
     """
     export_id = store(backend, settings, ftp_password, created_by, limited=True, arrived=arrived)
+    crash_points.reach("export accepted")
     publish(backend, export_id)
     return export_id
 
@@ -61,6 +62,7 @@ def store(
         export_id = export_repository.insert(
             conn, settings, ftp_secret=ftp_secret, suffix=secrets.token_hex(3), created_by=created_by
         )
+        crash_points.reach("row inserted")
     audit_log.note("export accepted", export=export_id, user=created_by, method=settings.distribution_method)
     return export_id
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import BinaryIO
 
-from contactexport import audit_log, export_csv, export_file, export_lock
+from contactexport import audit_log, crash_points, export_csv, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, change_repository, export_repository
 from contactexport.db.connection import Connection, begin_snapshot, refusals_told, translated_errors
@@ -26,7 +26,7 @@ from contactexport.errors import (
     ReplicaLags,
 )
 from contactexport.models import ContactField, Export, ExportSettings, ExportStatus
-from contactexport.services import deliver_export, find_changes, watch_export
+from contactexport.services import deliver_export, find_changes, request_export, watch_export
 from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
 RETRY_SECONDS = (10, 60, 300, 900)
@@ -45,6 +45,13 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
     None when there was nothing to do: it is finished, not due, or in the hands of another worker.
     Raises UnknownExport, and DatabaseUnavailable when Postgres breaks off (the sweep then takes the export up again).
     """
+    export = _run(backend, export_id, progress)
+    if export is not None and export.due_at is not None and backend.stopping.is_set():
+        request_export.publish(backend, export_id)
+    return export
+
+
+def _run(backend: Backend, export_id: int, progress: Progress | None) -> Export | None:
     with backend.database.session() as conn:
         export = export_repository.get(conn, export_id)
         # Requests that are being refused hold the lock for a moment, each in its turn.
@@ -60,11 +67,25 @@ def _attempt(backend: Backend, conn: Connection, export: Export, progress: Progr
     audit_log.note(
         "export claimed", export=export.id, user=export.created_by, attempt=export.attempt, status=export.status
     )
+    crash_points.reach("export claimed", export.attempt)
     try:
         return _put_off_by_outages(backend, conn, export, progress)
     except ExportLost as lost:
-        logger.warning("attempt given up: id=%d attempt=%d reason=%s", export.id, export.attempt, lost)
+        return _handed_back(backend, export, lost)
+
+
+def _handed_back(backend: Backend, export: Export, lost: ExportLost) -> Export | None:
+    """An attempt that ends because its worker is stopped does not count; the next one is due at once."""
+    try:
+        if not backend.stopping.is_set():
+            raise lost
+        with backend.database.transaction() as conn:
+            given = export_repository.postpone(conn, export, 0, "Its worker was stopped", counted=False)
+    except ExportLost as reason:
+        logger.warning("attempt given up: id=%d attempt=%d reason=%s", export.id, export.attempt, reason)
         return None
+    audit_log.note("export handed back", export=export.id, user=export.created_by, attempt=export.attempt)
+    return given
 
 
 def _put_off_by_outages(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
@@ -88,7 +109,7 @@ def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, pro
     except ExportFailed as failure:
         return _failed(conn, export, failure.text)
     except QueryFailed as refusal:
-        export_repository.require_attempt(conn, export)  # a lost one has cancelled its query itself
+        watch_export.require_wanted(backend, conn, export)  # one that was lost or stopped has cancelled it itself
         logger.warning("query refused: id=%d attempt=%d reason=%s", export.id, export.attempt, refusal.text)
         return _postponed(backend, conn, export, refusal.status_text)
     except OSError as error:
@@ -116,7 +137,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
             expected = change_repository.count_changed(snapshot, export.settings, until)
             export_repository.note_expected_rows(conn, export, expected)
             written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
-    return export_repository.mark_ready(
+    ready = export_repository.mark_ready(
         conn,
         export,
         rows=written.rows,
@@ -125,6 +146,8 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
         effective_until=until,
         marks=written.marks.to_bytes(),
     )
+    crash_points.reach("marked ready", export.attempt)
+    return ready
 
 
 @contextmanager
@@ -139,7 +162,7 @@ def _contacts_outages_told() -> Iterator[None]:
 
 def _settled(backend: Backend, conn: Connection, contacts: Connection, export: Export) -> datetime:
     settings, seconds = export.settings, backend.settings.writers_wait
-    require_wanted = partial(export_repository.require_attempt, conn, export)
+    require_wanted = partial(watch_export.require_wanted, backend, conn, export)
     return find_changes.settle_in(contacts, backend.database, settings.start, settings.end, seconds, require_wanted)
 
 

@@ -1,4 +1,4 @@
-"""Stops work on an export that is no longer this attempt's: it was cancelled, or another worker has taken it over."""
+"""Stops work on an export that was cancelled, that another worker has taken over, or that this worker hands back."""
 
 import logging
 import threading
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from contactexport.backend import Backend
 from contactexport.db import export_repository
+from contactexport.db.connection import Connection
 from contactexport.errors import DatabaseUnavailable, ExportLost
 from contactexport.models import Export
 
@@ -17,7 +18,8 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def aborting_when_lost(backend: Backend, export: Export, abort: Callable[[], None]) -> Iterator[None]:
-    """Calls `abort`, from another thread, within a second of the export being lost while the block runs.
+    """Calls `abort`, from another thread, within a second of the export being lost, or this worker stopped, while the
+    block runs.
 
     And again until the block ends: a cancel that comes between two queries has no effect.
     """
@@ -31,11 +33,18 @@ def aborting_when_lost(backend: Backend, export: Export, abort: Callable[[], Non
         watcher.join()
 
 
+def require_wanted(backend: Backend, conn: Connection, export: Export) -> None:
+    """Raises ExportLost when another attempt has the export, or when this worker is to stop."""
+    export_repository.require_attempt(conn, export)
+    if backend.stopping.is_set():
+        raise ExportLost("the worker is stopped")
+
+
 def _watch(backend: Backend, export: Export, abort: Callable[[], None], ended: threading.Event) -> None:
     while not ended.wait(LOOK_SECONDS):
         try:
             with backend.database.transaction() as conn:
-                export_repository.require_attempt(conn, export)
+                require_wanted(backend, conn, export)
         except ExportLost:
             logger.warning("stopping: id=%d attempt=%d", export.id, export.attempt)
             abort()

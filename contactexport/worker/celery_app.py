@@ -3,35 +3,19 @@
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.worker import state
 
 from contactexport.backend import Backend
 from contactexport.worker import tasks
+from contactexport.worker.stopping import end_in_time, listen_in_pool_processes
 
 
 def worker_app(backend: Backend) -> Celery:
     """The application of `celery -A celery_worker worker`."""
     app = backend.queue.celery
     tasks.register(app, backend)
-    app.steps["worker"].update({sweep_clock(backend), EndWhenIdle})
+    app.steps["worker"].update({sweep_clock(backend), end_in_time(backend)})
+    listen_in_pool_processes(backend)
     return app
-
-
-class EndWhenIdle(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
-    """A worker step for the end: when no export is running, the pool's processes are not waited for.
-
-    A pool that ends by itself sleeps for a second here and there; from this point on no message is taken any more.
-    """
-
-    def include(self, worker: Any) -> bool:
-        """Stands before the pool, which otherwise begins to end by itself."""
-        worker.steps.insert(0, self)
-        return True
-
-    def close(self, worker: Any) -> None:
-        """Called once the worker has been told to end."""
-        if not state.reserved_requests:
-            worker.pool.terminate()
 
 
 def sweep_clock(backend: Backend) -> type[bootsteps.StartStopStep]:

@@ -26,13 +26,25 @@ def test_killed_process_is_started_again_and_the_next_export_is_done(served, nam
     assert served.finished(export_id)["status"] == "done"
 
 
+def test_killed_postgres_is_started_again_and_the_next_export_is_done(served):
+    killed = _postgres(served)
+    killed.kill()
+    wait_until(lambda: not _runs(killed) and _is_ready(served), "the service answers")
+    assert served.finished(served.accepted(contact_fields=[9]))["status"] == "done"
+    assert "Postgres has died and is started again" in served.log.read_text()
+
+
 def test_ctrl_c_ends_everything(served):
     ours = psutil.Process(served.process.pid).children(recursive=True)
-    database = psutil.Process(int((served.data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+    database = _postgres(served)
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(timeout=60) == 0
     assert [process for process in (*ours, database) if _runs(process)] == []
     assert "Traceback" not in served.log.read_text()
+
+
+def _postgres(served: Served) -> psutil.Process:
+    return psutil.Process(int((served.data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
 
 
 def _runs(process: psutil.Process) -> bool:

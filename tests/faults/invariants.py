@@ -1,0 +1,93 @@
+"""What must hold over all exports after any fault, once everything runs again."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from exporting import PASSWORD, execute
+from served import wait_until
+
+from contactexport.backend import Backend
+
+FINAL = ("done", "error")
+
+
+def require_nothing_lost(
+    backend: Backend,
+    accepted: Iterable[int],
+    *,
+    delivered_to: Path | None = None,
+    logs: Iterable[Path] = (),
+    secrets: Iterable[str] = (PASSWORD,),
+) -> list[dict[str, Any]]:
+    """Every accepted export has one row, is final, or has a due time; of every done one there is exactly one complete
+    file; no lock, no temporary file and no plaintext secret is left. `delivered_to` is the folder of the FTP host.
+
+    Returns the rows.
+    """
+    accepted = list(accepted)
+    rows = execute(backend, "SELECT * FROM export ORDER BY id")
+    assert sorted(accepted) == [row["id"] for row in rows]
+    for row in rows:
+        assert (row["status"] in FINAL) == (row["due_at"] is None), row
+        assert row["status"] not in FINAL or row["ftp_secret"] is None, row
+        if row["status"] == "done":
+            _require_one_complete_file(backend, row, delivered_to)
+    _require_nothing_left(backend, delivered_to)
+    _require_no_secret(backend, [*logs], secrets)
+    return rows
+
+
+def require_all_done(backend: Backend, accepted: Iterable[int], **options: Any) -> list[dict[str, Any]]:
+    """The same, and every export has ended well."""
+    rows = require_nothing_lost(backend, accepted, **options)
+    assert {row["status"]: row["error"] for row in rows} == {"done": None}
+    return rows
+
+
+def wait_until_final(backend: Backend, export_id: int, seconds: float = 60) -> dict[str, Any]:
+    """The row of an export once it is done or in error."""
+
+    def row() -> dict[str, Any]:
+        return execute(backend, "SELECT * FROM export WHERE id = %s", (export_id,))[0]
+
+    wait_until(lambda: row()["status"] in FINAL, f"export {export_id} is finished", seconds)
+    return row()
+
+
+def _require_one_complete_file(backend: Backend, row: dict[str, Any], delivered_to: Path | None) -> None:
+    by_ftp = row["settings"]["distribution_method"] == "ftp"
+    folder = delivered_to if by_ftp else backend.settings.storage_dir
+    assert folder is not None, row
+    found = list(folder.rglob(f"*{row['file_name']}*"))
+    assert [path.name for path in found] == [row["file_name"]], row
+    content = found[0].read_bytes()
+    lines = content.count(b"\n") - int(row["settings"]["header"])
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (row["bytes"], row["sha256"]), row
+    assert lines == row["rows"], row
+
+
+def _require_nothing_left(backend: Backend, delivered_to: Path | None) -> None:
+    wait_until(lambda: advisory_locks(backend) == [], "no advisory lock is held")
+    for folder in filter(None, (backend.settings.storage_dir, delivered_to)):
+        assert list(folder.rglob("*.part")) == []
+
+
+def advisory_locks(backend: Backend) -> list[dict[str, Any]]:
+    """The sessions of this database that hold one on an export's setting."""
+    return execute(
+        backend,
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+
+
+def _require_no_secret(backend: Backend, logs: list[Path], secrets: Iterable[str]) -> None:
+    wanted = [secret.encode() for secret in secrets]
+    files = [path for path in backend.settings.data_dir.rglob("*") if path.is_file() and "postgres" not in path.parts]
+    for path in (*files, *logs):
+        content = path.read_bytes()
+        assert not any(secret in content for secret in wanted), path
+    stored = execute(backend, "SELECT export::text AS line FROM export")
+    assert not any(secret.decode() in row["line"] for secret in wanted for row in stored)

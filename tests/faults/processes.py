@@ -1,0 +1,128 @@
+"""Real workers and servers of their own, over the database and the data folder of a test, to be killed and stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+from served import GETCHANGES, SHORT_WAITS, free_port, wait_until
+
+from contactexport.backend import Backend
+from contactexport.embedded.local_service import PROJECT, LocalService
+from contactexport.services import manage_users
+
+
+@dataclass
+class Process:
+    """A worker or a server; `log` is what it writes to standard error."""
+
+    started: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.started.pid
+
+    def children(self) -> list[psutil.Process]:
+        """The pool's processes of a worker, the worker processes of a server, oldest first."""
+        return sorted(psutil.Process(self.pid).children(), key=lambda child: child.pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.started.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9, and waits until it is gone."""
+        self.started.kill()
+        self.started.wait(timeout=30)
+
+    def stop(self, seconds: float = 60) -> int:
+        """SIGTERM; returns the exit code."""
+        self.started.terminate()
+        return self.started.wait(timeout=seconds)
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text()
+
+
+@contextmanager
+def worker(backend: Backend, *, concurrency: int = 1, **settings: str) -> Iterator[Process]:
+    """A Celery worker that is ready for messages; `settings` by their names without the prefix."""
+    command = ["celery", "--quiet", "--app", "celery_worker", "worker", "--loglevel", "WARNING"]
+    command += ["--concurrency", str(concurrency), "--without-gossip", "--without-mingle"]
+    with _process(backend, "worker", command, settings) as process:
+        wait_until(lambda: len(process.children()) >= concurrency, "the pool has its processes")
+        yield process
+
+
+@dataclass
+class Server(Process):
+    """gunicorn with a user of the API."""
+
+    port: int
+    token: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.url + path, headers=self._credentials(), timeout=30)
+
+    def post(self, body: object, **options: object) -> requests.Response:
+        return requests.post(self.url + GETCHANGES, json=body, headers=self._credentials(), timeout=30, **options)
+
+    def _credentials(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@contextmanager
+def server(backend: Backend, *, drain_seconds: str = "0", **settings: str) -> Iterator[Server]:
+    """A gunicorn that answers; `settings` by their names without the prefix."""
+    port = free_port()
+    token = manage_users.add_user(backend, f"tester{port}", with_wsse=False, with_token=True).token
+    command = ["gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
+    with _process(backend, f"server-{port}", command, settings, DRAIN_SECONDS=drain_seconds) as process:
+        started = Server(process.started, process.log, port, token)
+        wait_until(lambda: answers(started), "the server answers")
+        yield started
+
+
+def answers(server: Server) -> bool:
+    try:
+        return server.get("/healthz").status_code == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def _process(
+    backend: Backend, name: str, command: Sequence[str], settings: dict[str, str], **environment: str
+) -> Iterator[Process]:
+    """Killed at the end, with what is left of its session."""
+    log = backend.settings.data_dir.parent / f"{name}-{os.urandom(3).hex()}.log"
+    found = {"DATABASE_URL": backend.database.url}
+    if backend.settings.broker_url:
+        found["BROKER_URL"] = backend.settings.broker_url
+    service = LocalService(backend.settings.data_dir, 0, SHORT_WAITS | found | settings)
+    with log.open("wb") as errors:
+        started = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=PROJECT,
+            env=service.environment() | environment,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+    try:
+        yield Process(started, log)
+    finally:
+        if started.poll() is None:
+            os.killpg(started.pid, signal.SIGCONT)
+            os.killpg(started.pid, signal.SIGKILL)
+        started.wait(timeout=30)
