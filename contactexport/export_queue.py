@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Celery
 from kombu.connection import Connection
+from kombu.entity import Queue
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
@@ -26,7 +27,13 @@ PUBLISH_SECONDS = 0.8
 PUBLISHING_CONNECTIONS = 8
 # One more try at once: a connection that lay in the pool may have died there.
 RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+# Sweeps and notifications take a moment and must not wait behind a hundred exports.
+EXPORTS_QUEUE = "contactexport"
+SHORT_QUEUE = "contactexport.short"
 VISIBILITY_SECONDS = 12 * 3600  # Redis gives a message to another worker after that long; the sweep is faster
+# RabbitMQ (from 3.12) breaks off the connection of a worker that works on a message for longer; its own limit of 30
+# minutes is shorter than the upload of a large file to a slow host.
+LONGEST_RUN_SECONDS = 7 * 24 * 3600
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +121,9 @@ def make_celery(settings: Settings) -> Celery:
         raise SettingsError("CONTACTEXPORT_BROKER_URL names Redis: `pip install contactexport[redis]` for its client")
     celery = Celery("contactexport", broker=_broker_url(settings), set_as_current=False)
     celery.conf.update(
-        task_default_queue="contactexport",
+        task_default_queue=EXPORTS_QUEUE,
+        task_queues=[_queue(EXPORTS_QUEUE), _queue(SHORT_QUEUE)],
+        task_routes={SWEEP: SHORT_QUEUE, NOTIFY: SHORT_QUEUE},
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=False,
@@ -130,6 +139,10 @@ def make_celery(settings: Settings) -> Celery:
         broker_transport_options=_transport_options(settings),
     )
     return celery
+
+
+def _queue(name: str) -> Queue:
+    return Queue(name, routing_key=name, queue_arguments={"x-consumer-timeout": LONGEST_RUN_SECONDS * 1000})
 
 
 def _uses_folders(settings: Settings) -> bool:

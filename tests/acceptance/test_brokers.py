@@ -71,13 +71,14 @@ def test_export_is_done_by_a_worker_behind_the_broker(remote, worker, sample_set
 
 def test_message_waits_in_the_broker_for_a_worker(remote, sample_settings):
     assert remote.queue.publish(request_export.store(remote, sample_settings, None, "tester"))
-    with (
-        remote.queue.celery.connection_for_read() as connection,
-        connection.SimpleQueue("contactexport") as waiting,
-    ):
-        message = waiting.get(timeout=10)
-        message.ack()
-    assert message.headers["task"] == "contactexport.run_export"
+    assert _task_waiting_in(remote, "contactexport") == "contactexport.run_export"
+
+
+def test_sweeps_and_notifications_do_not_wait_behind_exports(remote):
+    assert remote.queue.publish_sweep()
+    assert _task_waiting_in(remote, "contactexport.short") == "contactexport.sweep_exports"
+    assert remote.queue.publish_notification(1)
+    assert _task_waiting_in(remote, "contactexport.short") == "contactexport.notify"
 
 
 @pytest.fixture
@@ -96,6 +97,16 @@ def sample_settings() -> ExportSettings:
             "ftp": None,
         }
     )
+
+
+def _task_waiting_in(backend: Backend, queue: str) -> str:
+    with (
+        backend.queue.celery.connection_for_read() as connection,
+        connection.SimpleQueue(backend.queue.celery.amqp.queues[queue]) as waiting,
+    ):
+        message = waiting.get(timeout=10)
+        message.ack()
+    return message.headers["task"]
 
 
 def _status(backend: Backend, export_id: int) -> ExportStatus:
