@@ -123,6 +123,11 @@ class Status(Schema):
     error = fields.String(
         required=True, allow_none=True, metadata={"description": "why it failed, or is tried again", "example": None}
     )
+    next_attempt = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "when it is tried again after a failed attempt", "example": None},
+    )
 
 
 class StatusReply(Envelope):

@@ -44,6 +44,7 @@ def payload(backend: Backend, export: Export) -> dict[str, Any]:
         "attempts": export.attempt,
         "delivery": [{**one, "at": _iso(datetime.fromisoformat(one["at"]), zone)} for one in export.deliveries],
         "error": export.error,
+        "next_attempt": _iso(export.due_at, zone) if export.error else None,
     }
 
 

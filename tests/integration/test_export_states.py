@@ -216,7 +216,7 @@ def test_the_status_payload_is_that_of_the_contract(backend: Backend):
         "id": str(export_id), "status": "scheduled", "type": "changes", "file_name": None, "ftp_host": "127.0.0.1",
         "ftp_dir": "a/b", "rows": None, "rows_expected": None, "bytes": None, "sha256": None,
         "time_range": [START.isoformat(), END.isoformat()], "effective_until": None, "next_from": None,
-        "attempts": 0, "delivery": [], "error": None,
+        "attempts": 0, "delivery": [], "error": None, "next_attempt": None,
     }  # fmt: skip
     done = run(backend, request(backend, settings_for()))
     payload = track_export.status(backend, done.id)
@@ -224,6 +224,14 @@ def test_the_status_payload_is_that_of_the_contract(backend: Backend):
     assert (payload["effective_until"], payload["rows"], payload["bytes"]) == (END.isoformat(), 0, 0)
     with pytest.raises(UnknownExport):
         track_export.status(backend, 99)
+
+
+def test_the_status_tells_when_a_failed_attempt_is_followed_by_the_next(backend: Backend):
+    export_id = request(backend, by_ftp(1))
+    waiting = run(backend, export_id)
+    payload = track_export.status(backend, export_id)
+    assert (payload["status"], payload["error"]) == ("ready", "FTP host: Connection refused")
+    assert datetime.fromisoformat(payload["next_attempt"]) == waiting.due_at > datetime.now(UTC)
 
 
 def test_a_request_that_is_not_stored_is_not_published(backend: Backend):
