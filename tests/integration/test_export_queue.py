@@ -89,3 +89,11 @@ def test_many_threads_publish_at_once(backend):
         thread.join()
     assert results == [True] * 30
     assert len(messages(backend)) == 30
+
+
+def test_a_message_is_held_until_its_task_has_ended_and_never_goes_round_in_circles(backend):
+    rules = backend.queue.celery.conf
+    assert rules.task_acks_late
+    assert not rules.task_reject_on_worker_lost
+    assert rules.worker_prefetch_multiplier == 1
+    assert (rules.task_ignore_result, rules.result_backend) == (True, None)
