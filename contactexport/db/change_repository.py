@@ -29,6 +29,15 @@ def writers_now(conn: Connection) -> dict[str, datetime | None]:
     return {row["writer"]: row["started"] for row in queries("change").writers_now(conn)}
 
 
+def hold_tables(conn: Connection) -> None:
+    """Waits for those who rewrite a table that is to be read, and lets nobody do so until the transaction ends.
+
+    To be called before the first query of a snapshot: Postgres does not keep the old rows of a rewritten or truncated
+    table for it (PostgreSQL manual, Concurrency Control, Caveats).
+    """
+    queries("change").hold_tables(conn)
+
+
 def prepare_months(conn: Connection) -> bool:
     """Makes the partitions of the change log for the coming year, unless the database is a read replica.
 

@@ -134,6 +134,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
         until = _settled(backend, conn, snapshot, export)
         begin_snapshot(snapshot)
         with refusals_told(), watch_export.aborting_when_lost(backend, export, snapshot.cancel):
+            change_repository.hold_tables(snapshot)
             expected = change_repository.count_changed(snapshot, export.settings, until)
             export_repository.note_expected_rows(conn, export, expected)
             written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))

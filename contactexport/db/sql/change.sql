@@ -15,6 +15,11 @@ SELECT clock_timestamp();
 SELECT CASE WHEN pg_is_in_recovery() OR NOT pg_try_advisory_xact_lock(hashtext('contactexport months'), 0) THEN 0
        ELSE contact_change_months(now()::date, (now() + interval '12 months')::date) END;
 
+-- name: hold_tables!
+-- Before the first query, which takes the snapshot: to a snapshot older than their rewriting tables are empty. Months of
+-- the log are held by the queries that read them.
+LOCK TABLE contact, ONLY contact_change, contact_field, contact_field_choice IN ACCESS SHARE MODE;
+
 -- name: log_partitions
 -- Months of the change log that end at or before a date, and how many changes the rest of the log has before it.
 SELECT c.relname AS name
