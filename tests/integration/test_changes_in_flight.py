@@ -131,6 +131,15 @@ def test_a_writer_whose_start_is_hidden_counts_as_older_than_everything(backend:
             cursor.execute(f"DROP ROLE {watcher}")
 
 
+@pytest.mark.parametrize("part", ["contact_change_other", "contact_change_2012_03"])
+def test_who_writes_a_part_of_the_log_directly_is_waited_for(backend: Backend, part: str):
+    execute(backend, "SELECT contact_change_months('2012-03-01', '2012-03-01')")
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute(f"UPDATE {part} SET contact_id = 1")
+        with backend.contacts.session() as watching:
+            assert len(change_repository.writers_now(watching)) == 1
+
+
 def test_readers_and_writers_of_other_tables_are_not_waited_for(backend: Backend):
     with other_session(backend, autocommit=False) as other, other.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM contact_change; UPDATE origin SET name = name")

@@ -1,9 +1,13 @@
 -- name: writers_now
--- Who is changing contacts at this moment: the log's lock is taken before a change gets its time. The start of another
--- role's transaction, and of a prepared one, is not to be seen.
+-- Who is changing contacts at this moment: the lock of the log, or of a month that is written directly, is taken before a
+-- change gets its time. The start of another role's transaction, and of a prepared one, is not to be seen.
 SELECT l.virtualtransaction AS writer, a.xact_start AS started
 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.relation = 'contact_change'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
+WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
+  AND l.relation IN (
+      SELECT 'contact_change'::regclass
+      UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = 'contact_change'::regclass
+  )
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.pid IS DISTINCT FROM pg_backend_pid();
 
