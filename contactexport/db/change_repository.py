@@ -24,6 +24,15 @@ def clock(conn: Connection) -> datetime:
     return now
 
 
+def window_end(conn: Connection, wanted: datetime) -> datetime:
+    """The end of a window that is read now: `wanted`, or the database's time when that is earlier.
+
+    Changes that are made after this call get no earlier time, even if the clock is set back by less than a day.
+    """
+    until: datetime = queries("change").window_end(conn, wanted=wanted)
+    return until
+
+
 def writers_now(conn: Connection) -> dict[str, datetime | None]:
     """The transactions that are changing contacts now, with their start (None: not to be seen, maybe long ago)."""
     return {row["writer"]: row["started"] for row in queries("change").writers_now(conn)}

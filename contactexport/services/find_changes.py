@@ -1,7 +1,8 @@
 """Makes sure that an export sees every change of its window: waits for those who are changing contacts right now.
 
 A change gets its time after its transaction has taken the lock on contact_change (see the migration). So once the
-transactions that hold that lock now have ended, a snapshot holds every change with a time before now.
+transactions that hold that lock now have ended, a snapshot holds every change with a time before now. The database's
+functions contact_change_window_end and contact_change_time see to it that this holds after the clock was set back.
 """
 
 import logging
@@ -30,20 +31,25 @@ def settle(
     That is `end`, or now when `end` lies in the future; if a writer is still busy after so many seconds, its start
     (never before `start`): its changes belong to the next window. `require_wanted` raises when nobody waits any more.
     """
-    until = min(end, change_repository.clock(conn))
-    writers = change_repository.writers_now(conn)
-    # Who began after the window has nothing to add to it.
-    waited_for = {writer: started for writer, started in writers.items() if started is None or started < until}
+    until = change_repository.window_end(conn, end)
+    waited_for = _begun_before(until, change_repository.writers_now(conn))
     give_up = time.monotonic() + most_seconds
     while waited_for and time.monotonic() < give_up:
         require_wanted()
         time.sleep(POLL_SECONDS)
         running = change_repository.writers_now(conn)
-        waited_for = {writer: started for writer, started in waited_for.items() if writer in running}
+        # The start is not told of one that has just begun, nor any more of one that has been prepared meanwhile.
+        known = {writer: started or running[writer] for writer, started in waited_for.items() if writer in running}
+        waited_for = _begun_before(until, known)
     for writer, started in waited_for.items():
         logger.warning("transaction still changing contacts: writer=%s since=%s", writer, started or "unknown")
         until = min(until, started or start)
     return max(until, start)
+
+
+def _begun_before(until: datetime, writers: dict[str, datetime | None]) -> dict[str, datetime | None]:
+    """Who began after the window has nothing to add to it."""
+    return {writer: started for writer, started in writers.items() if started is None or started < until}
 
 
 def settle_in(

@@ -1,6 +1,7 @@
 """Contacts, changes, requests and runs, as the tests of the export core need them."""
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
@@ -51,6 +53,10 @@ def around_now() -> dict[str, datetime]:
     """A window that holds what is changed during a test."""
     now = datetime.now(UTC)
     return {"start": now - timedelta(hours=1), "end": now + timedelta(hours=1)}
+
+
+def database_time(backend: Backend) -> datetime:
+    return execute(backend, "SELECT clock_timestamp() AS now")[0]["now"]
 
 
 def execute(backend: Backend, statement: str | sql.Composable, parameters: Any = None) -> list[dict[str, Any]]:
@@ -105,6 +111,21 @@ def export_file(backend: Backend, settings: ExportSettings) -> bytes:
 
 def exported_ids(backend: Backend, settings: ExportSettings) -> list[int]:
     return [int(line.split(b",")[0]) for line in export_file(backend, settings).splitlines()]
+
+
+def ids_in(backend: Backend, export: Export) -> list[int]:
+    """The contacts in the file of an export."""
+    lines = deliver_export.stored_file(backend, export).read_bytes().splitlines()
+    return [int(line.split(b",")[0]) for line in lines]
+
+
+def wait_until_waiting(backend: Backend) -> None:
+    """Until the export has begun to wait for writers: its session looks for them again and again."""
+    for _ in range(500):
+        if execute(backend, "SELECT pid FROM pg_stat_activity WHERE query ~ 'RowExclusiveLock' AND state = 'idle'"):
+            return
+        time.sleep(0.01)
+    pytest.fail("the export does not wait")
 
 
 def row_of(backend: Backend, export_id: int) -> dict[str, Any]:

@@ -12,40 +12,25 @@ import pytest
 from exporting import (
     add_contact,
     around_now,
+    database_time,
     execute,
     export_file,
     exported_ids,
+    ids_in,
     other_session,
     request,
     run,
     settings_for,
+    wait_until_waiting,
 )
 
 from contactexport.backend import Backend
 from contactexport.db import change_repository
-from contactexport.services import deliver_export, find_changes, run_export
+from contactexport.services import find_changes, run_export
 
 
 def with_wait(backend: Backend, seconds: float) -> Backend:
     return dataclasses.replace(backend, settings=dataclasses.replace(backend.settings, writers_wait=seconds))
-
-
-def database_time(backend: Backend) -> datetime:
-    return execute(backend, "SELECT clock_timestamp() AS now")[0]["now"]
-
-
-def ids_in(backend: Backend, export) -> list[int]:
-    lines = deliver_export.stored_file(backend, export).read_bytes().splitlines()
-    return [int(line.split(b",")[0]) for line in lines]
-
-
-def wait_until_waiting(backend: Backend) -> None:
-    """Until the export has begun to wait for writers: its session looks for them again and again."""
-    for _ in range(500):
-        if execute(backend, "SELECT pid FROM pg_stat_activity WHERE query ~ 'RowExclusiveLock' AND state = 'idle'"):
-            return
-        time.sleep(0.01)
-    pytest.fail("the export does not wait")
 
 
 def test_the_run_waits_for_a_writer_and_has_its_change(backend: Backend):
@@ -129,6 +114,23 @@ def test_a_writer_whose_start_is_hidden_counts_as_older_than_everything(backend:
                     assert find_changes.settle(watching, window["start"], window["end"], 0) == window["start"]
         finally:
             cursor.execute(f"DROP ROLE {watcher}")
+
+
+def test_a_writer_that_begins_while_the_locks_are_looked_at_does_not_cut_the_window(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+):
+    """Its lock may be seen and its start not yet: Postgres shows them one after the other."""
+    looks = []
+
+    def writers_now(conn):
+        looks.append(change_repository.clock(conn))
+        return {"3/14": looks[1] if len(looks) > 1 else None}
+
+    window = around_now()
+    monkeypatch.setattr(change_repository, "writers_now", writers_now)
+    with backend.contacts.session() as watching:
+        assert window["start"] < find_changes.settle(watching, window["start"], window["end"], 0.1) <= looks[0]
+    assert len(looks) == 2
 
 
 @pytest.mark.parametrize("part", ["contact_change_other", "contact_change_2012_03"])

@@ -11,6 +11,9 @@ WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.pid IS DISTINCT FROM pg_backend_pid();
 
+-- name: window_end$
+SELECT contact_change_window_end(:wanted);
+
 -- name: clock$
 SELECT clock_timestamp();
 

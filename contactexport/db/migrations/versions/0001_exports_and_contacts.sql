@@ -128,19 +128,51 @@ SELECT contact_change_months(
     (now() - interval '2 months')::date, (now() + interval '24 months')::date
 );
 
--- The change time is taken inside the INSERT, that is after its lock on contact_change: an export that has waited for
--- the holders of that lock has seen every change before its snapshot (see docs/decisions/changes.md).
+-- When a window was last read, in microseconds since 1970. A sequence, since every transaction sees its value at once,
+-- however old its snapshot.
+CREATE SEQUENCE contact_change_read MINVALUE 0;
+
+-- The time of a change, to be asked for inside the INSERT, that is after its lock on contact_change: an export that has
+-- waited for the holders of that lock has seen every change before its snapshot (see docs/decisions/changes.md). So that
+-- this holds after the clock was set back, it is never before the transaction's start or the last reading. Only a reading
+-- more than a day ahead counts for nothing: the clock was wrong then.
+CREATE FUNCTION contact_change_time() RETURNS timestamptz LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    clock timestamptz := greatest(clock_timestamp(), now());
+    last_read timestamptz := 'epoch'::timestamptz + pg_sequence_last_value('contact_change_read') * interval '1 us';
+BEGIN
+    RETURN CASE WHEN last_read > clock AND last_read < clock + interval '1 day' THEN last_read ELSE clock END;
+END $$;
+
+-- Where a window ends that is read now: changes that are made from here on get no time before that.
+CREATE FUNCTION contact_change_window_end(wanted timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    clock timestamptz;
+    microseconds bigint;
+    last_read bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('contactexport window'), 0);  -- two at once could take the reading back
+    clock := clock_timestamp();
+    microseconds := ceil(extract(epoch FROM clock) * 1000000);
+    last_read := coalesce(pg_sequence_last_value('contact_change_read'), 0);
+    IF microseconds > last_read OR last_read >= microseconds + 86400000000 THEN
+        PERFORM setval('contact_change_read', microseconds);
+    END IF;
+    RETURN least(wanted, clock);
+END $$;
+
 CREATE FUNCTION contact_log_insert() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
-    SELECT id, origin_kind, origin_id, (SELECT clock_timestamp()) FROM new_contact;
+    SELECT id, origin_kind, origin_id, (SELECT contact_change_time()) FROM new_contact;
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
-    SELECT n.id, n.origin_kind, n.origin_id, (SELECT clock_timestamp())
+    SELECT n.id, n.origin_kind, n.origin_id, (SELECT contact_change_time())
     FROM new_contact AS n LEFT JOIN old_contact AS o ON o.id = n.id
     WHERE o.id IS NULL OR n *<> o;  -- as written: values that are only equal are another file
     RETURN NULL;
@@ -151,10 +183,12 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['contact_log_insert()', 'contact_log_update()'] LOOP
+    FOREACH name IN ARRAY ARRAY[
+        'contact_change_time()', 'contact_change_window_end(timestamptz)', 'contact_log_insert()', 'contact_log_update()'
+    ] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
     END LOOP;
+    REVOKE EXECUTE ON FUNCTION contact_log_insert(), contact_log_update() FROM PUBLIC;
 END $$;
 
 CREATE TRIGGER contact_inserted AFTER INSERT ON contact
