@@ -29,6 +29,11 @@ def backend_with(backend: Backend, **settings: Any) -> Backend:
     return contactexport.make_backend(dataclasses.replace(backend.settings, **settings))
 
 
+def with_wait(backend: Backend, seconds: float) -> Backend:
+    """The same, waiting so long for writers at most."""
+    return dataclasses.replace(backend, settings=dataclasses.replace(backend.settings, writers_wait=seconds))
+
+
 def settings_for(**changes: Any) -> ExportSettings:
     """A local export of form 123 with first name and e-mail, changed as told."""
     values: dict[str, Any] = {

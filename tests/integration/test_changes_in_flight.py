@@ -1,13 +1,8 @@
 """No change is lost to a transaction that is open while an export runs, and none is told twice."""
 
-import dataclasses
-import random
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-import psycopg2
 import pytest
 from exporting import (
     add_contact,
@@ -22,15 +17,12 @@ from exporting import (
     run,
     settings_for,
     wait_until_waiting,
+    with_wait,
 )
 
 from contactexport.backend import Backend
 from contactexport.db import change_repository
 from contactexport.services import find_changes, run_export
-
-
-def with_wait(backend: Backend, seconds: float) -> Backend:
-    return dataclasses.replace(backend, settings=dataclasses.replace(backend.settings, writers_wait=seconds))
 
 
 def test_the_run_waits_for_a_writer_and_has_its_change(backend: Backend):
@@ -147,76 +139,6 @@ def test_readers_and_writers_of_other_tables_are_not_waited_for(backend: Backend
         cursor.execute("SELECT count(*) FROM contact_change; UPDATE origin SET name = name")
         with backend.contacts.session() as watching:
             assert change_repository.writers_now(watching) == {}
-
-
-class Writers:
-    """Threads that change contacts in short transactions, some rolled back; they note what they committed."""
-
-    def __init__(self, backend: Backend, contacts: list[int], threads: int) -> None:
-        self._url = backend.database.url
-        self._contacts = contacts
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._write, args=(seed,)) for seed in range(threads)]
-        self.committed: list[int] = []
-
-    def __enter__(self) -> "Writers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _write(self, seed: int) -> None:
-        chance = random.Random(seed)
-        conn = psycopg2.connect(self._url)
-        number = 0
-        while not self._stop.is_set():
-            # Each thread has contacts of its own, so that the locks of rows do not put the writers in a row.
-            mine = self._contacts[seed :: len(self._threads)]
-            chosen = chance.sample(mine, 2)
-            with conn.cursor() as cursor:
-                for contact in chosen:
-                    number += 1
-                    cursor.execute("UPDATE contact SET first_name = %s WHERE id = %s", (f"{seed}.{number}", contact))
-                    time.sleep(chance.random() / 20)
-            if chance.random() < 0.2:
-                conn.rollback()
-            else:
-                conn.commit()
-                self.committed.extend(chosen)
-        conn.close()
-
-
-def test_windows_laid_end_to_end_hold_every_committed_change_exactly_once(backend: Backend):
-    contacts = [add_contact(backend) for _ in range(24)]
-    execute(backend, "DELETE FROM contact_change")
-    edge = database_time(backend)
-    told: list[tuple[int, datetime, datetime]] = []  # contact and the window that had it
-    with Writers(backend, contacts, threads=6) as writers:
-        for number in range(12):
-            patience = 30 * (number % 2)
-            settings = settings_for(start=edge, end=around_now()["end"])
-            export = run(with_wait(backend, patience), request(backend, settings))
-            told += [(contact, edge, export.effective_until) for contact in ids_in(backend, export)]
-            edge = export.effective_until
-            time.sleep(0.05)
-    last = run(backend, request(backend, settings_for(start=edge, end=around_now()["end"])))
-    told += [(contact, edge, last.effective_until) for contact in ids_in(backend, last)]
-    log = execute(backend, "SELECT contact_id, changed_at FROM contact_change")
-    assert len(log) == len(writers.committed) > 50
-    assert sorted(row["contact_id"] for row in log) == sorted(writers.committed)
-    expected = {window for window in {(start, end) for _contact, start, end in told} if window[0] < window[1]}
-    for row in log:
-        holding = [window for window in expected if window[0] <= row["changed_at"] < window[1]]
-        assert len(holding) == 1, row
-        assert told.count((row["contact_id"], *holding[0])) == 1, row
-    changed = {
-        (row["contact_id"], window) for row in log for window in expected if window[0] <= row["changed_at"] < window[1]
-    }
-    assert {(contact, (start, end)) for contact, start, end in told} == changed
 
 
 def test_a_change_during_the_copy_is_not_in_the_file(backend: Backend, monkeypatch: pytest.MonkeyPatch):
