@@ -1,15 +1,11 @@
 """The same export through RabbitMQ and through Redis, where they answer on this machine."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+import brokers
 import pytest
-from backends import make_backend
-from kombu import pools
-from kombu.exceptions import OperationalError
 from served import SHORT_WAITS, wait_until
 
 from contactexport.backend import Backend
@@ -19,36 +15,16 @@ from contactexport.embedded.local_service import PROJECT, LocalService
 from contactexport.models import ExportSettings, ExportStatus
 from contactexport.services import request_export
 
-BROKERS = {
-    "rabbitmq": ("amqp://guest:guest@127.0.0.1:5672//", 5672),
-    "redis": ("redis://127.0.0.1:6379/5", 6379),
-}
 
-
-@pytest.fixture(params=BROKERS)
-def broker_url(request) -> str:
-    url, port = BROKERS[request.param]
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)):
-            pytest.skip(f"no {request.param} answers on port {port}")
-    return url
+@pytest.fixture(params=brokers.URLS)
+def remote(request, backend: Backend) -> Iterator[Backend]:
+    with brokers.behind(request.param, backend) as made:
+        yield made
 
 
 @pytest.fixture
-def remote(backend: Backend, broker_url: str, tmp_path: Path) -> Iterator[Backend]:
-    """A backend on that broker, its queue empty."""
-    made = make_backend(backend.database.url, tmp_path / "data", broker_url=broker_url)
-    _purge(made)
-    yield made
-    _purge(made)
-    made.queue.close()
-    pools.reset()
-    made.database.close()
-
-
-@pytest.fixture
-def worker(remote: Backend, broker_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    settings = {"DATABASE_URL": remote.database.url, "BROKER_URL": broker_url}
+def worker(remote: Backend) -> Iterator[subprocess.Popen[bytes]]:
+    settings = {"DATABASE_URL": remote.database.url, "BROKER_URL": remote.settings.broker_url}
     service = LocalService(remote.settings.data_dir, 0, SHORT_WAITS | settings)
     process = subprocess.Popen(
         [sys.executable, "-m", "celery", "--quiet", "-A", "celery_worker", "worker", "--concurrency", "1"],
@@ -112,10 +88,3 @@ def _task_waiting_in(backend: Backend, queue: str) -> str:
 def _status(backend: Backend, export_id: int) -> ExportStatus:
     with backend.database.transaction() as conn:
         return export_repository.get(conn, export_id).status
-
-
-def _purge(backend: Backend) -> None:
-    try:
-        backend.queue.celery.control.purge()
-    except OperationalError:
-        pytest.skip("the broker does not take part")

@@ -71,7 +71,7 @@ def _require_one_complete_file(backend: Backend, row: dict[str, Any], delivered_
 def _require_nothing_left(backend: Backend, delivered_to: Path | None) -> None:
     wait_until(lambda: advisory_locks(backend) == [], "no advisory lock is held")
     for folder in filter(None, (backend.settings.storage_dir, delivered_to)):
-        assert list(folder.rglob("*.part")) == []
+        wait_until(lambda found=folder: not list(found.rglob("*.part")), "a sweep has removed what is temporary", 20)
 
 
 def advisory_locks(backend: Backend) -> list[dict[str, Any]]:

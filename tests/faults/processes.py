@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,6 @@ def _process(
     try:
         yield Process(started, log)
     finally:
-        if started.poll() is None:
-            os.killpg(started.pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # a pool may outlive its worker
             os.killpg(started.pid, signal.SIGKILL)
         started.wait(timeout=30)
