@@ -29,12 +29,12 @@ def require_nothing_lost(
     accepted = list(accepted)
     rows = execute(backend, "SELECT * FROM export ORDER BY id")
     assert sorted(accepted) == [row["id"] for row in rows]
+    _require_nothing_left(backend, delivered_to)
     for row in rows:
         assert (row["status"] in FINAL) == (row["due_at"] is None), row
         assert row["status"] not in FINAL or row["ftp_secret"] is None, row
         if row["status"] == "done":
             _require_one_complete_file(backend, row, delivered_to)
-    _require_nothing_left(backend, delivered_to)
     _require_no_secret(backend, [*logs], secrets)
     return rows
 
