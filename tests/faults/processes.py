@@ -49,6 +49,10 @@ class Process:
     def said(self, text: str) -> bool:
         return text in self.log.read_text()
 
+    def deaths(self) -> int:
+        """How many processes of its pool the worker has seen die by kill -9."""
+        return self.log.read_text().count("exited with 'signal 9 (SIGKILL)'")
+
 
 @contextmanager
 def worker(backend: Backend, *, concurrency: int = 1, **settings: str) -> Iterator[Process]:

@@ -13,6 +13,7 @@ from typing import Any
 from exporting import PASSWORD, execute, make_due, request, settings_for
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import DTPHandler, FTPHandler
+from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import ThreadedFTPServer
 
 from contactexport.backend import Backend
@@ -44,7 +45,7 @@ def serving(
         setattr(Handler, name, value)
     Handler.authorizer = DummyAuthorizer()
     Handler.authorizer.add_user("user", PASSWORD, str(folder), perm="elradfmwMT")
-    server = ThreadedFTPServer((address, port), Handler)
+    server = ThreadedFTPServer((address, port), Handler, ioloop=IOLoop())  # pyftpdlib's own is the same for all hosts
     ended = threading.Event()
 
     def serve() -> None:
@@ -67,6 +68,13 @@ def files(folder: Path) -> list[str]:
 
 def large_export(backend: Backend, port: int, host: str = "127.0.0.1", **target: Any) -> int:
     """An export by FTP of a few megabytes, more than any buffer on the way takes at once."""
+    many_changed(backend)
+    ftp = FtpTarget(**{"host": host, "port": port, "username": "user", "folder": "in"} | target)
+    return request(backend, settings_for(distribution_method="ftp", ftp=ftp))
+
+
+def many_changed(backend: Backend) -> None:
+    """Contacts for a file of a few megabytes."""
     execute(
         backend,
         "INSERT INTO contact (origin_kind, origin_id, first_name)"
@@ -74,8 +82,6 @@ def large_export(backend: Backend, port: int, host: str = "127.0.0.1", **target:
         (ROW_BYTES, ROWS),
     )
     execute(backend, "UPDATE contact_change SET changed_at = '2012-03-01'")
-    ftp = FtpTarget(**{"host": host, "port": port, "username": "user", "folder": "in"} | target)
-    return request(backend, settings_for(distribution_method="ftp", ftp=ftp))
 
 
 def host_is_back(backend: Backend, export: Export, port: int) -> None:
@@ -124,6 +130,18 @@ class DiskIsFull(TakesOnlySomeBytes):
 class DropsTheControl(TakesOnlySomeBytes):
     def break_off(self) -> None:
         self.cmd_channel.close()
+
+
+class StopsInTheMiddle(DTPHandler):
+    """Takes some bytes of the first upload, and nothing more until `released`; for a host with these two events."""
+
+    def handle_read(self) -> None:
+        super().handle_read()
+        if self.tot_bytes_received > 100_000 and not self.cmd_channel.stopped.is_set():
+            self.cmd_channel.stopped.set()
+            assert self.cmd_channel.released.wait(120)
+
+    handle_read_event = handle_read
 
 
 class LosesTheEnd(DTPHandler):
