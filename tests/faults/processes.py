@@ -33,6 +33,10 @@ class Process:
         """The pool's processes of a worker, the worker processes of a server, oldest first."""
         return sorted(psutil.Process(self.pid).children(), key=lambda child: child.pid)
 
+    def stopped(self) -> list[psutil.Process]:
+        """Those that a SIGSTOP has stopped."""
+        return [child for child in self.children() if child.status() == psutil.STATUS_STOPPED]
+
     def signal(self, number: signal.Signals) -> None:
         self.started.send_signal(number)
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import brokers
-import psutil
 import pytest
 from exporting import by_ftp, request, row_of, settings_for
 from ftp_hosts import files, many_changed, serving
 from invariants import require_all_done, wait_until_final
-from processes import Process, worker
+from processes import worker
 from served import wait_until
 
 from contactexport.backend import Backend
@@ -46,19 +45,15 @@ def test_kill_9_in_the_middle_of_copy(backend: Backend, broker: str):
         worker(remote, concurrency=2, CRASH_POINT="rows half written:1:SIGSTOP") as killed,
     ):
         ids = [request(remote, settings_for(language=language)) for language in ("en", "de")]
-        wait_until(lambda: len(stopped(killed)) == 2, "both are in the middle of COPY")
+        wait_until(lambda: len(killed.stopped()) == 2, "both are in the middle of COPY")
         assert len(list(remote.settings.storage_dir.glob("*.1.part"))) == 2
-        stopped(killed)[0].kill()
+        killed.stopped()[0].kill()
         wait_until(lambda: attempts(remote, ids, "done") == [2], "one is resumed by another process of the worker")
         assert attempts(remote, ids, "in progress") == [1]
         killed.kill()
         with worker(remote) as second:
             wait_until(lambda: attempts(remote, ids, "done") == [2, 2], "the other one is resumed by another worker")
             require_all_done(remote, ids, logs=[killed.log, second.log])
-
-
-def stopped(process: Process) -> list[psutil.Process]:
-    return [child for child in process.children() if child.status() == psutil.STATUS_STOPPED]
 
 
 def attempts(backend: Backend, ids: list[int], status: str) -> list[int]:
