@@ -45,7 +45,8 @@ def serving(
         setattr(Handler, name, value)
     Handler.authorizer = DummyAuthorizer()
     Handler.authorizer.add_user("user", PASSWORD, str(folder), perm="elradfmwMT")
-    server = ThreadedFTPServer((address, port), Handler, ioloop=IOLoop())  # pyftpdlib's own is the same for all hosts
+    server = ThreadedFTPServer((address, port), Handler, ioloop=IOLoop())
+    server._lock, server._exit = threading.Lock(), threading.Event()  # like the loop shared by all of them otherwise
     ended = threading.Event()
 
     def serve() -> None:
