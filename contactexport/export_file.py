@@ -54,8 +54,9 @@ def write(
     try:
         written = _write_part(part, write_content, partial(_told, attempt, on_rows))
         crash_points.reach("file written", attempt)
-        _remove_leftover(folder / file_name, may_appear)
+        _remove_leftover(folder, file_name, attempt, may_appear)
         may_appear()
+        crash_points.reach("file may appear", attempt)
         _appear(part, folder / file_name)
         crash_points.reach("file named", attempt)
     except BaseException:
@@ -101,11 +102,26 @@ class _MarkedFile(io.FileIO):
         return written
 
 
-def _remove_leftover(final: Path, may_appear: Callable[[], None]) -> None:
-    """Of an attempt that died before it said so; but what a stale attempt finds is the file of a newer one."""
-    if final.exists():
+def _remove_leftover(folder: Path, file_name: str, attempt: int, may_appear: Callable[[], None]) -> None:
+    """Of an attempt that died before it said so.
+
+    It is moved aside and not deleted: if another attempt has taken over since this one was asked, the file is its.
+    """
+    final, aside = folder / file_name, part_path(folder, file_name, 0)
+    if not final.exists():
+        return
+    may_appear()
+    crash_points.reach("leftover found", attempt)
+    try:
+        final.rename(aside)
+    except FileNotFoundError:
+        return  # a cancel was faster
+    try:
         may_appear()
-        final.unlink(missing_ok=True)
+    except BaseException:
+        _appear(aside, final)
+        raise
+    aside.unlink(missing_ok=True)
 
 
 def _appear(part: Path, final: Path) -> None:

@@ -39,8 +39,13 @@ class _Upload:
         return f"{self.final}.{self.attempt}.part"
 
     @property
+    def aside(self) -> str:
+        return f"{self.final}.0.part"
+
+    @property
     def leftovers(self) -> Iterator[str]:
-        return (f"{self.final}.{attempt}.part" for attempt in range(1, self.attempt))
+        earlier = range(self.attempt if self.attempt > 1 else 0)  # with what was moved aside; the first finds nothing
+        return (f"{self.final}.{attempt}.part" for attempt in earlier)
 
 
 class FtpDelivery:
@@ -125,6 +130,7 @@ class FtpDelivery:
 
     def _upload(self, ftp: FtpConnection, upload: _Upload) -> str:
         upload.begun = True
+        crash_points.reach("upload begun", upload.attempt)
         with upload.file.open("rb") as content:
             ftp.send_file(upload.part, content)
         try:
@@ -149,13 +155,30 @@ class FtpDelivery:
         reply = ftp.sendcmd(f"RNFR {upload.part}")
         if reply[0] != "3":
             raise ftplib.error_reply(reply)
+        crash_points.reach("rename begun", upload.attempt)
         try:
             return ftp.voidcmd(f"RNTO {upload.final}")
         except (ftplib.error_perm, ftplib.error_temp) as refusal:
-            # Some hosts do not rename onto a file that exists, left by an attempt that died right after its rename.
-            if not _remove(ftp, upload.final):
-                raise refusal from None
-            return ftp.rename(upload.part, upload.final)
+            return self._replace(ftp, upload, refusal)
+
+    def _replace(self, ftp: FtpConnection, upload: _Upload, refusal: ftplib.Error) -> str:
+        """For hosts that do not rename onto a file that exists, left by an attempt that died right after its rename.
+
+        It is moved aside and not deleted: if the part is gone, another attempt has taken over, and the file is its.
+        """
+        self._may_appear()
+        crash_points.reach("upload to be replaced", upload.attempt)
+        try:
+            ftp.rename(upload.final, upload.aside)
+        except ftplib.Error:
+            raise refusal from None  # there is none: the name was refused for another reason
+        try:
+            reply = ftp.rename(upload.part, upload.final)
+        except ftplib.Error:
+            ftp.rename(upload.aside, upload.final)
+            raise refusal from None
+        _remove(ftp, upload.aside)
+        return reply
 
     @cached_property
     def _context(self) -> ssl.SSLContext | None:

@@ -187,6 +187,13 @@ class AnswersTheTransfer(FTPHandler):
         super().respond(self.verdict if resp.startswith("226") else resp, **kwargs)
 
 
+def refuse_to_overwrite(handler: FTPHandler, path: str) -> None:
+    if handler.fs.lexists(path):
+        handler.respond("550 File exists.")
+    else:
+        FTPHandler.ftp_RNTO(handler, path)
+
+
 class RefusesUploads(FTPHandler):
     answer = ""
 

@@ -22,7 +22,7 @@ from exporting import (
     run,
     seconds_until_due,
 )
-from ftp_hosts import files, serving
+from ftp_hosts import files, refuse_to_overwrite, serving
 from pyftpdlib.handlers import DTPHandler, FTPHandler
 
 from contactexport.backend import Backend
@@ -45,13 +45,6 @@ def requested(backend: Backend, port: int, folder: str | None = "path/of/a/folde
 def answers(reply: str) -> Callable[[FTPHandler, str], None]:
     """A command of the server that says this, whatever it is told."""
     return lambda handler, line: handler.respond(reply.format(line=line))
-
-
-def refuse_to_overwrite(handler: FTPHandler, path: str) -> None:
-    if handler.fs.lexists(path):
-        handler.respond("550 File exists.")
-    else:
-        FTPHandler.ftp_RNTO(handler, path)
 
 
 def told_by_us(caplog: pytest.LogCaptureFixture) -> str:
