@@ -90,11 +90,12 @@ class Server(Process):
 
 
 @contextmanager
-def server(backend: Backend, *, drain_seconds: str = "0", **settings: str) -> Iterator[Server]:
+def server(backend: Backend, *, drain_seconds: str = "0", threads: int = 24, **settings: str) -> Iterator[Server]:
     """A gunicorn that answers; `settings` by their names without the prefix."""
     port = free_port()
     token = manage_users.add_user(backend, f"tester{port}", with_wsse=False, with_token=True).token
-    command = ["gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
+    command = ["gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}"]
+    command += ["--threads", str(threads), "wsgi:app"]
     with _process(backend, f"server-{port}", command, settings, DRAIN_SECONDS=drain_seconds) as process:
         started = Server(process.started, process.log, port, token)
         wait_until(lambda: answers(started), "the server answers")

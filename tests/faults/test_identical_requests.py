@@ -1,0 +1,72 @@
+"""Fifty identical requests at once, over two servers: one is accepted, whatever a worker does meanwhile."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from exporting import contact_changed, execute, other_session
+from invariants import require_all_done, wait_until_final
+from processes import Server, server, worker
+from served import EXAMPLE, wait_until
+
+from contactexport.backend import Backend
+
+REQUESTS = 50
+ROUNDS = ("1", "3", "106533")  # the field that is asked for
+
+Answer = tuple[int, int, Any]  # HTTP status, reply code, data
+
+
+def test_of_fifty_identical_requests_over_two_servers_one_is_accepted(backend: Backend):
+    contact_changed(backend)
+    # A thread for every request, so that none has to wait until others are answered.
+    with server(backend, threads=REQUESTS) as one, server(backend, threads=REQUESTS) as other:
+        accepted = []
+        for field in ROUNDS:
+            with _asked_at_once([one, other], field) as answers:
+                accepted.append(_only_accepted(answers))
+        with worker(backend, SWEEP_INTERVAL="0.5"):
+            for export_id in accepted:
+                wait_until_final(backend, export_id)
+            for field in ROUNDS:
+                accepted.append(_only_one_although_it_ends_meanwhile(backend, [one, other], field))
+                wait_until_final(backend, accepted[-1], seconds=120)
+        require_all_done(backend, accepted, logs=[one.log, other.log])
+
+
+def _only_one_although_it_ends_meanwhile(backend: Backend, servers: list[Server], field: str) -> int:
+    """All of the requests have come before the first one is accepted; then nothing holds up the worker."""
+    with other_session(backend, autocommit=False) as blocking, blocking.cursor() as cursor:
+        cursor.execute("LOCK TABLE contact_field IN ACCESS EXCLUSIVE MODE")
+        with _asked_at_once(servers, field) as answers:
+            wait_until(lambda: _waiting_for_the_catalogue(backend) == REQUESTS, "all of them have come")
+            blocking.rollback()
+            return _only_accepted(answers)
+
+
+@contextmanager
+def _asked_at_once(servers: list[Server], field: str) -> Iterator[list[Future[Answer]]]:
+    barrier = threading.Barrier(REQUESTS)
+
+    def ask(number: int) -> Answer:
+        barrier.wait()
+        answer = servers[number % len(servers)].post(EXAMPLE | {"contact_fields": [field]})
+        return answer.status_code, answer.json()["replyCode"], answer.json()["data"]
+
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        yield [threads.submit(ask, number) for number in range(REQUESTS)]
+
+
+def _only_accepted(answers: list[Future[Answer]]) -> int:
+    got = sorted((answer.result() for answer in answers), key=lambda answer: answer[0])
+    assert [answer[:2] for answer in got] == [(200, 0)] + [(400, 4001)] * (REQUESTS - 1)
+    return int(got[0][2]["id"])
+
+
+def _waiting_for_the_catalogue(backend: Backend) -> int:
+    return execute(
+        backend,
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    )[0]["count"]
