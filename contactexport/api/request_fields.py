@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,8 +12,11 @@ from marshmallow import ValidationError, fields
 from contactexport.languages import LANGUAGES
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-DAY_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?", re.ASCII)
-WITH_OFFSET = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)", re.ASCII)
+# Not 24:00, which only newer versions of Python can read.
+DAY_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2} (?!24)\d{2}:\d{2}(:\d{2})?", re.ASCII)
+WITH_OFFSET = re.compile(
+    r"\d{4}-\d{2}-\d{2}[T ](?!24)\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)", re.ASCII
+)
 MOST_DIGITS = 18  # more than any id has, fewer than make trouble
 
 
@@ -67,16 +70,37 @@ class TimeRange(fields.Field[tuple[datetime, datetime]]):
 
 
 def moment(value: Any, time_zone: tzinfo) -> datetime:
-    """A date of a time range in UTC. In a clock change a bare time means the first of two, or the old offset."""
+    """A date of a time range in UTC; a bare one is in the time zone."""
     text = value if isinstance(value, str) else ""
     try:
         if DAY.fullmatch(text) or DAY_AND_TIME.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=time_zone).astimezone(UTC)
+            return _in_zone(datetime.fromisoformat(text), time_zone)
         if WITH_OFFSET.fullmatch(text):
             return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):  # a day that does not exist, a year out of range
         pass
     raise ValidationError("Valid start_date and end_date is required")
+
+
+def _in_zone(bare: datetime, time_zone: tzinfo) -> datetime:
+    """What a bare time means in a clock change: the first of two, or the change itself if that leaves the time out.
+
+    So a later bare time never means an earlier moment, and windows laid end to end by bare times neither overlap nor
+    leave anything out.
+    """
+    first, second = (bare.replace(tzinfo=time_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first if first <= second else _clock_change(second, first, time_zone)
+
+
+def _clock_change(before: datetime, after: datetime, time_zone: tzinfo) -> datetime:
+    old_offset = before.astimezone(time_zone).utcoffset()
+    while after - before > timedelta.resolution:
+        middle = before + (after - before) / 2
+        if middle.astimezone(time_zone).utcoffset() == old_offset:
+            before = middle
+        else:
+            after = middle
+    return after
 
 
 class OriginIds(fields.Field[tuple[int, ...]]):

@@ -100,7 +100,7 @@ class GetChangesSchema(Schema):
         required=True,
         metadata={
             "description": "start (included) and end (not included): `YYYY-MM-DD`, `YYYY-MM-DD HH:MM[:SS]`, "
-            "or ISO 8601 with an offset",
+            "or ISO 8601 with an offset, to the microsecond at most",
             "example": ["2012-02-09", "2012-04-02"],
         },
     )

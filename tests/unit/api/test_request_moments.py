@@ -1,7 +1,7 @@
 """The dates of a time range: formats, clock changes, and years out of range (contactexport.api.request_fields)."""
 
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,6 +34,7 @@ def utc(text: str) -> datetime:
         ("2012-02-09T08:30:00+0530", "2012-02-09T03:00"),
         ("2012-02-09T08:30:00-11", "2012-02-09T19:30"),
         ("2012-02-29", "2012-02-28T23:00"),
+        ("2000-02-29", "2000-02-28T23:00"),
         ("0001-01-02", "0001-01-01T22:54:39"),  # local mean time
         ("9999-12-31", "9999-12-30T23:00"),
     ],
@@ -47,15 +48,47 @@ def test_a_bare_time_that_comes_twice_is_the_first_of_the_two():
     assert moment("2012-10-28 03:00", VIENNA) == utc("2012-10-28T02:00")
 
 
-def test_a_bare_time_that_a_clock_change_leaves_out_has_the_offset_before_it():
-    assert moment("2012-03-25 02:30", VIENNA) == utc("2012-03-25T01:30")
+def test_a_bare_time_that_a_clock_change_leaves_out_is_the_moment_of_the_change():
     assert moment("2012-03-25 01:59:59", VIENNA) == utc("2012-03-25T00:59:59")
+    for left_out in ("2012-03-25 02:00", "2012-03-25 02:30", "2012-03-25 02:59:59", "2012-03-25 03:00"):
+        assert moment(left_out, VIENNA) == utc("2012-03-25T01:00")
+    assert moment("2012-03-25 03:00:01", VIENNA) == utc("2012-03-25T01:00:01")
 
 
-def test_a_day_of_a_clock_change_has_23_or_25_hours():
-    spring = moment("2012-03-26", VIENNA) - moment("2012-03-25", VIENNA)
-    autumn = moment("2012-10-29", VIENNA) - moment("2012-10-28", VIENNA)
-    assert (spring, autumn) == (timedelta(hours=23), timedelta(hours=25))
+# Days on which clocks change, and their hours: at any time of the day, by half an hour, by 44 and a half minutes, by a
+# whole day.
+CHANGES = [
+    ("Europe/Vienna", "2012-03-25", 23),
+    ("Europe/Vienna", "2012-10-28", 25),
+    ("Europe/Dublin", "2012-10-28", 25),
+    ("Australia/Sydney", "2012-10-07", 23),
+    ("Australia/Sydney", "2012-04-01", 25),
+    ("Australia/Lord_Howe", "2012-10-07", 23.5),
+    ("Australia/Lord_Howe", "2012-04-01", 24.5),
+    ("America/Sao_Paulo", "2012-10-21", 23),  # a day without midnight
+    ("America/Sao_Paulo", "2012-02-25", 25),
+    ("America/St_Johns", "2011-03-13", 23),
+    ("America/St_Johns", "2011-11-06", 25),  # its midnight comes twice, the second time an hour later
+    ("Asia/Kathmandu", "1986-01-01", 23.75),
+    ("Africa/Monrovia", "1972-01-07", 24 - 44.5 / 60),
+    ("Pacific/Apia", "2011-12-30", 0),
+    ("Pacific/Kwajalein", "1969-09-30", 47),
+]
+
+
+@pytest.mark.parametrize(("zone", "day", "hours"), CHANGES)
+def test_a_day_of_a_clock_change_has_more_or_fewer_hours(zone, day, hours):
+    following = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    assert moment(following, ZoneInfo(zone)) - moment(day, ZoneInfo(zone)) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(("zone", "day", "_hours"), CHANGES)
+def test_a_later_bare_time_never_means_an_earlier_moment(zone, day, _hours):
+    """Without this, windows laid end to end by bare times would overlap."""
+    start = datetime.fromisoformat(day) - timedelta(days=1)
+    bare = [f"{start + timedelta(seconds=30 * number):%Y-%m-%d %H:%M:%S}" for number in range(3 * 2880)]
+    moments = [moment(text, ZoneInfo(zone)) for text in bare]
+    assert moments == sorted(moments)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +104,7 @@ def test_a_day_of_a_clock_change_has_23_or_25_hours():
         "09/02/2012",
         "2012-02-30",
         "2011-02-29",
+        "1900-02-29",
         "2012-13-01",
         "0000-01-01",
         "10000-01-01",
@@ -81,7 +115,9 @@ def test_a_day_of_a_clock_change_has_23_or_25_hours():
         "2012-02-09T08:30",  # ISO 8601 only with an offset
         "2012-02-09T08:30:00",
         "2012-02-09 08",
+        "2012-02-09 24:00",
         "2012-02-09 24:01",
+        "2012-02-09T24:00:00Z",
         "2012-02-09 08:60",
         "2012-02-09 08:30:61",
         "2012-02-09 8:30",
@@ -128,4 +164,6 @@ def test_every_text_is_a_moment_or_refused(text):
 @given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - a bare time is what clients send
 def test_times_without_an_offset_are_those_of_the_zone(at):
     at = at.replace(microsecond=0, fold=0)  # a bare time does not say which of two it means: the first
-    assert moment(at.isoformat(sep=" "), VIENNA) == at.replace(tzinfo=VIENNA).astimezone(UTC)
+    meant = moment(at.isoformat(sep=" "), VIENNA)
+    shown = meant.astimezone(VIENNA).replace(tzinfo=None, fold=0)
+    assert meant == at.replace(tzinfo=VIENNA).astimezone(UTC) if shown == at else shown > at  # left out by a change
