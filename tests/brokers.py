@@ -16,10 +16,8 @@ from kombu.exceptions import OperationalError
 from contactexport.backend import Backend
 
 FOLDERS = "folders"
-URLS = {
-    "rabbitmq": ("amqp://guest:guest@127.0.0.1:5672//", 5672),
-    "redis": ("redis://127.0.0.1:6379/5", 6379),
-}
+URLS = {"rabbitmq": "amqp://guest:guest@127.0.0.1:{port}//", "redis": "redis://127.0.0.1:{port}/5"}
+PORTS = {"rabbitmq": 5672, "redis": 6379}
 
 
 @contextmanager
@@ -28,11 +26,11 @@ def behind(broker: str, backend: Backend) -> Iterator[Backend]:
     if broker == FOLDERS:
         yield backend
         return
-    url, port = URLS[broker]
+    port = PORTS[broker]
     with _alone(broker):
         if not _answers(port):
             pytest.skip(f"no {broker} answers on port {port}")
-        made = backend_with(backend, broker_url=url)
+        made = backend_with(backend, broker_url=URLS[broker].format(port=port))
         try:
             _empty(made)
         except OperationalError:

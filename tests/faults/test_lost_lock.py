@@ -1,15 +1,14 @@
 """The session that holds an export's lock is ended in the database while the worker goes on: one file arrives."""
 
-import signal
 import threading
 from pathlib import Path
 
 import ftp_hosts
 import pytest
-from exporting import execute, make_due, request, row_of, seconds_until_due, settings_for
-from ftp_hosts import files, large_export, many_changed, serving
+from exporting import execute, make_due, row_of, seconds_until_due
+from ftp_hosts import files, large_export, serving
 from invariants import advisory_locks, require_all_done, require_nothing_lost, wait_until_final
-from processes import Process, worker
+from processes import worker
 from served import wait_until
 
 from contactexport.backend import Backend
@@ -61,27 +60,6 @@ def test_an_upload_that_ends_without_the_lock_does_not_get_its_name(backend: Bac
         make_due(backend, export_id)
         assert wait_until_final(backend, export_id)["attempt"] == 2
         require_all_done(backend, [export_id], delivered_to=inbox, logs=[running.log])
-
-
-@pytest.mark.parametrize("point", ["rows half written", "file written", "file named", "marked ready"])
-def test_a_process_that_stood_still_while_another_did_its_export_changes_nothing(backend: Backend, point: str):
-    many_changed(backend)
-    with worker(backend, concurrency=2, CRASH_POINT=f"{point}:1:SIGSTOP") as running:
-        export_id = request(backend, settings_for())
-        wait_until(lambda: running.stopped() != [], "the first attempt stands still")
-        end_the_session_that_holds_the_lock(backend)
-        done = wait_until_final(backend, export_id)
-        assert done["attempt"] == 2
-        wait_until(lambda: goes_on_and_gives_up(running, export_id), "the first one gives up")
-        assert row_of(backend, export_id) == done
-        require_all_done(backend, [export_id], logs=[running.log])
-
-
-def goes_on_and_gives_up(running: Process, export_id: int) -> bool:
-    """True once it has; a point that is passed several times stops it each time."""
-    for child in running.stopped():
-        child.send_signal(signal.SIGCONT)
-    return running.said(f"attempt given up: id={export_id} attempt=1")
 
 
 def end_the_session_that_holds_the_lock(backend: Backend) -> None:
