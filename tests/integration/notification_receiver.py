@@ -69,6 +69,17 @@ def silence(handler: BaseHTTPRequestHandler) -> None:
     handler.server.receiver.closing.wait()
 
 
+def held(until: threading.Event, then: Answer) -> Answer:
+    """Answers nothing before the event."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        while not until.wait(0.02) and not handler.server.receiver.closing.is_set():
+            pass
+        then(handler)
+
+    return answer
+
+
 @contextmanager
 def receiver(
     *answers: Answer, address: str = "127.0.0.1", port: int = 0, certificate: Path | None = None
