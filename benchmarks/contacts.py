@@ -1,0 +1,136 @@
+"""Databases full of contacts for the benchmarks, each made once and kept for the next one that wants as many.
+
+They lie in an embedded Postgres under var/bench (`BENCH_FOLDER`), configured as it comes, or on the server that
+`BENCH_DATABASE_URL` names. The first contacts are those of `flask contacts sample`, the others are copies of them.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import psycopg2
+from psycopg2 import sql
+
+import contactexport
+from contactexport.backend import Backend
+from contactexport.db import migrate
+from contactexport.embedded import postgres, sample_contacts
+from contactexport.settings import PREFIX, load_settings
+
+PROJECT = Path(__file__).parent.parent
+FORM = 123
+START = datetime(2012, 1, 1, tzinfo=UTC)
+ORIGINALS = 100_000
+MARK = "complete, version 1"  # another one makes every database anew
+
+
+def folder() -> Path:
+    """Where benchmarks keep what they make."""
+    made = Path(os.environ.get("BENCH_FOLDER", PROJECT / "var" / "bench")).absolute()
+    made.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """URL of a Postgres in which databases may be made; an embedded one runs as long as the block."""
+    if url := os.environ.get("BENCH_DATABASE_URL"):
+        yield url
+        return
+    try:
+        yield postgres.start(folder())
+    finally:
+        postgres.stop(folder())
+
+
+@contextmanager
+def database_of(server_url: str, contacts: int) -> Iterator[Backend]:
+    """The backend around a database with so many contacts and one and a half changes each, made if it is not there."""
+    name = f"contactexport_bench_{contacts}"
+    url = database_url(server_url, name)
+    complete = _queried(server_url, lambda conn: queries().is_complete(conn, name=name, mark=MARK))
+    if not complete:
+        print(f"making {contacts:,} contacts …", flush=True)
+        administer(server_url, "drop_database", name=sql.Identifier(name))
+        administer(server_url, "create_database", name=sql.Identifier(name))
+    backend = make_backend(url, folder() / name)
+    try:
+        if not complete:
+            _fill(backend, contacts)
+            administer(server_url, "mark_complete", name=sql.Identifier(name), mark=sql.Literal(MARK))
+        yield backend
+    finally:
+        backend.queue.close()
+        backend.database.close()
+
+
+def window_with(backend: Backend, changed: int) -> tuple[datetime, datetime]:
+    """[start, end) in which exactly so many contacts of the form have changed. Raises ValueError if there are fewer."""
+    with backend.database.transaction() as conn:
+        last = queries().nth_change(conn, form=FORM, start=START, changed=changed)
+    if last is None:
+        raise ValueError(f"fewer than {changed:,} contacts of form {FORM} have changed")
+    return START, last + timedelta(microseconds=1)
+
+
+def make_backend(url: str, data_dir: Path) -> Backend:
+    """The parts the services work with, with default settings whatever the shell's are."""
+    return contactexport.make_backend(
+        load_settings({}, {PREFIX + "DATABASE_URL": url, PREFIX + "DATA_DIR": str(data_dir)})
+    )
+
+
+def database_url(server_url: str, name: str) -> str:
+    """The server's URL with another database name."""
+    parts = psycopg2.extensions.parse_dsn(server_url) | {"dbname": name}
+    password = f":{parts['password']}" if "password" in parts else ""
+    port = f"&port={parts['port']}" if "port" in parts else ""
+    return f"postgresql://{parts.get('user', '')}{password}@/{name}?host={parts.get('host', '')}{port}"
+
+
+def administer(server_url: str, query: str, **parts: sql.Composable) -> None:
+    """Runs one of the templates of contacts.sql outside of a transaction."""
+    statement = sql.SQL(getattr(queries(), query).sql.rstrip().rstrip(";")).format(**parts)
+    _queried(server_url, lambda conn: conn.cursor().execute(statement))
+
+
+@cache
+def queries() -> Any:
+    """The queries of contacts.sql."""
+    return aiosql.from_path(Path(__file__).with_suffix(".sql"), "psycopg2", mandatory_parameters=False)
+
+
+def _queried(url: str, query: Any) -> Any:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        return query(connection)
+    finally:
+        connection.close()
+
+
+def _fill(backend: Backend, contacts: int) -> None:
+    migrate.upgrade(backend.database)
+    originals = min(contacts, ORIGINALS)
+    sample_contacts.generate(backend.database, originals)
+    if contacts > originals:
+        with backend.database.transaction() as conn:
+            _multiply(conn, originals, contacts)
+    with backend.database.session() as conn:
+        queries().tidy(conn)
+
+
+def _multiply(conn: Any, originals: int, contacts: int) -> None:
+    columns = sql.SQL(", ").join(sql.Identifier(row["name"]) for row in queries().columns(conn))
+    copy = sql.SQL(queries().copy_contacts.sql.rstrip().rstrip(";")).format(columns=columns)
+    queries().begin_copying(conn)
+    for shift in range(originals, contacts, originals):
+        with conn.cursor() as cursor:
+            cursor.execute(copy, {"shift": shift, "originals": originals, "contacts": contacts})
+    queries().copy_changes(conn, originals=originals, contacts=contacts)
+    queries().end_copying(conn)

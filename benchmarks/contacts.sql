@@ -1,0 +1,66 @@
+-- Many contacts from few: the copies of a contact differ in id, e-mail address, loyalty number and times of change.
+
+-- name: columns
+-- Those of `contact` that a copy takes over as they are.
+SELECT attname AS name FROM pg_attribute
+WHERE attrelid = 'contact'::regclass AND attnum > 0 AND NOT attisdropped
+  AND attname NOT IN ('id', 'email', 'loyalty_number', 'url')
+ORDER BY attnum;
+
+-- name: begin_copying#
+ALTER TABLE contact DISABLE TRIGGER contact_inserted;
+DROP INDEX contact_email;
+
+-- name: copy_contacts!
+-- A template: {columns} are those above.
+INSERT INTO contact (id, email, loyalty_number, url, {columns})
+SELECT id + :shift, replace(email, id::text, (id + :shift)::text),
+       CASE WHEN loyalty_number <> '' THEN 'L-' || lpad((id + :shift)::text, 9, '0') ELSE loyalty_number END,
+       replace(url, 'id=' || id, 'id=' || id + :shift),
+       {columns}
+FROM contact WHERE id <= :originals AND id + :shift <= :contacts;
+
+-- name: copy_changes!
+-- In the order of time, so that one index page after the other is filled.
+INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
+SELECT contact_id + shift, origin_kind, origin_id,
+       least(changed_at + mod(hashint8(contact_id + shift) & 2147483647, 600000000) * interval '1 microsecond',
+             date_trunc('day', now(), 'UTC')) AS changed_at
+FROM contact_change, generate_series(:originals, :contacts - 1, :originals) AS shift
+WHERE contact_id + shift <= :contacts
+ORDER BY changed_at;
+
+-- name: end_copying#
+CREATE INDEX contact_email ON contact (email);
+ALTER TABLE contact ENABLE TRIGGER contact_inserted;
+SELECT setval(pg_get_serial_sequence('contact', 'id'), (SELECT max(id) FROM contact));
+
+-- name: tidy#
+VACUUM ANALYZE contact, contact_change;
+
+-- name: nth_change$
+-- When the last of so many contacts of the form changed for the first time since `start`.
+SELECT first FROM (
+    SELECT min(changed_at) AS first FROM contact_change
+    WHERE origin_kind = 'form' AND origin_id = :form AND changed_at >= :start
+    GROUP BY contact_id
+) AS changed
+ORDER BY first OFFSET :changed - 1 LIMIT 1;
+
+-- name: is_complete$
+SELECT EXISTS (
+    SELECT FROM pg_database
+    WHERE datname = :name AND shobj_description(oid, 'pg_database') = :mark
+);
+
+-- name: drop_database!
+-- A template.
+DROP DATABASE IF EXISTS {name} WITH (FORCE);
+
+-- name: create_database!
+-- A template.
+CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8';
+
+-- name: mark_complete!
+-- A template.
+COMMENT ON DATABASE {name} IS {mark};

@@ -1,0 +1,98 @@
+"""The figures of a benchmark: printed as a table, and kept as JSON for the charts and for docs/performance.md.
+
+results.save(results.Table(
+    name="large_export",                        # var/bench/large_export.json, chart large_export.png
+    title="A large export against psql",
+    about="1,000,000 of 4,000,000 contacts, ten fields; the fastest of 5 rounds.",
+    ratio="speed against psql",                 # what a ratio of 1.8 means: 1.8 times ...
+    rows=(Row("contactexport", 2.1, "s", ratio=1.8, aim="at least 1.5", more={"peak memory": "60 MB"}), ...),
+))
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+import contacts
+from rich.console import Console
+from rich.table import Table as PrintedTable
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was measured; `value` is None, and `more` says why, if it could not be.
+
+    `ratio` is as the table's `ratio` says, `aim` what it should be, in words; `more` are further columns.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    ratio: float | None = None
+    aim: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What one benchmark, or one part of it, has found."""
+
+    name: str
+    title: str
+    about: str
+    ratio: str
+    rows: tuple[Row, ...]
+    measured_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def save(table: Table) -> None:
+    """Prints the table and keeps it as JSON in the benchmarks' folder."""
+    _print(table)
+    path = contacts.folder() / f"{table.name}.json"
+    path.write_text(json.dumps(asdict(table), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(name: str) -> Table | None:
+    """The table of that name, None when there is none."""
+    path = contacts.folder() / f"{name}.json"
+    if not path.exists():
+        return None
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return Table(**values | {"rows": tuple(Row(**row) for row in values["rows"])})
+
+
+def headings(table: Table) -> list[str]:
+    """The columns that have a value in any row: what was measured, its value, ratio, aim, and the further ones."""
+    more = dict.fromkeys(heading for row in table.rows for heading in row.more)
+    columns = {"ratio": table.ratio, "aim": "aim"}
+    used = [title for name, title in columns.items() if any(getattr(row, name) not in (None, "") for row in table.rows)]
+    return ["", "measured", *used, *more]
+
+
+def cells(table: Table, row: Row) -> list[str]:
+    """The values of a row, in the order of the headings."""
+    texts = {
+        "": row.name,
+        "measured": "–" if row.value is None else f"{readable(row.value)} {row.unit}",
+        table.ratio: "" if row.ratio is None else f"{row.ratio:.2f}",
+        "aim": row.aim,
+        **row.more,
+    }
+    return [texts.get(heading, "") for heading in headings(table)]
+
+
+def readable(value: float) -> str:
+    """Three digits that count, thousands separated."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _print(table: Table) -> None:
+    printed = PrintedTable(title=table.title, caption=table.about, title_justify="left", caption_justify="left")
+    for heading in headings(table):
+        printed.add_column(heading, justify="right" if heading in {"measured", table.ratio} else "left")
+    for row in table.rows:
+        printed.add_row(*cells(table, row))
+    Console(width=140).print(printed)
