@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve test fuzz lint requirements clean
+.PHONY: help venv demo serve test fuzz lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -36,9 +36,18 @@ test: lint  ## lint, then every test with coverage
 fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries a few hundred, always the same ones
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/pytest tests/fuzz --timeout=1800 --durations=5
 
+$(VENV)/.bench-installed: requirements-bench.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
+
+bench: venv $(VENV)/.bench-installed  ## measure against what people use instead; a quick look: SCALE=0.05
+	$(BIN)/python benchmarks/run_all.py --scale $(or $(SCALE),1)
+
 requirements: venv  ## pin the full set again after a change of setup.cfg
 	$(BIN)/pip-compile --quiet --strip-extras --extra test --no-emit-index-url --no-emit-find-links \
 	    --no-emit-options --output-file requirements.txt setup.cfg
+	$(BIN)/pip-compile --quiet --strip-extras --extra bench --constraint requirements.txt --no-emit-index-url \
+	    --no-emit-find-links --no-emit-options --output-file requirements-bench.txt setup.cfg
 
 clean:  ## remove the environment and everything made by demo, serve and test
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info build

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiosql
 import psycopg2
@@ -24,6 +25,7 @@ from contactexport.settings import PREFIX, load_settings
 
 PROJECT = Path(__file__).parent.parent
 FORM = 123
+SERVER_VARIABLE = "BENCH_DATABASE_URL"
 START = datetime(2012, 1, 1, tzinfo=UTC)
 ORIGINALS = 100_000
 MARK = "complete, version 1"  # another one makes every database anew
@@ -39,7 +41,7 @@ def folder() -> Path:
 @contextmanager
 def server() -> Iterator[str]:
     """URL of a Postgres in which databases may be made; an embedded one runs as long as the block."""
-    if url := os.environ.get("BENCH_DATABASE_URL"):
+    if url := os.environ.get(SERVER_VARIABLE):
         yield url
         return
     try:
@@ -53,7 +55,8 @@ def database_of(server_url: str, contacts: int) -> Iterator[Backend]:
     """The backend around a database with so many contacts and one and a half changes each, made if it is not there."""
     name = f"contactexport_bench_{contacts}"
     url = database_url(server_url, name)
-    complete = _queried(server_url, lambda conn: queries().is_complete(conn, name=name, mark=MARK))
+    with connected(server_url) as conn:
+        complete = queries().is_complete(conn, name=name, mark=MARK)
     if not complete:
         print(f"making {contacts:,} contacts …", flush=True)
         administer(server_url, "drop_database", name=sql.Identifier(name))
@@ -86,32 +89,36 @@ def make_backend(url: str, data_dir: Path) -> Backend:
 
 
 def database_url(server_url: str, name: str) -> str:
-    """The server's URL with another database name."""
-    parts = psycopg2.extensions.parse_dsn(server_url) | {"dbname": name}
-    password = f":{parts['password']}" if "password" in parts else ""
-    port = f"&port={parts['port']}" if "port" in parts else ""
-    return f"postgresql://{parts.get('user', '')}{password}@/{name}?host={parts.get('host', '')}{port}"
+    """The server's URL with another database name, the host in the place where every tool looks for it."""
+    parts = psycopg2.extensions.parse_dsn(server_url)
+    user, password, host = (quote(parts.get(key, ""), safe="") for key in ("user", "password", "host"))
+    credentials = f"{user}:{password}" if password else user
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"postgresql://{credentials}@{host}{port}/{name}"
 
 
 def administer(server_url: str, query: str, **parts: sql.Composable) -> None:
     """Runs one of the templates of contacts.sql outside of a transaction."""
     statement = sql.SQL(getattr(queries(), query).sql.rstrip().rstrip(";")).format(**parts)
-    _queried(server_url, lambda conn: conn.cursor().execute(statement))
+    with connected(server_url) as conn, conn.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """An autocommit connection of its own."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 @cache
 def queries() -> Any:
     """The queries of contacts.sql."""
     return aiosql.from_path(Path(__file__).with_suffix(".sql"), "psycopg2", mandatory_parameters=False)
-
-
-def _queried(url: str, query: Any) -> Any:
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    try:
-        return query(connection)
-    finally:
-        connection.close()
 
 
 def _fill(backend: Backend, contacts: int) -> None:

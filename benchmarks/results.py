@@ -62,6 +62,18 @@ def load(name: str) -> Table | None:
     return Table(**values | {"rows": tuple(Row(**row) for row in values["rows"])})
 
 
+def save_text(name: str, text: str) -> None:
+    """Prints what is no table, such as a plan or a profile, and keeps it."""
+    print(text, flush=True)
+    (contacts.folder() / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def load_text(name: str) -> str | None:
+    """The text of that name, None when there is none."""
+    path = contacts.folder() / f"{name}.txt"
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
 def headings(table: Table) -> list[str]:
     """The columns that have a value in any row: what was measured, its value, ratio, aim, and the further ones."""
     more = dict.fromkeys(heading for row in table.rows for heading in row.more)

@@ -1,0 +1,55 @@
+"""`make bench`: all benchmarks one after the other on one Postgres, then the tables and charts of docs/performance.md.
+
+At scale 1 it takes up to a quarter of an hour and 6 GB under var/bench, which are kept for the next run. A smaller
+scale is for a quick look: its page is written into var/bench/report. Nothing else should run on the machine.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import contacts
+import machine
+import report
+
+SCRIPTS = ("tools_compared",)
+
+
+def main() -> int:
+    """Returns the exit code: 1 when a benchmark has failed; then no page is written."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1, help="1: 4,000,000 contacts")
+    scale = parser.parse_args().scale
+    began = time.monotonic()
+    for old in [*contacts.folder().glob("*.json"), *contacts.folder().glob("*.txt")]:
+        old.unlink()
+    with contacts.server() as url:
+        named = machine.described(url)
+        for name, value in named.items():
+            print(f"{name:10}{value}")
+        failed = [script for script in SCRIPTS if not _runs(script, url, scale)]
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes at scale {scale:g}")
+    if failed:
+        print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
+        return 1
+    print(f"written: {report.write(named, scale)}")
+    return 0
+
+
+def _runs(script: str, server_url: str, scale: float) -> bool:
+    print(f"\n# {script}", flush=True)
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name(f"{script}.py")), "--scale", str(scale)],
+        env=os.environ | {"BENCH_DATABASE_URL": server_url},
+        check=False,
+    )
+    print(f"({time.monotonic() - began:.0f} s)", flush=True)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""The same export by contactexport and by what people use instead; every file is compared with one made independently.
+
+    python benchmarks/tools_compared.py --scale 0.1
+
+One of four contacts has changed; ten fields, two of them choices, in the order of ids. Each tool is a process of its
+own and does it the way its users do (see tools/), in turns; the fastest round counts. At scale 1 there are 4,000,000
+contacts. Tools that are not installed are left out.
+"""
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import contacts
+import expected_file
+import psutil
+import results
+from expected_file import ExpectedFile
+
+CONTACTS = 4_000_000
+ONE_CHANGED_OF = 4
+MEGABYTE = 1_000_000
+LOOK_SECONDS = 0.02
+NOT_INSTALLED = "not installed"
+OURS = "by_contactexport"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A module of tools/ with the packages it needs; `ahead` is why it is ahead where it is.
+
+    `starts_program` when the module does nothing but wait for a program, which is what counts.
+    """
+
+    module: str
+    name: str
+    packages: tuple[str, ...] = ()
+    aim: str = ""
+    ahead: str = ""
+    starts_program: bool = False
+
+
+TOOLS = (
+    Tool(OURS, "contactexport"),
+    Tool(
+        "psql_copy",
+        "psql \\copy",
+        ahead="keeps no status, no hash, and flushes nothing to disk",
+        starts_program=True,
+    ),
+    Tool("cursor_and_csv", "psycopg2 cursor, csv.writer", aim="at least 5"),
+    Tool("sqlalchemy_orm", "SQLAlchemy ORM, csv.writer"),
+    Tool("pandas_whole", "pandas read_sql, to_csv", ("pandas",)),
+    Tool("pandas_chunks", "pandas in chunks", ("pandas",)),
+    Tool("duckdb_attach", "DuckDB, tables attached", ("duckdb",)),
+    Tool("duckdb_query", "DuckDB, postgres_query", ("duckdb",)),
+    Tool("connectorx_polars", "ConnectorX, polars", ("connectorx", "polars")),
+    Tool("connectorx_parts", "ConnectorX in 2 parts, polars", ("connectorx", "polars")),
+    Tool("adbc_polars", "ADBC, polars", ("adbc_driver_postgresql", "polars", "pyarrow")),
+    Tool("adbc_pyarrow", "ADBC, pyarrow, streamed", ("adbc_driver_postgresql", "pyarrow")),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One export by a tool: seconds, peak of its resident memory in bytes, how its file differs."""
+
+    seconds: float
+    memory: int
+    difference: str
+
+
+class ToolFailed(Exception):
+    """A tool that is installed has not written its file."""
+
+
+def main() -> None:
+    """Compares, prints and keeps the tables `tools_compared` and `tools_memory`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1, help="1: 1,000,000 changed of 4,000,000 contacts")
+    parser.add_argument("--rounds", type=int, help="runs of each tool")
+    parser.add_argument("--only", nargs="*", help="modules of tools/ beside contactexport", metavar="MODULE")
+    options = parser.parse_args()
+    tools = [tool for tool in TOOLS if not options.only or tool.module in {OURS, *options.only}]
+    rounds = options.rounds or _rounds(options.scale)
+    number = max(round(CONTACTS * options.scale), 1000)
+    runs = _all_runs(tools, number, rounds)
+    _save(tools, runs, number, rounds)
+
+
+def _rounds(scale: float) -> int:
+    """As many as there is time for; where only the files are looked at, one."""
+    if scale < 0.01:
+        return 1
+    return 2 if scale >= 1 else 3
+
+
+def _all_runs(tools: Sequence[Tool], number: int, rounds: int) -> dict[str, list[Run] | str]:
+    """The runs of each tool, or why there are none."""
+    missing = {tool.module: reason for tool in tools if (reason := _missing(tool))}
+    runs: dict[str, list[Run]] = {tool.module: [] for tool in tools if tool.module not in missing}
+    with (
+        contacts.server() as server,
+        contacts.database_of(server, number) as backend,
+        tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
+    ):
+        start, end = contacts.window_with(backend, number // ONE_CHANGED_OF)
+        file = Path(folder, "changes.csv")
+        expected = expected_file.make(backend.database, start, end, file)
+        arguments = [backend.database.url, start.isoformat(), end.isoformat(), str(file)]
+        for _ in range(rounds):
+            for tool in (tool for tool in tools if tool.module in runs):
+                file.unlink()
+                runs[tool.module].append(_run(tool, arguments, expected))
+    return {tool.module: missing.get(tool.module) or runs[tool.module] for tool in tools}
+
+
+def _missing(tool: Tool) -> str:
+    absent = [package for package in tool.packages if importlib.util.find_spec(package) is None]
+    return f"{NOT_INSTALLED}: {', '.join(absent)}" if absent else ""
+
+
+def _run(tool: Tool, arguments: Sequence[str], expected: ExpectedFile) -> Run:
+    """Raises ToolFailed, or WrongFile."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"tools.{tool.module}", *arguments],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    memory = 0
+    while process.poll() is None:
+        memory = max(memory, _memory(process.pid, tool))
+        time.sleep(LOOK_SECONDS)
+    output, complaints = process.communicate()
+    if process.returncode:
+        raise ToolFailed(f"{tool.module}: {complaints}")
+    return Run(json.loads(output)["seconds"], memory, expected_file.difference(Path(arguments[-1]), expected))
+
+
+def _memory(pid: int, tool: Tool) -> int:
+    """Of the process and all that it has started, in bytes."""
+    try:
+        process = psutil.Process(pid)
+        counted = process.children(recursive=True) + [process] * (not tool.starts_program)
+        return sum(one.memory_info().rss for one in counted)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _save(tools: Sequence[Tool], runs: dict[str, list[Run] | str], number: int, rounds: int) -> None:
+    rows = number // ONE_CHANGED_OF
+    best = {
+        module: min(done, key=lambda run: run.seconds) for module, done in runs.items() if not isinstance(done, str)
+    }
+    memory = {module: max(run.memory for run in done) for module, done in runs.items() if not isinstance(done, str)}
+    about = f"{rows:,} changed of {number:,} contacts, ten fields; {rounds} rounds, the fastest one counts."
+    results.save(
+        results.Table(
+            "tools_compared",
+            "The same export by other tools",
+            about,
+            "contactexport is faster by",
+            tuple(_time_row(tool, runs[tool.module], best, rows) for tool in tools),
+        )
+    )
+    results.save(
+        results.Table(
+            "tools_memory",
+            "Memory of the same export",
+            f"{about} Resident memory of the tool's processes at its peak, Postgres not counted.",
+            "of contactexport's",
+            tuple(
+                results.Row(
+                    tool.name,
+                    memory[tool.module] / MEGABYTE,
+                    "MB",
+                    memory[tool.module] / memory[OURS],
+                )
+                for tool in tools
+                if tool.module in memory
+            ),
+        )
+    )
+
+
+def _time_row(tool: Tool, done: list[Run] | str, best: dict[str, Run], rows: int) -> results.Row:
+    if isinstance(done, str):
+        return results.Row(tool.name, None, "s", more={"file": done})
+    run = best[tool.module]
+    ratio = run.seconds / best[OURS].seconds
+    more = {"rows a second": results.readable(rows / run.seconds), "file": run.difference or "the same bytes"}
+    if ratio < 1:
+        more["why ahead"] = tool.ahead
+    return results.Row(tool.name, run.seconds, "s", ratio, tool.aim, more)
+
+
+if __name__ == "__main__":
+    main()

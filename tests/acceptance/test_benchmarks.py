@@ -1,0 +1,51 @@
+"""Every script of `make bench` at a tiny scale: its files are right and it keeps its figures, whatever they are.
+
+Tools that are not installed are left out by the scripts.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contactexport.db.connection import Database
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SCALE = "0.0005"
+
+
+def scripts() -> list[str]:
+    """SCRIPTS of run_all.py, which imports what only stands in the benchmarks' folder."""
+    for node in ast.parse((BENCHMARKS / "run_all.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SCRIPTS":
+            return list(ast.literal_eval(node.value))
+    raise AssertionError("run_all.py has no SCRIPTS")
+
+
+@pytest.fixture
+def environment(server_url: str, tmp_path: Path):
+    yield os.environ | {"BENCH_DATABASE_URL": server_url, "BENCH_FOLDER": str(tmp_path)}
+    server = Database(lambda: server_url)
+    with server.session() as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE 'contactexport_bench%'")
+        for row in cursor.fetchall():
+            cursor.execute(f"DROP DATABASE {row['datname']} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_a_benchmark_verifies_its_files_and_keeps_its_figures(script, environment, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{script}.py"), "--scale", SCALE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    kept = [json.loads(file.read_text()) for file in tmp_path.glob("*.json")]
+    assert kept
+    assert all(table["rows"] for table in kept)
