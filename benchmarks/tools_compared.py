@@ -43,7 +43,7 @@ class Tool:
     name: str
     packages: tuple[str, ...] = ()
     aim: str = ""
-    ahead: str = ""
+    ahead: str = "keeps no status, no hash, and flushes nothing to disk"
     starts_program: bool = False
 
 
@@ -52,7 +52,6 @@ TOOLS = (
     Tool(
         "psql_copy",
         "psql \\copy",
-        ahead="keeps no status, no hash, and flushes nothing to disk",
         starts_program=True,
     ),
     Tool("cursor_and_csv", "psycopg2 cursor, csv.writer", aim="at least 5"),
