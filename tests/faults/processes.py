@@ -61,11 +61,14 @@ class Process:
 @contextmanager
 def worker(backend: Backend, *, concurrency: int = 1, **settings: str) -> Iterator[Process]:
     """A Celery worker that is ready for messages; `settings` by their names without the prefix."""
-    command = ["celery", "--quiet", "--app", "celery_worker", "worker", "--loglevel", "WARNING"]
-    command += ["--concurrency", str(concurrency), "--without-gossip", "--without-mingle"]
-    with _process(backend, "worker", command, settings) as process:
+    with _process(backend, "worker", worker_command(concurrency), settings) as process:
         wait_until(lambda: len(process.children()) >= concurrency, "the pool has its processes")
         yield process
+
+
+def worker_command(concurrency: int) -> list[str]:
+    command = ["celery", "--quiet", "--app", "celery_worker", "worker", "--loglevel", "WARNING"]
+    return [*command, "--concurrency", str(concurrency), "--without-gossip", "--without-mingle"]
 
 
 @dataclass
@@ -94,12 +97,16 @@ def server(backend: Backend, *, drain_seconds: str = "0", threads: int = 24, **s
     """A gunicorn that answers; `settings` by their names without the prefix."""
     port = free_port()
     token = manage_users.add_user(backend, f"tester{port}", with_wsse=False, with_token=True).token
-    command = ["gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}"]
-    command += ["--threads", str(threads), "wsgi:app"]
+    command = server_command(port, threads)
     with _process(backend, f"server-{port}", command, settings, DRAIN_SECONDS=drain_seconds) as process:
         started = Server(process.started, process.log, port, token)
         wait_until(lambda: answers(started), "the server answers")
         yield started
+
+
+def server_command(port: int, threads: int = 24) -> list[str]:
+    command = ["gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}"]
+    return [*command, "--threads", str(threads), "wsgi:app"]
 
 
 def answers(server: Server) -> bool:
@@ -114,6 +121,17 @@ def _process(
     backend: Backend, name: str, command: Sequence[str], settings: dict[str, str], **environment: str
 ) -> Iterator[Process]:
     """Killed at the end, with what is left of its session."""
+    process = start(backend, name, command, settings, **environment)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):  # a pool may outlive its worker
+            os.killpg(process.pid, signal.SIGKILL)
+        process.started.wait(timeout=30)
+
+
+def start(backend: Backend, name: str, command: Sequence[str], settings: dict[str, str], **environment: str) -> Process:
+    """`python -m command` in a session of its own, with the database, the broker and the data folder of the backend."""
     log = backend.settings.data_dir.parent / f"{name}-{os.urandom(3).hex()}.log"
     found = {"DATABASE_URL": backend.database.url}
     if backend.settings.broker_url:
@@ -128,9 +146,4 @@ def _process(
             stderr=errors,
             start_new_session=True,
         )
-    try:
-        yield Process(started, log)
-    finally:
-        with suppress(ProcessLookupError):  # a pool may outlive its worker
-            os.killpg(started.pid, signal.SIGKILL)
-        started.wait(timeout=30)
+    return Process(started, log)
