@@ -134,7 +134,6 @@ def make_celery(settings: Settings) -> Celery:
         worker_lost_wait=LOST_PROCESS_SECONDS,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,
-        worker_timer_precision=0.2,  # a stopping worker waits that long for the clock of the sweep
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

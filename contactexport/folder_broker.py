@@ -4,15 +4,15 @@ kombu creates a message file under its final name and then fills it, so a reader
 file and lose the message. Here a message is written aside and appears by a rename, complete or not at all.
 """
 
+import contextlib
 import json
 import time
 import uuid
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from kombu.transport import filesystem
-
-LONGEST_WAIT = 0.1  # seconds
 
 
 class Channel(filesystem.Channel):
@@ -29,14 +29,23 @@ class Channel(filesystem.Channel):
 
 
 class Transport(filesystem.Transport):
-    """Given to Celery as `broker_transport` when the broker URL is filesystem://."""
+    """Given to Celery as `broker_transport` when the broker URL is filesystem://.
+
+    It lets Celery's event loop look for messages, as the transports of RabbitMQ and Redis do. Without an event loop
+    the processes of a worker's pool share one pipe and its lock; one that is killed while it waits there takes the lock
+    with it, and the worker never does anything again.
+    """
 
     Channel = Channel
+    implements = filesystem.Transport.implements.extend(asynchronous=True)
+    # Folders that are away are a connection that is lost: a worker tries again until they are back.
+    connection_errors = (*filesystem.Transport.connection_errors, OSError)  # type: ignore[assignment] # one more
 
-    def drain_events(self, connection: Any, timeout: Any = None, **_kwargs: Any) -> None:
-        """Waits for a message, but not longer than LONGEST_WAIT: a worker looks only then whether it is to end.
+    def register_with_event_loop(self, _connection: Any, loop: Any) -> None:
+        """Looks for messages every `polling_interval` seconds."""
+        loop.call_repeatedly(self.polling_interval, self._deliver_waiting)
 
-        Raises TimeoutError when none came.
-        """
-        shorter = LONGEST_WAIT if timeout is None else min(timeout, LONGEST_WAIT)
-        super().drain_events(connection, timeout=shorter)  # type: ignore[no-untyped-call] # kombu has few types
+    def _deliver_waiting(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self.cycle.get(self._deliver)  # type: ignore[union-attr] # it is there from the start on

@@ -2,15 +2,17 @@
 
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kombu import Connection, Queue
+from kombu.asynchronous import Hub
 from kombu.exceptions import OperationalError
 
-from contactexport.folder_broker import LONGEST_WAIT, Transport
+from contactexport.folder_broker import Transport
 
 QUEUE = Queue("exports", routing_key="exports")
 
@@ -25,6 +27,7 @@ def folders(tmp_path: Path) -> dict[str, str]:
         "control_folder": str(tmp_path / "control"),
         "processed_folder": str(tmp_path / "processed"),
         "store_processed": True,
+        "polling_interval": 0.01,
     }
 
 
@@ -89,11 +92,34 @@ def test_readers_at_once_get_each_message_whole_and_one_of_them(folders: dict[st
     assert sorted(number for number, _text in found) == list(range(100))
 
 
-def test_a_reader_with_nothing_to_read_looks_up_soon(broker: Connection):
+def test_an_event_loop_delivers_whatever_lies_in_the_folder(broker: Connection):
+    for number in range(5):
+        send(broker, number)
+    loop, found = Hub(), []
+    with broker.Consumer(QUEUE, callbacks=[lambda body, _message: found.append(body)], no_ack=True):
+        broker.register_with_event_loop(loop)
+        fire_until(loop, lambda: len(found) == 5)
+        send(broker, 5)
+        fire_until(loop, lambda: len(found) == 6)
+    assert sorted(found) == list(range(6))
+    loop.close()
+
+
+def test_an_event_loop_is_told_that_the_folder_is_away(broker: Connection, folders: dict[str, str]):
+    loop = Hub()
     with broker.Consumer(QUEUE, callbacks=[lambda *_: None]):
-        for timeout in (None, LONGEST_WAIT / 10, 3600):
-            with pytest.raises(TimeoutError):
-                broker.drain_events(timeout=timeout)
+        broker.register_with_event_loop(loop)
+        Path(folders["data_folder_in"]).rmdir()
+        with pytest.raises(broker.connection_errors):
+            fire_until(loop, lambda: False, propagate=broker.connection_errors)
+    loop.close()
+
+
+def fire_until(loop: Hub, condition: Callable[[], bool], **options: Any) -> None:
+    give_up = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(loop.fire_timers(min_delay=0.01, **options) / 10)
 
 
 def test_without_its_folder_a_message_is_refused(broker: Connection, folders: dict[str, str]):
