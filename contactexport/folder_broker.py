@@ -2,6 +2,9 @@
 
 kombu creates a message file under its final name and then fills it, so a reader in another process may take an empty
 file and lose the message. Here a message is written aside and appears by a rename, complete or not at all.
+
+kombu takes a message by moving it to the system's temporary folder. On another file system that is a copy, which two
+readers may write at once, and each reads what the other has written so far. Here a message is renamed where it lies.
 """
 
 import contextlib
@@ -23,9 +26,25 @@ class Channel(filesystem.Channel):
         folder = Path(self.data_folder_out)
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         aside = folder / f"{name}.part"
-        aside.touch(mode=0o600)
-        aside.write_text(json.dumps(payload), encoding="utf-8")
-        aside.rename(folder / name)
+        try:
+            aside.touch(mode=0o600)
+            aside.write_text(json.dumps(payload), encoding="utf-8")
+            aside.rename(folder / name)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
+
+    def _get(self, queue: str, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        for path in sorted(Path(self.data_folder_in).glob(f"*.{queue}.msg")):
+            taken = path.with_name(f"{path.name}.taken")
+            try:
+                path.rename(taken)
+            except OSError:
+                continue  # another reader was faster
+            payload: dict[str, Any] = json.loads(taken.read_text(encoding="utf-8"))
+            taken.unlink()
+            return payload
+        raise Empty
 
 
 class Transport(filesystem.Transport):

@@ -1,6 +1,8 @@
 """contactexport.folder_broker: messages in folders, read by several processes."""
 
 import json
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ import pytest
 from kombu import Connection, Queue
 from kombu.asynchronous import Hub
 from kombu.exceptions import OperationalError
+from small_disks import no_larger_files
 
 from contactexport.folder_broker import Transport
 
@@ -19,14 +22,12 @@ QUEUE = Queue("exports", routing_key="exports")
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, str]:
-    for name in ("messages", "control", "processed"):
+    for name in ("messages", "control"):
         (tmp_path / name).mkdir()
     return {
         "data_folder_in": str(tmp_path / "messages"),
         "data_folder_out": str(tmp_path / "messages"),
         "control_folder": str(tmp_path / "control"),
-        "processed_folder": str(tmp_path / "processed"),
-        "store_processed": True,
         "polling_interval": 0.01,
     }
 
@@ -66,6 +67,20 @@ def test_a_message_that_is_still_being_written_is_not_taken(broker: Connection, 
     assert received(broker) == []
     (folder / f"{path.name}.part").rename(path)
     assert received(broker) == ["complete"]
+
+
+def test_a_message_is_taken_where_it_lies(broker: Connection, folders: dict[str, str], monkeypatch):
+    """Moving it to another file system would be a copy, and two readers may copy at once."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    send(broker, "complete")
+    assert received(broker) == ["complete"]
+    assert list(Path(folders["data_folder_in"]).iterdir()) == []
+
+
+def test_a_message_that_does_not_fit_leaves_nothing(broker: Connection, folders: dict[str, str]):
+    with no_larger_files(os.getpid(), 10), pytest.raises((OSError, OperationalError)):
+        send(broker, "lost")
+    assert list(Path(folders["data_folder_in"]).iterdir()) == []
 
 
 def test_readers_at_once_get_each_message_whole_and_one_of_them(folders: dict[str, str]):
