@@ -105,9 +105,9 @@ def administer(server_url: str, query: str, **parts: sql.Composable) -> None:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Any]:
+def connected(url: str, **options: Any) -> Iterator[Any]:
     """An autocommit connection of its own."""
-    connection = psycopg2.connect(url)
+    connection = psycopg2.connect(url, **options)
     connection.autocommit = True
     try:
         yield connection

@@ -10,7 +10,7 @@ results.save(results.Table(
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -75,23 +75,27 @@ def load_text(name: str) -> str | None:
 
 
 def headings(table: Table) -> list[str]:
-    """The columns that have a value in any row: what was measured, its value, ratio, aim, and the further ones."""
-    more = dict.fromkeys(heading for row in table.rows for heading in row.more)
-    columns = {"ratio": table.ratio, "aim": "aim"}
-    used = [title for name, title in columns.items() if any(getattr(row, name) not in (None, "") for row in table.rows)]
-    return ["", "measured", *used, *more]
+    """The columns: what was measured, its value, ratio and aim if any row has one, and the further ones."""
+    return ["", "measured", *(heading for heading, _ in _optional(table)), *_more(table)]
 
 
 def cells(table: Table, row: Row) -> list[str]:
     """The values of a row, in the order of the headings."""
-    texts = {
-        "": row.name,
-        "measured": "–" if row.value is None else f"{readable(row.value)} {row.unit}",
-        table.ratio: "" if row.ratio is None else f"{row.ratio:.2f}",
-        "aim": row.aim,
-        **row.more,
-    }
-    return [texts.get(heading, "") for heading in headings(table)]
+    measured = "–" if row.value is None else f"{readable(row.value)} {row.unit}"
+    optional = [shown(row) for _, shown in _optional(table)]
+    return [row.name, measured, *optional, *(row.more.get(heading, "") for heading in _more(table))]
+
+
+def _optional(table: Table) -> list[tuple[str, Callable[[Row], str]]]:
+    columns: list[tuple[str, Callable[[Row], str]]] = [
+        (table.ratio, lambda row: "" if row.ratio is None else f"{row.ratio:.2f}"),
+        ("aim", lambda row: row.aim),
+    ]
+    return [(heading, shown) for heading, shown in columns if any(map(shown, table.rows))]
+
+
+def _more(table: Table) -> list[str]:
+    return list(dict.fromkeys(heading for row in table.rows for heading in row.more))
 
 
 def readable(value: float) -> str:
@@ -103,8 +107,9 @@ def readable(value: float) -> str:
 
 def _print(table: Table) -> None:
     printed = PrintedTable(title=table.title, caption=table.about, title_justify="left", caption_justify="left")
-    for heading in headings(table):
-        printed.add_column(heading, justify="right" if heading in {"measured", table.ratio} else "left")
+    numbers = {"measured", table.ratio}
+    for place, heading in enumerate(headings(table)):
+        printed.add_column(heading, justify="right" if place and heading in numbers else "left")
     for row in table.rows:
         printed.add_row(*cells(table, row))
     Console(width=140).print(printed)

@@ -4,12 +4,11 @@ import shutil
 import tempfile
 from datetime import datetime
 
-from tools.job import FIELDS, FORM, Job, run
-
 import contactexport
 from contactexport.models import ExportSettings
 from contactexport.services import deliver_export, request_export, run_export
 from contactexport.settings import PREFIX, load_settings
+from tools.job import FIELDS, FORM, Job, run
 
 
 def export(job: Job) -> None:
@@ -19,7 +18,7 @@ def export(job: Job) -> None:
         backend = contactexport.make_backend(
             load_settings({}, {PREFIX + name: value for name, value in values.items()})
         )
-        done = run_export.run(backend, request_export.request(backend, _settings(job), None, "benchmark"))
+        done = run_export.run(backend, request_export.request(backend, settings(job), None, "benchmark"))
         if done is None or done.status != "done":
             raise RuntimeError(f"not done: {done}")
         shutil.move(deliver_export.stored_file(backend, done), job.file)
@@ -27,7 +26,8 @@ def export(job: Job) -> None:
         backend.database.close()
 
 
-def _settings(job: Job) -> ExportSettings:
+def settings(job: Job) -> ExportSettings:
+    """What is asked for."""
     return ExportSettings(
         distribution_method="local",
         origin="form",
