@@ -35,7 +35,9 @@ class Channel(filesystem.Channel):
             raise
 
     def _get(self, queue: str, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        for path in sorted(Path(self.data_folder_in).glob(f"*.{queue}.msg")):
+        for path in sorted(Path(self.data_folder_in).iterdir()):  # raises when the folder is away, unlike glob
+            if not path.name.endswith(f".{queue}.msg"):
+                continue
             taken = path.with_name(f"{path.name}.taken")
             try:
                 path.rename(taken)

@@ -1,6 +1,7 @@
 """ADBC: the query read into a polars data frame, write_csv."""
 
 import polars
+
 from tools.job import Job, run
 
 

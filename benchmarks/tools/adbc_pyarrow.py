@@ -2,6 +2,7 @@
 
 from adbc_driver_postgresql import dbapi
 from pyarrow import csv
+
 from tools.job import Job, run
 
 

@@ -1,6 +1,7 @@
 """ConnectorX: the query in two partitions of ids read at the same time, polars' write_csv."""
 
 import connectorx
+
 from tools.job import Job, run
 
 PARTS = 2  # as many as cores

@@ -1,6 +1,7 @@
 """ConnectorX: the query read into a polars data frame, write_csv."""
 
 import connectorx
+
 from tools.job import Job, run
 
 

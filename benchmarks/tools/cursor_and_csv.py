@@ -3,6 +3,7 @@
 import csv
 
 import psycopg2
+
 from tools.job import HEADER, Job, run
 
 

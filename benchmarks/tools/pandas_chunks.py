@@ -3,6 +3,7 @@
 import pandas
 import psycopg2
 from sqlalchemy import create_engine
+
 from tools.job import Job, run
 
 ROWS = 50_000

@@ -2,9 +2,8 @@
 
 import subprocess
 
-from tools.job import Job, run
-
 from contactexport.embedded import postgres
+from tools.job import Job, run
 
 
 def export(job: Job) -> None:

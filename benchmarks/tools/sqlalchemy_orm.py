@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import psycopg2
 from sqlalchemy import JSON, create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, load_only, mapped_column
+
 from tools.job import FIELDS, FORM, HEADER, Job, run
 
 
