@@ -34,8 +34,6 @@ VISIBILITY_SECONDS = 12 * 3600  # Redis gives a message to another worker after 
 # RabbitMQ (from 3.12) breaks off the connection of a worker that works on a message for longer; its own limit of 30
 # minutes is shorter than the upload of a large file to a slow host.
 LONGEST_RUN_SECONDS = 7 * 24 * 3600
-# A worker on folders waits so long for the last word of a process of its pool that was killed, and keeps its place.
-LOST_PROCESS_SECONDS = 1
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +129,6 @@ def make_celery(settings: Settings) -> Celery:
         task_reject_on_worker_lost=False,
         task_store_eager_result=False,
         worker_prefetch_multiplier=1,
-        worker_lost_wait=LOST_PROCESS_SECONDS,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
