@@ -3,21 +3,27 @@
     python benchmarks/ftp_upload.py                                   # to a pyftpdlib server in a process of its own
     FTP_PASSWORD=pass python benchmarks/ftp_upload.py --ca-file ca.pem ftps://user@localhost:2122/in ftp://...
 
-1.00 is as fast as curl; the aim is 0.9 or more.
+1.00 is as fast as curl; the aim is 0.9 or more. What the server of its own has received is compared with the file.
 """
 
 import argparse
+import hashlib
 import multiprocessing
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import results
 
 from contactexport.cli.ftp_url import ftp_settings_from_url
 from contactexport.delivery.ftp import FtpDelivery
@@ -30,21 +36,28 @@ MEGABYTE = 1_000_000
 
 
 def main() -> None:
-    """Compares for each server, and prints one line each."""
+    """Compares for each server, and keeps the table `ftp_upload`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("servers", nargs="*", metavar="URL", help="FTP servers; without any, one is started")
     parser.add_argument("--ca-file", type=Path, help="PEM file with the authority of ftps:// servers")
-    parser.add_argument("--megabytes", type=int, default=500, help="size of the file")
+    parser.add_argument("--scale", type=float, default=1, help="1: a file of 500 MB")
     parser.add_argument("--rounds", type=int, default=5, help="uploads of each kind; the fastest one counts")
     options = parser.parse_args()
+    megabytes = max(round(500 * options.scale), 1)
     with tempfile.TemporaryDirectory() as folder:
-        file = _file(Path(folder, "changes.csv"), options.megabytes)
+        file = _file(Path(folder, "changes.csv"), megabytes)
         if options.servers:
-            for url in options.servers:
-                _compare(url, os.environ["FTP_PASSWORD"], file, options)
+            password = os.environ["FTP_PASSWORD"]
+            rows = [row for url in options.servers for row in _compared(url, password, file, options)]
         else:
-            with _own_server(Path(folder, "received")) as url:
-                _compare(url, PASSWORD, file, options)
+            received = Path(folder, "received")
+            with _own_server(received) as url:
+                rows = _compared(url, PASSWORD, file, options)
+            _require_same(file, *(received / "in").iterdir())
+    about = f"A file of {megabytes} MB; the fastest of {options.rounds} uploads counts."
+    results.save(
+        results.Table("ftp_upload", "An upload by FTP against curl -T", about, "speed against curl", tuple(rows))
+    )
 
 
 def _file(path: Path, megabytes: int) -> Path:
@@ -55,15 +68,29 @@ def _file(path: Path, megabytes: int) -> Path:
     return path
 
 
-def _compare(url: str, password: str, file: Path, options: argparse.Namespace) -> None:
-    """In turns, so that whatever else the machine does meets both."""
+def _compared(url: str, password: str, file: Path, options: argparse.Namespace) -> list[results.Row]:
+    """In turns, so that whatever else the machine does meets both; without curl, alone."""
     target = ftp_settings_from_url(url)
-    ours, curls = float("inf"), float("inf")
+    uploads = {"contactexport": _upload, "curl -T": _upload_by_curl}
+    if shutil.which("curl") is None:
+        del uploads["curl -T"]
+    seconds = dict.fromkeys(uploads, float("inf"))
     for _ in range(options.rounds):
-        curls = min(curls, _seconds(lambda: _upload_by_curl(target, password, file, options.ca_file)))
-        ours = min(ours, _seconds(lambda: _upload(target, password, file, options.ca_file)))
-    speeds = [options.megabytes / seconds for seconds in (ours, curls)]
-    print(f"{url}: {speeds[0]:.0f} MB/s, curl {speeds[1]:.0f} MB/s, ratio {speeds[0] / speeds[1]:.2f}", flush=True)
+        for name, upload in uploads.items():
+            seconds[name] = min(seconds[name], _seconds(partial(upload, target, password, file, options.ca_file)))
+    where = {"server": f"{target['host']}:{target['port'] or 21}"} if options.servers else {}
+    megabytes = file.stat().st_size / MEGABYTE
+    ratio = seconds["curl -T"] / seconds["contactexport"] if "curl -T" in seconds else None
+    rows = [results.Row("contactexport", megabytes / seconds["contactexport"], "MB/s", ratio, "at least 0.9", where)]
+    if ratio is not None:
+        rows.append(results.Row("curl -T", megabytes / seconds["curl -T"], "MB/s", 1.0, more=where))
+    return rows
+
+
+def _require_same(file: Path, *received: Path) -> None:
+    digests = {hashlib.sha256(one.read_bytes()).hexdigest() for one in (file, *received)}
+    if len(digests) > 1:
+        sys.exit("the server has received something else than was sent")
 
 
 def _upload(target: dict[str, Any], password: str, file: Path, ca_file: Path | None) -> None:
@@ -96,9 +123,11 @@ def _own_server(folder: Path) -> Iterator[str]:
     here, there = multiprocessing.Pipe()
     process = multiprocessing.Process(target=_serve, args=(folder, there))
     process.start()
-    yield f"ftp://user@127.0.0.1:{here.recv()}/in"
-    here.send("enough")
-    process.join()
+    try:
+        yield f"ftp://user@127.0.0.1:{here.recv()}/in"
+    finally:
+        here.send("enough")
+        process.join()
 
 
 def _serve(folder: Path, pipe: Connection) -> None:

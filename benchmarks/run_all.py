@@ -15,7 +15,7 @@ import contacts
 import machine
 import report
 
-SCRIPTS = ("tools_compared",)
+SCRIPTS = ("tools_compared", "ftp_upload")
 
 
 def main() -> int:
