@@ -27,23 +27,42 @@ def test_of_fifty_identical_requests_over_two_servers_one_is_accepted(backend: B
         for field in ROUNDS:
             with _asked_at_once([one, other], field) as answers:
                 accepted.append(_only_accepted(answers))
-        with worker(backend, SWEEP_INTERVAL="0.5"):
+        with worker(backend):
             for export_id in accepted:
                 wait_until_final(backend, export_id)
+            _put_gates(backend)
             for field in ROUNDS:
                 accepted.append(_only_one_although_it_ends_meanwhile(backend, [one, other], field))
-                wait_until_final(backend, accepted[-1], seconds=120)
         require_all_done(backend, accepted, logs=[one.log, other.log])
 
 
 def _only_one_although_it_ends_meanwhile(backend: Backend, servers: list[Server], field: str) -> int:
-    """All of the requests have come before the first one is accepted; then nothing holds up the worker."""
-    with other_session(backend, autocommit=False) as blocking, blocking.cursor() as cursor:
-        cursor.execute("LOCK TABLE contact_field IN ACCESS EXCLUSIVE MODE")
+    """All of the requests have come; one goes on, and its export is over before the others do."""
+    with other_session(backend) as gates, gates.cursor() as cursor:
+        cursor.execute("SELECT setval('arrivals', 1, false), pg_advisory_lock(0, 1), pg_advisory_lock(0, 2)")
         with _asked_at_once(servers, field) as answers:
-            wait_until(lambda: _waiting_for_the_catalogue(backend) == REQUESTS, "all of them have come")
-            blocking.rollback()
+            wait_until(lambda: _at_the_gates(backend) == REQUESTS, "all of them have come")
+            cursor.execute("SELECT pg_advisory_unlock(0, 1)")
+            wait_until(lambda: any(answer.done() for answer in answers), "one of them is answered")
+            (first,) = [answer.result() for answer in answers if answer.done()]
+            wait_until_final(backend, first[2]["id"])
+            cursor.execute("SELECT pg_advisory_unlock(0, 2)")
             return _only_accepted(answers)
+
+
+def _put_gates(backend: Backend) -> None:
+    """Where requests are counted, the first one to come waits at one gate and all others at a second one."""
+    execute(
+        backend,
+        """
+        CREATE SEQUENCE arrivals;
+        CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_advisory_xact_lock_shared(0, CASE nextval('arrivals') WHEN 1 THEN 1 ELSE 2 END);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER gate BEFORE INSERT ON request_count FOR EACH ROW EXECUTE FUNCTION wait_at_gate();
+        """,
+    )
 
 
 @contextmanager
@@ -65,8 +84,8 @@ def _only_accepted(answers: list[Future[Answer]]) -> int:
     return int(got[0][2]["id"])
 
 
-def _waiting_for_the_catalogue(backend: Backend) -> int:
+def _at_the_gates(backend: Backend) -> int:
     return execute(
         backend,
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()",
     )[0]["count"]
