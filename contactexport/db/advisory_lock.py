@@ -2,7 +2,7 @@
 
 import contextlib
 
-from psycopg2 import InterfaceError, OperationalError
+from psycopg2 import DatabaseError, InterfaceError
 from psycopg2.errors import LockNotAvailable
 
 from contactexport.db.connection import Connection
@@ -16,7 +16,7 @@ def try_session_lock(conn: Connection, key: int) -> bool:
 
 def unlock_session(conn: Connection, key: int) -> None:
     """Lets go of a lock taken by `try_session_lock`; a session that was ended has let go already."""
-    with contextlib.suppress(OperationalError, InterfaceError):
+    with contextlib.suppress(DatabaseError, InterfaceError):
         queries("advisory_lock").unlock_session(conn, key=key)
 
 

@@ -152,8 +152,8 @@ def translated_errors() -> Iterator[None]:
         raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
     except PoolTimeout as error:
         raise DatabaseUnavailable(f"All {MOST_CONNECTIONS} database connections of this process are in use") from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        if error_is_local(error):
+    except psycopg2.Error as error:
+        if not connection_is_lost(error):
             raise
         raise DatabaseUnavailable(f"The database does not answer: {_first_line(error)}") from error
 
@@ -171,6 +171,16 @@ def refusals_told() -> Iterator[None]:
         if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
             raise
         raise QueryFailed(f"The database refuses the query: {error.diag.message_primary}") from error
+
+
+def connection_is_lost(error: psycopg2.Error) -> bool:
+    """True when Postgres broke off, or cannot be reached.
+
+    What libpq notices by itself has no code, and in the middle of COPY not even the class that says so.
+    """
+    if type(error) is psycopg2.DatabaseError:
+        return error.pgcode is None
+    return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)) and not error_is_local(error)
 
 
 def error_is_local(error: psycopg2.Error) -> bool:
