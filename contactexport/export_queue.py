@@ -30,7 +30,7 @@ RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "inte
 # Sweeps and notifications take a moment and must not wait behind a hundred exports.
 EXPORTS_QUEUE = "contactexport"
 SHORT_QUEUE = "contactexport.short"
-VISIBILITY_SECONDS = 12 * 3600  # Redis gives a message to another worker after that long; the sweep is faster
+SILENT_SECONDS = 5  # without an answer, then a worker takes its connection to Redis for lost
 # RabbitMQ (from 3.12) breaks off the connection of a worker that works on a message for longer; its own limit of 30
 # minutes is shorter than the upload of a large file to a slow host.
 LONGEST_RUN_SECONDS = 7 * 24 * 3600
@@ -161,7 +161,15 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
             "control_folder": control,
             "polling_interval": settings.broker_polling_interval,
         }
-    return {"visibility_timeout": VISIBILITY_SECONDS} if _broker_url(settings).startswith("redis") else {}
+    return _redis_options() if _broker_url(settings).startswith("redis") else {}
+
+
+def _redis_options() -> dict[str, Any]:
+    """kombu imitates for Redis that a message is confirmed, which we do not need.
+
+    A worker that could not confirm one, since Redis was down just then, kept its place and never took another message.
+    """
+    return {"ack_emulation": False} | dict.fromkeys(("socket_timeout", "socket_connect_timeout"), SILENT_SECONDS)
 
 
 def _publishing_connection(settings: Settings) -> Connection:

@@ -32,13 +32,13 @@ def behind(broker: str, backend: Backend) -> Iterator[Backend]:
             pytest.skip(f"no {broker} answers on port {port}")
         made = backend_with(backend, broker_url=URLS[broker].format(port=port))
         try:
-            _empty(made)
+            made.queue.celery.control.purge()
         except OperationalError:
             pytest.skip("the broker does not take part")
         try:
             yield made
         finally:
-            _empty(made)
+            made.queue.celery.control.purge()
             made.queue.close()
             pools.reset()
             made.database.close()
@@ -55,11 +55,3 @@ def _alone(broker: str) -> Iterator[None]:
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _empty(backend: Backend) -> None:
-    """Takes away what waits, and in Redis what a killed worker has not confirmed."""
-    backend.queue.celery.control.purge()
-    with backend.queue.celery.connection_for_write() as connection:
-        if connection.transport.driver_type == "redis":
-            connection.default_channel.client.delete("unacked", "unacked_index")

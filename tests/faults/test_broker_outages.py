@@ -4,10 +4,10 @@ import brokers
 import pytest
 from broker_line import broker_line
 from clock import let_pass
-from exporting import contact_changed
+from exporting import contact_changed, other_session, request, row_of, settings_for
 from invariants import require_all_done, require_nothing_lost, wait_until_final
 from processes import Server, server, worker
-from served import EXAMPLE
+from served import EXAMPLE, wait_until
 
 from contactexport.backend import Backend
 from contactexport.export_queue import message_folders
@@ -65,3 +65,27 @@ def test_exports_are_done_whenever_their_broker_falls_silent_breaks_down_and_com
             let_pass(remote, REPUBLISH_AFTER_SECONDS)  # RabbitMQ has seemed to take what never arrived there
             assert [wait_until_final(remote, export_id)["attempt"] for export_id in ids] == [1, 1, 1, 1]
             require_all_done(remote, ids, logs=[asked.log, running.log])
+
+
+@pytest.mark.parametrize("broker", brokers.URLS)
+def test_a_worker_goes_on_although_its_broker_was_down_when_an_export_ended(backend: Backend, broker: str):
+    """It could not confirm the message of that export."""
+    contact_changed(backend)
+    with brokers.behind(broker, backend) as remote, broker_line(brokers.PORTS[broker]) as line:
+        line.up()
+        with (
+            worker(remote, BROKER_URL=brokers.URLS[broker].format(port=line.port)) as running,
+            other_session(backend, autocommit=False) as blocking,
+            blocking.cursor() as cursor,
+        ):
+            cursor.execute("LOCK TABLE contact IN ACCESS EXCLUSIVE MODE")
+            ids = [request(remote, settings_for())]
+            wait_until(lambda: row_of(backend, ids[0])["status"] == "in progress", "the export has begun")
+            line.down()
+            blocking.rollback()
+            wait_until_final(backend, ids[0])
+            wait_until(lambda: running.said("Connection to broker lost"), "it notices")
+            line.up()
+            ids.append(request(remote, settings_for(language="de")))
+            assert [wait_until_final(backend, export_id)["attempt"] for export_id in ids] == [1, 1]
+            require_all_done(backend, ids, logs=[running.log])

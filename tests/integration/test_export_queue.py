@@ -11,6 +11,7 @@ import pytest
 from exporting import messages, request, row_of, settings_for
 
 import contactexport
+from contactexport import export_queue
 from contactexport.errors import BrokerUnavailable
 from contactexport.services import sweep_exports
 
@@ -41,6 +42,15 @@ def test_a_silent_broker_does_not_hold_the_request_and_the_sweep_publishes_later
     assert row_of(backend, export_id)["published_at"] is None
     assert sweep_exports.sweep(backend) == [export_id]
     assert [json.loads(file.read_text())["headers"]["argsrepr"] for file in messages(backend)] == [f"[{export_id}]"]
+
+
+@pytest.mark.timeout(60)
+def test_a_silent_redis_does_not_hold_a_worker_for_ever(backend, monkeypatch):
+    monkeypatch.setattr(export_queue, "SILENT_SECONDS", 0.1)
+    with silent_broker() as port:
+        celery = with_broker(backend, f"redis://127.0.0.1:{port}/0").queue.celery
+        with celery.connection_for_read() as connection, pytest.raises(connection.connection_errors, match="Timeout"):
+            connection.channel()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
