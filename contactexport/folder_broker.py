@@ -62,6 +62,12 @@ class Transport(filesystem.Transport):
     # Folders that are away are a connection that is lost: a worker tries again until they are back.
     connection_errors = (*filesystem.Transport.connection_errors, OSError)  # type: ignore[assignment] # one more
 
+    def establish_connection(self) -> Any:
+        """Makes the folder of messages if it is missing. Raises OSError while it cannot be had; Celery then waits."""
+        folder = Path(self.client.transport_options["data_folder_in"])  # type: ignore[union-attr] # there from the start
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return super().establish_connection()  # type: ignore[no-untyped-call] # kombu has few types
+
     def register_with_event_loop(self, _connection: Any, loop: Any) -> None:
         """Looks for messages every `polling_interval` seconds."""
         loop.call_repeatedly(self.polling_interval, self._deliver_waiting)

@@ -32,7 +32,7 @@ def test_a_worker_goes_on_when_the_broker_s_folders_are_back(backend: Backend):
         broker.rename(away)
         broker.touch()  # so that nobody makes new ones
         export_id = request(backend, settings_for())
-        wait_until(lambda: waiting.said("broker"), "the worker has noticed")
+        wait_until(lambda: waiting.said("Cannot connect"), "the worker has noticed")
         broker.unlink()
         away.rename(broker)
         wait_until_final(backend, export_id)
