@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve test fuzz lint bench requirements clean
+.PHONY: help venv demo serve test fuzz soak lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -35,6 +35,10 @@ test: lint  ## lint, then every test with coverage
 
 fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries a few hundred, always the same ones
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/pytest tests/fuzz --timeout=1800 --durations=5
+
+soak: venv  ## parts die at random under a steady load, then all is counted (MINUTES=5 SEED=1 BROKER=redis://127.0.0.1/9)
+	PYTHONPATH=tests:tests/integration:tests/acceptance:tests/faults $(BIN)/python tests/faults/soak.py \
+	    --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
 
 $(VENV)/.bench-installed: requirements-bench.txt $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt

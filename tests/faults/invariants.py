@@ -68,7 +68,8 @@ def _require_one_complete_file(backend: Backend, row: dict[str, Any], delivered_
     found = list(folder.rglob(f"*{row['file_name']}*"))
     assert [path.name for path in found] == [row["file_name"]], row
     content = found[0].read_bytes()
-    lines = len(list(csv.reader(io.StringIO(content.decode(), newline=""), delimiter=row["settings"]["delimiter"])))
+    text = io.StringIO(content.decode("utf-8-sig"), newline="")
+    lines = len(list(csv.reader(text, delimiter=row["settings"]["delimiter"])))
     assert (len(content), hashlib.sha256(content).hexdigest()) == (row["bytes"], row["sha256"]), row
     assert lines - int(row["settings"]["header"]) == row["rows"], row
 
