@@ -35,13 +35,13 @@ class Halting:
 
     def next_attempt_stands_still(self) -> None:
         contact_changed(self.backend)  # so that no two attempts write the same file
-        before = self._stopped()
+        before = self.worker.stopped()
         if self.attempts:
             assert self.backend.queue.publish(self.id)
         else:
             self.id = request(self.backend, self.settings)
-        wait_until(lambda: len(self._stopped()) > len(before), f"attempt {len(self.attempts) + 1} stands still")
-        self.attempts += set(self._stopped()) - set(before)
+        wait_until(lambda: len(self.worker.stopped()) > len(before), f"attempt {len(self.attempts) + 1} stands still")
+        self.attempts += set(self.worker.stopped()) - set(before)
         assert row_of(self.backend, self.id)["attempt"] == len(self.attempts)
         with self.backend.database.transaction() as conn:
             assert export_repository.take_due(conn, 60) == [], "it has its lock, so it is left alone"
@@ -80,6 +80,3 @@ class Halting:
         folder = self.host if self.settings.ftp else self.backend.settings.storage_dir
         found = list(folder.rglob(self.row()["file_name"]))
         return found[0].read_bytes() if found else None
-
-    def _stopped(self) -> list[psutil.Process]:
-        return [child for child in self.worker.children() if child.status() == psutil.STATUS_STOPPED]

@@ -24,7 +24,7 @@ class NotesWhatIsNamed(FTPHandler):
 
     def ftp_RNTO(self, path: str) -> Any:
         renamed = super().ftp_RNTO(path)
-        if renamed is not None:
+        if renamed is not None and not path.endswith(".part"):  # what is only moved aside gets no name
             self.named.append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
         return renamed
 
