@@ -91,7 +91,7 @@ CREATE TABLE contact_change (
 CREATE TABLE contact_change_other PARTITION OF contact_change DEFAULT;
 
 CREATE INDEX contact_change_by_origin ON contact_change (origin_kind, origin_id, changed_at) INCLUDE (contact_id);
-CREATE INDEX contact_change_by_time ON contact_change (changed_at) INCLUDE (contact_id);
+CREATE INDEX contact_change_by_time ON contact_change (changed_at);
 
 -- Makes the monthly partitions from one month to another, both included; existing ones are left alone.
 -- A month for which rows already lie in the default partition stays there.
@@ -169,12 +169,26 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- Called once for each row that an update has left as it was; noted until the transaction ends.
+CREATE FUNCTION contact_note_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
-    SELECT n.id, n.origin_kind, n.origin_id, (SELECT contact_change_time())
-    FROM new_contact AS n LEFT JOIN old_contact AS o ON o.id = n.id
-    WHERE o.id IS NULL OR n *<> o;  -- as written: values that are only equal are another file
+    PERFORM pg_catalog.set_config('contactexport.unchanged_contacts', 'yes', true);
+    RETURN NULL;
+END $$;
+
+-- Comparing is dear, so all rows are logged, unless there are some to be left out. A session keeps the plan of its first
+-- update, and the best one for a single row compares each with each (enable_nestloop), which for many does not end.
+CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET enable_nestloop = off AS $$
+BEGIN
+    IF current_setting('contactexport.unchanged_contacts', true) = 'yes' THEN
+        INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
+        SELECT n.id, n.origin_kind, n.origin_id, (SELECT contact_change_time())
+        FROM new_contact AS n LEFT JOIN old_contact AS o ON o.id = n.id
+        WHERE o.id IS NULL OR n *<> o;
+    ELSE
+        INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
+        SELECT id, origin_kind, origin_id, (SELECT contact_change_time()) FROM new_contact;
+    END IF;
     RETURN NULL;
 END $$;
 
@@ -193,6 +207,9 @@ END $$;
 
 CREATE TRIGGER contact_inserted AFTER INSERT ON contact
     REFERENCING NEW TABLE AS new_contact FOR EACH STATEMENT EXECUTE FUNCTION contact_log_insert();
+-- As written (*=): values that are only equal, such as 1.0 and 1.00, make another file.
+CREATE TRIGGER contact_unchanged AFTER UPDATE ON contact
+    FOR EACH ROW WHEN (OLD *= NEW) EXECUTE FUNCTION contact_note_unchanged();
 CREATE TRIGGER contact_updated AFTER UPDATE ON contact
     REFERENCING NEW TABLE AS new_contact OLD TABLE AS old_contact
     FOR EACH STATEMENT EXECUTE FUNCTION contact_log_update();
