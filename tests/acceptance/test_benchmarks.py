@@ -28,7 +28,8 @@ def scripts() -> list[str]:
 
 @pytest.fixture
 def environment(server_url: str, tmp_path: Path):
-    yield os.environ | {"BENCH_DATABASE_URL": server_url, "BENCH_FOLDER": str(tmp_path)}
+    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    yield unmeasured | {"BENCH_DATABASE_URL": server_url, "BENCH_FOLDER": str(tmp_path)}
     server = Database(lambda: server_url)
     with server.session() as conn, conn.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE 'contactexport_bench%'")

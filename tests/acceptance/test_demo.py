@@ -18,7 +18,9 @@ from contactexport.errors import ContactExportError, UsageError
 
 
 def run_demo(folder) -> int:
-    return demo.main(folder / "demo", contacts=1000, http_port=free_port(), ftp_port=free_port())
+    http_port = free_port()
+    ftp_port = next(port for port in iter(free_port, None) if port != http_port)
+    return demo.main(folder / "demo", contacts=1000, http_port=http_port, ftp_port=ftp_port)
 
 
 @pytest.fixture

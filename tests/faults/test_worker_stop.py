@@ -62,9 +62,10 @@ def test_an_upload_is_handed_back_when_every_process_gets_the_signal(backend: Ba
     assert (row["status"], row["attempt"], row["error"]) == ("ready", 1, "Its worker was stopped")
     rows = require_nothing_lost(backend, [export_id], logs=[stopped.log])
     assert rows[0]["due_at"] <= execute(backend, "SELECT clock_timestamp() AS now")[0]["now"]
-    with serving(tmp_path / "host") as (port, _told), worker(backend, SWEEP_INTERVAL="60"):
+    with serving(tmp_path / "host") as (port, _told):
         host_is_back(backend, _export(backend, export_id), port)
-        assert wait_until_final(backend, export_id)["attempt"] == 2
+        with worker(backend, SWEEP_INTERVAL="60"):
+            assert wait_until_final(backend, export_id)["attempt"] == 2
     require_all_done(backend, [export_id], delivered_to=tmp_path / "host")
 
 
