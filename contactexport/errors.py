@@ -130,6 +130,10 @@ class QueryCancelled(QueryFailed):
     status_text = "The query was cancelled"
 
 
+class SnapshotNotShared(ContactExportError):
+    """A further session cannot see what the first one sees; str() is the reason, for the log."""
+
+
 class ExportLost(ContactExportError):
     """Another worker has taken this export over, or it was cancelled: this attempt must stop and write nothing."""
 

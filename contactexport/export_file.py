@@ -1,20 +1,17 @@
 """The file of an export in the storage folder: written under a temporary name, complete under its own or absent."""
 
 import errno
-import hashlib
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
 from contactexport import crash_points
 from contactexport.errors import ExportLost
+from contactexport.part_file import PartFile
 from contactexport.row_marks import RowMarks
 
-BUFFER_BYTES = 1 << 20
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -38,7 +35,7 @@ def write(
     file_name: str,
     attempt: int,
     *,
-    write_content: Callable[[BinaryIO], int],
+    write_content: Callable[[PartFile], int],
     may_appear: Callable[[], None],
     on_rows: Callable[[int], None] | None = None,
 ) -> WrittenFile:
@@ -72,34 +69,11 @@ def _told(attempt: int, on_rows: Callable[[int], None] | None, rows: int) -> Non
         on_rows(rows)
 
 
-def _write_part(part: Path, write_content: Callable[[BinaryIO], int], on_rows: Callable[[int], None]) -> WrittenFile:
-    with _MarkedFile(part, on_rows) as raw:
-        # COPY hands over one line at a time: the buffer makes few large writes of them.
-        with io.BufferedWriter(raw, BUFFER_BYTES) as buffered:
-            rows = write_content(cast(BinaryIO, buffered))
-            buffered.flush()
-            os.fsync(raw.fileno())
-        return WrittenFile(rows, raw.bytes, raw.digest.hexdigest(), raw.marks)
-
-
-class _MarkedFile(io.FileIO):
-    """Counts, hashes and marks what is written through it, a buffer at a time."""
-
-    def __init__(self, path: Path, on_rows: Callable[[int], None]) -> None:
-        super().__init__(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600))
-        self.bytes = 0
-        self.digest = hashlib.sha256()
-        self.marks = RowMarks()
-        self._on_rows = on_rows
-
-    def write(self, data: Any) -> int:
-        written = super().write(data) or 0
-        content = bytes(memoryview(data)[:written])
-        self.digest.update(content)
-        self.marks.add(content, self.bytes)
-        self.bytes += written
-        self._on_rows(self.marks.row_ends)
-        return written
+def _write_part(part: Path, write_content: Callable[[PartFile], int], on_rows: Callable[[int], None]) -> WrittenFile:
+    with PartFile(part, on_rows) as file:
+        rows = write_content(file)
+        file.sync()
+        return WrittenFile(rows, file.written.bytes, file.written.digest.hexdigest(), file.written.marks)
 
 
 def _remove_leftover(folder: Path, file_name: str, attempt: int, may_appear: Callable[[], None]) -> None:

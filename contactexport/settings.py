@@ -6,6 +6,7 @@ else from the default here. A wrong value stops the start with one line that nam
 
 import dataclasses
 import difflib
+import os
 import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,7 @@ from contactexport.errors import SettingsError
 from contactexport.languages import LANGUAGES
 
 PREFIX = "CONTACTEXPORT_"
+MOST_DEFAULT_READERS = 4
 ENVIRONMENTS = ("development", "testing", "production")
 
 
@@ -150,6 +152,9 @@ class Settings:
     notification_limit: float = _setting(
         _seconds(0), "86400", "for how many seconds after its end the notification of an export is tried again"
     )
+    parallel_readers: int | None = _setting(
+        _whole_number(1), None, "how many sessions read a large export at once; without it one a core, at most 4"
+    )
     writers_wait: float = _setting(
         _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
     )
@@ -190,6 +195,11 @@ class Settings:
     def storage_dir(self) -> Path:
         """Folder of the finished files."""
         return self.storage or self.data_dir / "exports"
+
+    @property
+    def most_readers(self) -> int:
+        """How many sessions may read one export at once."""
+        return self.parallel_readers or min(MOST_DEFAULT_READERS, len(os.sched_getaffinity(0)))
 
 
 def setting_names() -> tuple[str, ...]:

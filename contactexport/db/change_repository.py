@@ -1,21 +1,14 @@
-"""Finds the contacts that changed and streams them: everything an export reads, in SQL."""
+"""The log of changes: its clock, who is writing it, its months."""
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO
 
 from psycopg2 import sql
 from psycopg2.errors import DuplicateTable, LockNotAvailable, UniqueViolation
-from psycopg2.extensions import cursor as tuple_cursor
 
 from contactexport.db.connection import Connection
-from contactexport.db.queries import queries
-from contactexport.models import ContactField, ExportSettings
+from contactexport.db.queries import queries, template
 
-SINGLE_CHOICE = frozenset({"singlechoice"})
-BATCH_ROWS = 2000
 MONTHS_WAIT_MILLISECONDS = 100
-MULTIPLE_CHOICE = frozenset({"multichoice", "interests"})
 
 
 def clock(conn: Connection) -> datetime:
@@ -74,7 +67,7 @@ def drop_month(conn: Connection, month: str) -> bool:
     try:
         queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{MONTHS_WAIT_MILLISECONDS}ms")
         with conn.cursor() as cursor:
-            cursor.execute(_template("drop_partition").format(partition=sql.Identifier(month)))
+            cursor.execute(template("change", "drop_partition").format(partition=sql.Identifier(month)))
     except LockNotAvailable:
         return False
     return True
@@ -83,93 +76,3 @@ def drop_month(conn: Connection, month: str) -> bool:
 def delete_before(conn: Connection, before: datetime) -> int:
     """Deletes the changes before that lie in no month; returns how many."""
     return int(queries("change").delete_unpartitioned(conn, before=before))
-
-
-def count_changed(conn: Connection, settings: ExportSettings, until: datetime) -> int:
-    """How many contacts changed in [settings.start, until)."""
-    with conn.cursor() as cursor:
-        cursor.execute(_template("count_changed").format(changed=_changed(settings)), _parameters(settings, until))
-        return int(cursor.fetchone()["count"])
-
-
-def copy_changed(
-    conn: Connection,
-    settings: ExportSettings,
-    fields: Sequence[ContactField],
-    until: datetime,
-    time_zone: str,
-    to: BinaryIO,
-) -> int:
-    """Streams one CSV line a contact that changed in [settings.start, until) and belongs to the origin.
-
-    Columns: id, the fields, time of the latest change in the window (in `time_zone`); ordered by id. Returns the rows.
-    """
-    statement = _template("copy_changed").format(
-        rows=_rows(settings, fields), delimiter=sql.Literal(settings.delimiter)
-    )
-    with conn.cursor() as cursor:
-        cursor.copy_expert(cursor.mogrify(statement, _parameters(settings, until, time_zone)), to)
-        return int(cursor.rowcount)
-
-
-def read_changed(
-    conn: Connection, settings: ExportSettings, fields: Sequence[ContactField], until: datetime, time_zone: str
-) -> Iterator[tuple[str | int | None, ...]]:
-    """The same rows as values, fetched in batches through a server-side cursor."""
-    with conn.cursor("changed_rows", cursor_factory=tuple_cursor) as cursor:
-        cursor.itersize = BATCH_ROWS
-        cursor.execute(_rows(settings, fields), _parameters(settings, until, time_zone))
-        yield from cursor
-
-
-def _rows(settings: ExportSettings, fields: Sequence[ContactField]) -> sql.Composable:
-    choices = [field for field in fields if field.application_type in SINGLE_CHOICE | MULTIPLE_CHOICE]
-    singles = [field for field in choices if field.application_type in SINGLE_CHOICE]
-    return _template("changed_rows").format(
-        labels=_labels(choices),
-        columns=sql.SQL(", ").join(_column(field) for field in fields),
-        changed=_changed(settings),
-        joins=sql.SQL("\n").join(_part("single_choice_join", field) for field in singles),
-        belongs=_template("belongs_to_anything" if settings.origin == "all" else "belongs_to_origin"),
-    )
-
-
-def _template(name: str) -> sql.SQL:
-    return sql.SQL(getattr(queries("change"), name).sql.strip().rstrip(";"))
-
-
-def _changed(settings: ExportSettings) -> sql.SQL:
-    return _template("changed_by_anything" if settings.origin == "all" else "changed_by_origin")
-
-
-def _parameters(settings: ExportSettings, until: datetime, time_zone: str = "UTC") -> dict[str, Any]:
-    return {
-        "origin": settings.origin,
-        "origin_ids": list(settings.origin_ids),
-        "start": settings.start,
-        "until": until,
-        "language": settings.language,
-        "time_zone": time_zone,
-    }
-
-
-def _labels(choices: Sequence[ContactField]) -> sql.Composable:
-    if not choices:
-        return sql.SQL("")
-    return sql.SQL("WITH ") + sql.SQL(", ").join(_part("choice_labels", field) for field in choices)
-
-
-def _column(field: ContactField) -> sql.Composable:
-    if field.application_type in SINGLE_CHOICE:
-        return _part("single_choice_column", field)
-    if field.application_type in MULTIPLE_CHOICE:
-        return _part("multiple_choice_column", field)
-    return _part("plain_column", field)
-
-
-def _part(template: str, field: ContactField) -> sql.Composable:
-    return _template(template).format(
-        column=sql.Identifier(field.column_name.replace("%", "%%")),  # read as a format with parameters
-        labels=sql.Identifier(f"labels_of_{field.id}"),
-        field_id=sql.Literal(field.id),
-    )

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, cast
 
 import psycopg2
@@ -129,6 +129,12 @@ class Database:
 def begin_snapshot(conn: Connection) -> None:
     """Makes a session one read-only repeatable-read transaction: it sees what its next query sees."""
     conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True, autocommit=False)
+
+
+def cancel(conn: Connection) -> None:
+    """Breaks off the query that a session runs, if it does; may be called from another thread."""
+    with suppress(psycopg2.Error):  # it has been closed meanwhile, or its server is gone
+        conn.cancel()
 
 
 def _lift_time_limits(conn: Connection) -> None:

@@ -6,16 +6,16 @@ number outdated at its next write and stops.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import BinaryIO
 
-from contactexport import audit_log, crash_points, export_csv, export_file, export_lock
+from contactexport import audit_log, crash_points, export_file, export_lock
 from contactexport.backend import Backend
-from contactexport.db import catalogue_repository, change_repository, export_repository
-from contactexport.db.connection import Connection, begin_snapshot, refusals_told, translated_errors
+from contactexport.db import catalogue_repository, changed_contact_repository, export_repository
+from contactexport.db.changed_contact_repository import Selection
+from contactexport.db.connection import Connection, refusals_told, translated_errors
 from contactexport.errors import (
     ContactsUnavailable,
     DatabaseUnavailable,
@@ -25,8 +25,9 @@ from contactexport.errors import (
     QueryFailed,
     ReplicaLags,
 )
-from contactexport.models import ContactField, Export, ExportSettings, ExportStatus
-from contactexport.services import deliver_export, find_changes, request_export, watch_export
+from contactexport.models import ContactField, Export, ExportStatus
+from contactexport.services import deliver_export, find_changes, request_export, watch_export, write_rows
+from contactexport.services.read_in_ranges import Readers
 from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
 RETRY_SECONDS = (10, 60, 300, 900)
@@ -132,12 +133,9 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
         raise ExportFailed(export.error or f"Given up after {backend.settings.attempt_limit} attempts")
     with _contacts_outages_told(), backend.contacts.session() as snapshot:
         until = _settled(backend, conn, snapshot, export)
-        begin_snapshot(snapshot)
-        with refusals_told(), watch_export.aborting_when_lost(backend, export, snapshot.cancel):
-            change_repository.hold_tables(snapshot)
-            expected = change_repository.count_changed(snapshot, export.settings, until)
-            export_repository.note_expected_rows(conn, export, expected)
-            written = _write_file(backend, conn, snapshot, export, until, progress and partial(progress, expected))
+        readers = Readers(backend.contacts, snapshot)
+        with refusals_told(), watch_export.aborting_when_lost(backend, export, readers.cancel):
+            written = _read_and_write(backend, conn, readers, export, until, progress)
     ready = export_repository.mark_ready(
         conn,
         export,
@@ -167,42 +165,27 @@ def _settled(backend: Backend, conn: Connection, contacts: Connection, export: E
     return find_changes.settle_in(contacts, backend.database, settings.start, settings.end, seconds, require_wanted)
 
 
-def _write_file(
+def _read_and_write(
     backend: Backend,
     conn: Connection,
-    snapshot: Connection,
+    readers: Readers,
     export: Export,
     until: datetime,
-    on_rows: Callable[[int], None] | None,
+    progress: Progress | None,
 ) -> export_file.WrittenFile:
-    fields = _fields(snapshot, export)
+    most = readers.begin(1 if export.settings.spreadsheet else backend.settings.most_readers)
+    snapshot = readers.sessions[0]
+    extent = changed_contact_repository.measure(snapshot, export.settings, until, most)
+    export_repository.note_expected_rows(conn, export, extent.contacts)
+    selection = Selection(export.settings, _fields(snapshot, export), until, str(backend.settings.time_zone))
     return export_file.write(
         backend.settings.storage_dir,
         export.file_name,
         export.attempt,
-        write_content=partial(
-            _write_content, snapshot, export.settings, fields, until, str(backend.settings.time_zone)
-        ),
+        write_content=partial(write_rows.write, readers, selection, extent),
         may_appear=partial(_require_ours, conn, export),
-        on_rows=on_rows,
+        on_rows=progress and partial(progress, extent.contacts),
     )
-
-
-def _write_content(
-    snapshot: Connection,
-    settings: ExportSettings,
-    fields: Sequence[ContactField],
-    until: datetime,
-    time_zone: str,
-    to: BinaryIO,
-) -> int:
-    if settings.spreadsheet:
-        names = export_csv.column_names(fields, settings.language) if settings.header else None
-        rows = change_repository.read_changed(snapshot, settings, fields, until, time_zone)
-        return export_csv.write_spreadsheet(names, rows, settings.delimiter, to)
-    if settings.header:
-        to.write(export_csv.header(fields, settings.language, settings.delimiter))
-    return change_repository.copy_changed(snapshot, settings, fields, until, time_zone, to)
 
 
 def _fields(conn: Connection, export: Export) -> list[ContactField]:

@@ -1,0 +1,74 @@
+-- name: prepare_reading$
+-- For this transaction. Compiling wide statements takes longer than running them. Workers of one session would each group
+-- all changes, so several sessions read instead.
+SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true);
+
+-- name: keep_order$
+-- Contacts are fetched in the order of changes that are sorted by id; a hash join would have to sort whole rows. Of a
+-- view it is not known what it joins.
+SELECT set_config('enable_hashjoin', 'off', true)
+FROM pg_class WHERE oid = 'contact'::regclass AND relkind IN ('r', 'p');
+
+-- name: count_changed!
+-- A template: {window} is one of the two below.
+SELECT count(*) AS contacts FROM (SELECT DISTINCT contact_id FROM contact_change WHERE {window}) AS changed;
+
+-- name: sample_changed!
+-- A template: {window} is one of the two below. Of every so many contacts one, picked by the hash of its id; and the ids
+-- at which the sample is cut into equal parts.
+SELECT count(*) AS contacts, percentile_disc(CAST(:cuts AS float8[])) WITHIN GROUP (ORDER BY contact_id) AS cuts
+FROM (
+    SELECT DISTINCT contact_id FROM contact_change WHERE {window} AND mod(hashint8(contact_id), :one_of) = 0
+) AS sample;
+
+-- name: window_of_origin!
+origin_kind = :origin AND origin_id = ANY (:origin_ids) AND changed_at >= :start AND changed_at < :until;
+
+-- name: window_of_anything!
+changed_at >= :start AND changed_at < :until;
+
+-- name: copy_changed!
+-- A template: {rows} is the one below.
+COPY ({rows}) TO STDOUT (FORMAT csv, DELIMITER {delimiter}, NULL '', ENCODING 'UTF8');
+
+-- name: changed_rows!
+-- A template: the columns in the order asked for, with the joins they need.
+{labels}
+SELECT c.id, {columns}, date_trunc('second', changed.changed_at AT TIME ZONE :time_zone)::text
+FROM (
+    SELECT contact_id, max(changed_at) AS changed_at
+    FROM contact_change
+    WHERE {window} AND contact_id BETWEEN CAST(:first_id AS bigint) AND CAST(:last_id AS bigint)
+    GROUP BY contact_id
+) AS changed
+JOIN contact AS c ON c.id = changed.contact_id
+WHERE {belongs} AND c.id BETWEEN CAST(:first_id AS bigint) AND CAST(:last_id AS bigint)
+ORDER BY c.id;
+
+-- name: belongs_to_origin!
+c.origin_kind = :origin AND c.origin_id = ANY (:origin_ids);
+
+-- name: belongs_to_anything!
+true;
+
+-- name: plain_column!
+-- An empty string is written like NULL: COPY would quote it.
+nullif(c.{column}::text, '');
+
+-- name: single_choice_column!
+coalesce((SELECT label FROM {labels}) ->> c.{column}::text, c.{column}::text);
+
+-- name: multiple_choice_column!
+(
+    SELECT nullif(string_agg(coalesce((SELECT label FROM {labels}) ->> id::text, id::text), ', ' ORDER BY position), '')
+    FROM unnest(c.{column}) WITH ORDINALITY AS chosen (id, position)
+);
+
+-- name: choice_labels!
+-- One object, label by id: a look into it is as fast as a hash join, and leaves the rows in their order.
+{labels} AS MATERIALIZED (
+    SELECT jsonb_object_agg(
+        id, coalesce(nullif(labels ->> :language, ''), nullif(labels ->> 'en', ''), id::text)
+    ) AS label
+    FROM contact_field_choice WHERE field_id = {field_id}
+);

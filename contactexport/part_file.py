@@ -1,0 +1,106 @@
+"""What an attempt writes before its file is complete: one stream, or several pieces at once that are joined in order.
+
+Rows come one at a time, by the million: they are gathered in C, and Python sees a megabyte at a time.
+"""
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from contactexport.row_marks import RowMarks
+
+BUFFER_BYTES = 1 << 20
+WRITE_OUT_BYTES = 16 << 20
+
+
+class Piece(io.BufferedWriter):
+    """A part of a file, with its bytes counted and its rows marked, a buffer at a time."""
+
+    def __init__(self, descriptor: int, tell: Callable[[], None]) -> None:
+        self.written = _Written(descriptor, tell)
+        super().__init__(self.written, BUFFER_BYTES)
+
+    @property
+    def rows(self) -> int:
+        """The rows that have left the buffer, the header among them."""
+        return self.written.marks.row_ends
+
+
+class PartFile(Piece):
+    """The file itself, of which the first part is written directly and pieces are appended; hashed on the way.
+
+    `on_rows` is told the rows written so far, those of pieces among them. Everything may raise OSError.
+    """
+
+    def __init__(self, path: Path, on_rows: Callable[[int], None]) -> None:
+        self._path = path
+        self._on_rows = on_rows
+        self._pieces: list[Piece] = []
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), self._tell)
+        self.written.digest = hashlib.sha256()
+
+    def new_piece(self) -> Piece:
+        """A piece to be written meanwhile; it has no name in the folder, or one that ends in .part for a moment.
+
+        A process that is killed leaves nothing of it.
+        """
+        with tempfile.TemporaryFile(
+            dir=self._path.parent, prefix=f"{self._path.stem}.", suffix=self._path.suffix, buffering=0
+        ) as nameless:
+            piece = Piece(os.dup(nameless.fileno()), self._tell)
+        self._pieces.append(piece)
+        return piece
+
+    def append(self, piece: Piece) -> None:
+        """Adds a complete piece to the end."""
+        piece.flush()
+        self.flush()
+        self.written.take_over(piece.written)
+        self._pieces.remove(piece)
+
+    def sync(self) -> None:
+        """Returns when everything is on the disk."""
+        self.flush()
+        os.fsync(self.fileno())
+
+    def _tell(self) -> None:
+        self._on_rows(self.rows + sum(piece.rows for piece in self._pieces))
+
+
+class _Written(io.FileIO):
+    """What has left the buffer: its bytes, where rows begin, and its hash if it is wanted."""
+
+    def __init__(self, descriptor: int, tell: Callable[[], None]) -> None:
+        super().__init__(descriptor, "r+")
+        self.bytes = 0
+        self.marks = RowMarks()
+        self.digest: Any = None
+        self._tell = tell
+
+    def write(self, data: Any) -> int:
+        written = super().write(data) or 0
+        content = bytes(memoryview(data)[:written])
+        if self.digest is not None:
+            self.digest.update(content)
+        self.marks.add(content, self.bytes)
+        self.bytes += written
+        self._tell()
+        return written
+
+    def take_over(self, piece: "_Written") -> None:
+        self.marks.append(piece.marks, self.bytes)
+        for block in piece.blocks():
+            self.digest.update(block)
+            self.bytes += len(block)
+            while block:
+                block = block[super().write(block) :]
+
+    def blocks(self) -> Iterator[bytes]:
+        offset = 0
+        while block := os.pread(self.fileno(), BUFFER_BYTES, offset):
+            yield block
+            offset += len(block)

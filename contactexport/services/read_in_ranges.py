@@ -1,0 +1,80 @@
+"""Several sessions at once, each with a range of contact ids, that see one snapshot: an export by as many readers.
+
+A thread of each reader waits for Postgres most of the time, and passes rows on in C otherwise; so threads do.
+"""
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from contextlib import ExitStack, contextmanager
+
+from contactexport.db import changed_contact_repository, shared_snapshot
+from contactexport.db.connection import Connection, Database, cancel
+from contactexport.db.shared_snapshot import SharedSnapshot
+from contactexport.errors import DatabaseUnavailable, SnapshotNotShared
+
+CANCEL_SECONDS = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+class Readers:
+    """The sessions that read an export: the first one, which has the snapshot, and those that join it for a while."""
+
+    def __init__(self, contacts: Database, first: Connection) -> None:
+        self._contacts = contacts
+        self.sessions = [first]
+        self._snapshot: SharedSnapshot | None = None
+
+    def begin(self, most: int) -> int:
+        """Takes the snapshot that so many readers are to see; returns how many can, which is one if it stays alone."""
+        self._snapshot = shared_snapshot.begin(self.sessions[0], shared=most > 1)
+        changed_contact_repository.prepare_reading(self.sessions[0])
+        return most if self._snapshot else 1
+
+    @contextmanager
+    def joined(self, wanted: int) -> Iterator[bool]:
+        """Has so many sessions within the block; False, and the first one alone, when that is impossible."""
+        with ExitStack() as opened:
+            try:
+                while len(self.sessions) < wanted:
+                    self.sessions.append(self._further_session(opened))
+            except (DatabaseUnavailable, SnapshotNotShared) as reason:
+                logger.warning("read by one session: %s", reason)
+                del self.sessions[1:]
+            try:
+                yield len(self.sessions) == wanted
+            finally:
+                del self.sessions[1:]
+
+    def _further_session(self, opened: ExitStack) -> Connection:
+        if self._snapshot is None:
+            raise SnapshotNotShared("the first session's is not shared")
+        session = opened.enter_context(self._contacts.session())
+        shared_snapshot.join(session, self._snapshot)
+        changed_contact_repository.prepare_reading(session)
+        return session
+
+    def cancel(self) -> None:
+        """Breaks off what all of them are doing."""
+        for session in self.sessions.copy():
+            cancel(session)
+
+    def run(self, tasks: Sequence[Callable[[], int]]) -> Generator[int, None, None]:
+        """Runs all tasks at once and yields their results in order, each as soon as it and those before are there.
+
+        The first failure ends all of them and is raised; so does whatever is raised in this thread meanwhile.
+        """
+        with ThreadPoolExecutor(len(tasks), "reader") as threads:
+            running = [threads.submit(task) for task in tasks]
+            try:
+                told = 0
+                for ended in as_completed(running):
+                    ended.result()
+                    while told < len(running) and running[told].done():
+                        yield running[told].result()
+                        told += 1
+            finally:
+                while wait(running, 0).not_done:
+                    self.cancel()  # again and again: one that comes before a query has no effect
+                    wait(running, CANCEL_SECONDS)
