@@ -28,7 +28,7 @@ from contactexport import export_file
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning
-from contactexport.services import cancel_export, deliver_export, run_export, sweep_exports
+from contactexport.services import cancel_export, deliver_export, run_export, sweep_exports, write_rows
 
 # Runs an export in a process of its own, with a limit on the size of its files.
 WORKER = """
@@ -190,15 +190,15 @@ def broken_connection(backend: Backend, _export_id: int) -> None:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, event, then: Exception | None = None) -> None:
     """Lets something happen while the rows are being written."""
-    original = run_export._write_content
+    original = write_rows.write
 
-    def write_content(*arguments):
+    def write(*arguments):
         event()
         if then is not None:
             raise then
         return original(*arguments)
 
-    monkeypatch.setattr(run_export, "_write_content", write_content)
+    monkeypatch.setattr(write_rows, "write", write)
 
 
 @pytest.mark.parametrize(

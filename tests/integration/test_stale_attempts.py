@@ -20,7 +20,7 @@ from exporting import (
 )
 
 from contactexport import export_csv, export_file, export_lock
-from contactexport.db import change_repository
+from contactexport.db import changed_contact_repository
 from contactexport.errors import ExportAlreadyRunning, ExportLost
 from contactexport.services import cancel_export, find_changes, run_export
 
@@ -212,7 +212,7 @@ def test_a_conflict_on_a_replica_is_the_querys_fault_and_counts(backend, monkeyp
         with conn.cursor() as cursor:
             cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'conflict with recovery' USING ERRCODE = '40001'; END $$")
 
-    monkeypatch.setattr(change_repository, "count_changed", conflict)
+    monkeypatch.setattr(changed_contact_repository, "measure", conflict)
     export = run(backend, request(backend, window()))
     refused = "The contacts database refuses the query"
     assert (export.status, export.run_attempts, export.error) == ("in progress", 1, refused)

@@ -1,0 +1,191 @@
+"""A large export is read by several sessions at once, and nobody can tell from its file."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
+import pytest
+from exporting import (
+    START,
+    add_contact,
+    around_now,
+    backend_with,
+    contact_changed,
+    execute,
+    export_file,
+    exported_ids,
+    other_session,
+    request,
+    row_of,
+    run,
+    settings_for,
+)
+
+from contactexport.backend import Backend
+from contactexport.db import changed_contact_repository, export_repository, shared_snapshot
+from contactexport.db.changed_contact_repository import IdRange
+from contactexport.errors import DatabaseUnavailable, SnapshotNotShared
+from contactexport.row_marks import RowMarks
+from contactexport.services import cancel_export, run_export
+
+LARGEST = 2**63 - 1
+IDS = {
+    "dense": range(1, 200),
+    "sparse": [number**5 for number in range(1, 200)],
+    "skewed": [*range(1, 190), *(LARGEST - number for number in range(10))],
+    "negative": range(-100, 100),
+    "fewer than readers": [7, 8],
+    "one": [LARGEST],
+    "none": [],
+}
+
+
+@pytest.fixture(autouse=True)
+def small_exports_count_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changed_contact_repository, "CONTACTS_WORTH_A_RANGE", 1)
+    monkeypatch.setattr(changed_contact_repository, "SAMPLED_ONE_OF", 1)
+
+
+@pytest.fixture
+def ranges(monkeypatch: pytest.MonkeyPatch) -> list[IdRange]:
+    """What each reader is given, in the order in which they begin."""
+    given: list[IdRange] = []
+    original = changed_contact_repository.copy
+
+    def noted(conn, selection, ids, to):
+        given.append(ids)
+        return original(conn, selection, ids, to)
+
+    monkeypatch.setattr(changed_contact_repository, "copy", noted)
+    return given
+
+
+def records(content: bytes) -> list[bytes]:
+    """The rows of a file that quotes nothing but names with one line break inside, with the header."""
+    lines = content.splitlines(keepends=True)
+    return [lines[0], *(first + second for first, second in zip(lines[1::2], lines[2::2], strict=True))]
+
+
+def contacts_changed(backend: Backend, ids) -> None:
+    with backend.database.transaction() as conn, conn.cursor() as cursor:
+        for one in ids:
+            cursor.execute(
+                "INSERT INTO contact (id, origin_kind, origin_id, first_name, email) VALUES (%s, 'form', 123, %s, %s)",
+                (one, f'"{one}"\nand more', "é" * (one % 50)),
+            )
+        cursor.execute("UPDATE contact_change SET changed_at = %s", (START,))
+
+
+@pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+def test_the_file_is_the_same_however_many_readers_there_are(backend: Backend, ids, ranges: list[IdRange]):
+    contacts_changed(backend, ids)
+    alone = export_file(backend_with(backend, parallel_readers=1), settings_for(header=True))
+    assert alone.count(b"and more") == len(ids)
+    for readers in (2, 3, 8):
+        ranges.clear()
+        together = backend_with(backend, parallel_readers=readers)
+        export = run(together, request(together, settings_for(header=True)))
+        assert (together.settings.storage_dir / export.file_name).read_bytes() == alone
+        assert (export.rows, export.bytes) == (len(ids), len(alone))
+        assert len(ranges) == readers if len(ids) > readers else len(ranges) <= readers
+        with backend.database.transaction() as conn:
+            marks = RowMarks(export_repository.row_marks(conn, export.id))
+        file = together.settings.storage_dir / export.file_name
+        offsets = [marks.offset_of(file, row) for row in range(len(ids) + 2)]
+        assert offsets == [*accumulate((len(line) for line in records(alone)), initial=0)]
+
+
+def test_a_contact_with_most_of_the_changes_stands_in_one_range(backend: Backend, ranges: list[IdRange]):
+    ids = [contact_changed(backend) for _ in range(10)]
+    execute(
+        backend,
+        "INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)"
+        " SELECT %s, 'form', 123, '2012-03-01' FROM generate_series(1, 500)",
+        (ids[4],),
+    )
+    assert exported_ids(backend_with(backend, parallel_readers=2), settings_for()) == ids
+    assert sorted(ranges, key=lambda one: one.first)[0].last == ids[4]
+
+
+def test_all_readers_see_one_snapshot(backend: Backend, monkeypatch: pytest.MonkeyPatch):
+    contacts = [add_contact(backend, first_name="before") for _ in range(20)]
+    original = shared_snapshot.join
+
+    def changed_before_each(conn, snapshot):
+        execute(backend, "UPDATE contact SET first_name = 'after'")
+        add_contact(backend, first_name="after")
+        original(conn, snapshot)
+
+    monkeypatch.setattr(shared_snapshot, "join", changed_before_each)
+    written = export_file(backend_with(backend, parallel_readers=4), settings_for(**around_now()))
+    assert written.count(b"before") == len(contacts)
+    assert b"after" not in written
+
+
+def test_the_first_failure_ends_all_readers_and_leaves_no_file(backend: Backend, monkeypatch: pytest.MonkeyPatch):
+    contacts_changed(backend, range(1, 50))
+    original = changed_contact_repository.copy
+
+    def second_fails(conn, selection, ids, to):
+        with conn.cursor() as cursor:
+            if ids.first > changed_contact_repository.SMALLEST_ID:
+                cursor.execute("SELECT 1 / 0")
+            cursor.execute("SELECT pg_sleep(100)")
+        return original(conn, selection, ids, to)
+
+    monkeypatch.setattr(changed_contact_repository, "copy", second_fails)
+    together = backend_with(backend, parallel_readers=2)
+    export = run(together, request(together, settings_for()))
+    assert (export.status, export.error) == ("in progress", "The contacts database refuses the query")
+    assert list(together.settings.storage_dir.iterdir()) == []
+    assert threading.active_count() == 1
+
+
+def test_a_cancelled_export_ends_all_its_readers(backend: Backend):
+    contacts_changed(backend, range(1, 50))
+    together = backend_with(backend, parallel_readers=3)
+    export_id = request(together, settings_for())
+    with other_session(backend, autocommit=False) as blocking, ThreadPoolExecutor(1) as worker:
+        with blocking.cursor() as cursor:
+            cursor.execute("LOCK TABLE contact IN ACCESS EXCLUSIVE MODE")
+        running = worker.submit(run_export.run, together, export_id)
+        while row_of(backend, export_id)["status"] != "in progress":
+            pass
+        cancel_export.cancel(backend, export_id)
+        assert running.result() is None
+    assert not together.settings.storage_dir.exists() or list(together.settings.storage_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("reason", [SnapshotNotShared("another server"), DatabaseUnavailable("no connection is left")])
+def test_one_session_reads_all_when_no_other_can_join(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, reason, ranges
+):
+    contacts_changed(backend, range(1, 50))
+
+    def refuse(*_):
+        raise reason
+
+    monkeypatch.setattr(shared_snapshot, "join", refuse)
+    assert exported_ids(backend_with(backend, parallel_readers=4), settings_for(contact_fields=(3,))) == [*range(1, 50)]
+    assert ranges == [IdRange()]
+
+
+def test_an_estimate_of_many_is_near(backend: Backend, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(changed_contact_repository, "SAMPLED_ONE_OF", 64)
+    execute(
+        backend,
+        "INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)"
+        " SELECT n * 977, 'form', 123, '2012-03-01' FROM generate_series(1, 100000) AS n",
+    )
+    together = backend_with(backend, parallel_readers=2)
+    export = run(together, request(together, settings_for()))
+    assert export.rows == 0
+    assert export.rows_expected == pytest.approx(100_000, rel=0.1)
+
+
+def test_a_small_export_is_counted_one_by_one_and_read_by_one(backend: Backend, monkeypatch, ranges: list[IdRange]):
+    monkeypatch.undo()
+    contacts_changed(backend, range(1, 50))
+    together = backend_with(backend, parallel_readers=4)
+    export = run(together, request(together, settings_for()))
+    assert (export.rows_expected, export.rows) == (49, 49)
