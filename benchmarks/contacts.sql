@@ -64,3 +64,12 @@ CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8';
 -- name: mark_complete!
 -- A template.
 COMMENT ON DATABASE {name} IS {mark};
+
+-- name: prepare_api#
+-- The table of the bare route, and no exports or users.
+TRUNCATE export, api_user, request_count RESTART IDENTITY CASCADE;
+DROP TABLE IF EXISTS bare_request;
+CREATE TABLE bare_request (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body jsonb NOT NULL);
+
+-- name: scheduled_exports
+SELECT id FROM export WHERE status = 'scheduled';

@@ -3,6 +3,7 @@
 Threads, so that clients that read slowly or wait for the database hold a thread and not a process.
 """
 
+import gc
 import mmap
 import os
 import signal
@@ -67,6 +68,8 @@ def hurried(server):
 
 def post_worker_init(worker):
     """Once a worker process has started."""
+    gc.collect()
+    gc.freeze()  # what was imported stays: there is no use in looking through it again and again
     worker.wsgi.extensions["is_draining"] = lambda: draining[0] == 1
     util.write_error = write_error
     Response.default_headers = headers_without_banner

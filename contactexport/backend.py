@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from contactexport.db.connection import Database
 from contactexport.export_queue import ExportQueue
+from contactexport.kept_catalogue import KeptCatalogue
 from contactexport.network_guard import NetworkGuard
+from contactexport.request_permits import RequestPermits
 from contactexport.secret_box import SecretBox
 from contactexport.settings import Settings
 
@@ -24,6 +26,8 @@ class Backend:
     secrets: SecretBox
     guard: NetworkGuard
     stopping: threading.Event = field(default_factory=threading.Event)
+    permits: RequestPermits = field(default_factory=RequestPermits)
+    catalogue: KeptCatalogue = field(default_factory=KeptCatalogue)
 
     @property
     def databases(self) -> tuple[Database, ...]:

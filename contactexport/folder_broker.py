@@ -9,8 +9,8 @@ readers may write at once, and each reads what the other has written so far. Her
 
 import contextlib
 import json
+import os
 import time
-import uuid
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -23,15 +23,14 @@ class Channel(filesystem.Channel):
 
     # kombu's two base classes disagree on the names of the parameters.
     def _put(self, queue: str, payload: dict[str, Any], **_kwargs: Any) -> None:  # type: ignore[override]
-        folder = Path(self.data_folder_out)
-        name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
-        aside = folder / f"{name}.part"
+        unique = payload["properties"]["delivery_tag"]
+        named = f"{self.data_folder_out}/{time.monotonic_ns() // 1_000_000}_{unique}.{queue}.msg"
+        aside = f"{named}.part"
         try:
-            aside.touch(mode=0o600)
-            aside.write_text(json.dumps(payload), encoding="utf-8")
-            aside.rename(folder / name)
+            _write_new(aside, json.dumps(payload).encode())
+            os.rename(aside, named)  # noqa: PTH104 - twice as fast, and a request waits for it
         except OSError:
-            aside.unlink(missing_ok=True)
+            Path(aside).unlink(missing_ok=True)
             raise
 
     def _get(self, queue: str, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
@@ -47,6 +46,20 @@ class Channel(filesystem.Channel):
             taken.unlink()
             return payload
         raise Empty
+
+
+def _write_new(name: str, content: bytes) -> None:
+    """For this user alone; the folder is made if it has gone."""
+    try:
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileNotFoundError:
+        Path(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
 class Transport(filesystem.Transport):

@@ -67,7 +67,8 @@ class ExportSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the column `export.settings`."""
-        return asdict(self) | {"start": self.start.isoformat(), "end": self.end.isoformat()}
+        ftp = None if self.ftp is None else asdict(self.ftp)
+        return vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ExportSettings":

@@ -18,15 +18,14 @@ def _start() -> None:
 
 
 def _note(response: Response) -> Response:
-    reply = response.get_json(silent=True) if response.is_json and not response.is_streamed else None
-    data = reply.get("data") if isinstance(reply, dict) else None
+    reply_code, data = g.get("reply", (None, None))
     audit_log.note(
         "request",
         user=g.get("user_name"),
         method=request.method,
         path=request.path[:200],
         http=response.status_code,
-        reply_code=reply.get("replyCode") if isinstance(reply, dict) else None,
+        reply_code=reply_code,
         export=data.get("id") if isinstance(data, dict) else None,
         ms=round((time.perf_counter() - g.started) * 1000, 1),
     )

@@ -1,12 +1,17 @@
 """POST /api/v2/contact/getchanges: asks for an export of the contacts that changed."""
 
-from flask import Blueprint, Response, g, request
+from typing import cast
+
+from flask import Blueprint, Response, current_app, g, request
 
 from contactexport.api import replies, request_json
 from contactexport.api.backend import current_backend
 from contactexport.api.schemas import GetChangesSchema, load_get_changes
-from contactexport.db import catalogue_repository
-from contactexport.services import request_export
+from contactexport.backend import Backend
+from contactexport.models import Catalogue
+from contactexport.services import read_catalogue, request_export
+
+SCHEMA = "contactexport getchanges schema"
 
 blueprint = Blueprint("contact", __name__, url_prefix="/api/v2/contact")
 
@@ -16,9 +21,15 @@ def getchanges() -> Response:
     """Accepts the export and answers with its id (specification)."""
     body = request_json.load_object(request)
     backend = current_backend()
-    with backend.contacts.transaction() as conn:
-        catalogue = catalogue_repository.read(conn)
-    schema = GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard)
-    asked = load_get_changes(schema, body)
+    asked = load_get_changes(_schema(backend, read_catalogue.current(backend)), body)
     export_id = request_export.request(backend, asked.settings, asked.ftp_password, g.user_name, g.started)
     return replies.ok({"id": export_id})
+
+
+def _schema(backend: Backend, catalogue: Catalogue) -> GetChangesSchema:
+    """Made once for a catalogue: that takes longer than a request's check."""
+    kept = cast(GetChangesSchema | None, current_app.extensions.get(SCHEMA))
+    if kept is None or kept.catalogue is not catalogue:
+        kept = GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard)
+        current_app.extensions[SCHEMA] = kept
+    return kept

@@ -5,7 +5,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException
 
 from contactexport.errors import ContactExportError, TooManyRequests
@@ -18,14 +18,19 @@ REPLY_TEXTS = {404: "Not found", 405: "Method not allowed"}
 
 def ok(data: Any) -> Response:
     """200 with reply code 0."""
-    return jsonify(replyCode=0, replyText="OK", data=data)
+    return _reply(0, "OK", data)
 
 
 def error(http_status: int, reply_code: int, text: str, data: Any = "") -> Response:
     """An error in the envelope."""
-    response = jsonify(replyCode=reply_code, replyText=text, data=data)
+    response = _reply(reply_code, text, data)
     response.status_code = http_status
     return response
+
+
+def _reply(reply_code: int, text: str, data: Any) -> Response:
+    g.reply = reply_code, data  # for the audit log
+    return jsonify(replyCode=reply_code, replyText=text, data=data)
 
 
 def raw_error(http_status: int, reason: str) -> bytes:

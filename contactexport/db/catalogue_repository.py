@@ -12,6 +12,11 @@ def read(conn: Connection) -> Catalogue:
     return Catalogue(origins, fields)
 
 
+def version(conn: Connection) -> int:
+    """Raised with every change of origins and fields."""
+    return int(queries("catalogue").version(conn))
+
+
 def list_choices(conn: Connection, field_id: int, language: str) -> list[tuple[int, str]]:
     """Id and label (in the language, in English or the id itself) of a field's choices, by id."""
     return [

@@ -4,45 +4,53 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import LockNotAvailable, UniqueViolation
 from psycopg2.extras import Json
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
-from contactexport.errors import ExportAlreadyRunning, ExportLost, UnknownExport
+from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, UnknownExport
 from contactexport.models import Export, ExportSettings, ExportStatus
 
 LARGEST_ID = 2**63 - 1
 
 
-def insert(
-    conn: Connection, settings: ExportSettings, *, ftp_secret: bytes | None, suffix: str, created_by: str
-) -> int:
-    """Adds a scheduled export and returns its id. Raises ExportAlreadyRunning when one with its key is unfinished."""
+def accept(
+    conn: Connection,
+    settings: ExportSettings,
+    *,
+    ftp_secret: bytes | None,
+    suffix: str,
+    created_by: str,
+    wait_seconds: float,
+    waited_seconds: float | None,
+    most_unfinished: int | None,
+) -> int | None:
+    """Adds a scheduled export and returns its id; None when the user has `most_unfinished` already.
+
+    Waits so many seconds for other requests of the same setting or user. An export with the same setting that has ended
+    within the last `waited_seconds` counts as unfinished. Raises ExportAlreadyRunning when one with its key is
+    unfinished, DatabaseUnavailable when other requests of the user keep it waiting too long.
+    """
     try:
-        return int(
-            queries("export").insert_export(
-                conn,
-                settings=Json(settings.to_json()),
-                setting_key=settings.key,
-                ftp_secret=ftp_secret,
-                language=settings.language,
-                suffix=suffix,
-                created_by=created_by,
-            )
+        answer = queries("export").accept_export(
+            conn,
+            settings=Json(settings.to_json()),
+            setting_key=settings.key,
+            ftp_secret=ftp_secret,
+            suffix=suffix,
+            created_by=created_by,
+            lock_wait=f"{int(wait_seconds * 1000)}ms",
+            waited=waited_seconds,
+            most_unfinished=most_unfinished,
         )
     except UniqueViolation:
         raise ExportAlreadyRunning from None
-
-
-def is_unfinished(conn: Connection, setting_key: int) -> bool:
-    """True while an export with this key is neither done nor in error."""
-    return queries("export").unfinished_with_key(conn, setting_key=setting_key) is not None
-
-
-def ended_lately(conn: Connection, setting_key: int, seconds: float) -> bool:
-    """True when an export with this key has ended within the last so many seconds."""
-    return bool(queries("export").ended_lately(conn, setting_key=setting_key, seconds=seconds))
+    except LockNotAvailable:
+        raise DatabaseUnavailable("The user's requests wait for each other") from None
+    if answer["outcome"] == "already running":
+        raise ExportAlreadyRunning
+    return None if answer["id"] is None else int(answer["id"])
 
 
 def get(conn: Connection, export_id: int) -> Export:

@@ -18,6 +18,15 @@ class WsseUser:
     wsse_secret: bytes
     replay: str
     now: datetime
+    catalogue_version: int
+
+
+@dataclass(frozen=True)
+class TokenUser:
+    """Who sent a token."""
+
+    name: str
+    catalogue_version: int
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,10 @@ def find_wsse_user(conn: Connection, name: str) -> WsseUser | None:
     return WsseUser(**{**row, "wsse_secret": bytes(row["wsse_secret"])}) if row else None
 
 
-def find_token_user(conn: Connection, token_hash: bytes) -> str | None:
-    """The name of the active user whose unexpired token has this SHA-256."""
-    name: str | None = _QUERIES.find_token_user(conn, token_hash=token_hash)
-    return name
+def find_token_user(conn: Connection, token_hash: bytes) -> TokenUser | None:
+    """The active user whose unexpired token has this SHA-256."""
+    row = _QUERIES.find_token_user(conn, token_hash=token_hash)
+    return TokenUser(**row) if row else None
 
 
 def remember_nonce(conn: Connection, user_id: int, nonce: str, created: str) -> bool:

@@ -1,4 +1,7 @@
-"""Who is calling: the name behind a WSSE header or a bearer token."""
+"""Who is calling: the name behind a WSSE header or a bearer token.
+
+The same query tells the version of the catalogue, so that a request need not ask for it.
+"""
 
 import hashlib
 import logging
@@ -11,6 +14,7 @@ from contactexport.backend import Backend
 from contactexport.db import user_repository
 from contactexport.errors import SecretUnreadable, Unauthorized
 from contactexport.secret_box import SecretBox
+from contactexport.services import read_catalogue
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ def token_hash(token: str) -> bytes:
 
 def _wsse_user(backend: Backend, header: str) -> str:
     token = wsse.parse(header)
-    with backend.database.transaction() as conn:
+    with backend.database.autocommit() as conn:
         user = user_repository.find_wsse_user(conn, token.username)
         stored = user.wsse_secret if user else _nobodys_secret(backend.secrets)
         matches = wsse.digest_matches(token, backend.secrets.decrypt(stored))
@@ -53,18 +57,20 @@ def _wsse_user(backend: Backend, header: str) -> str:
         # Only now, so that strangers cannot fill the table.
         if user.replay == "strict" and not user_repository.remember_nonce(conn, user.id, token.nonce, token.created):
             raise Unauthorized(f"WSSE: nonce used before by {user.name!r}")
-        return user.name
+    read_catalogue.note_version(backend, user.catalogue_version)
+    return user.name
 
 
 def _token_user(backend: Backend, authorization: str) -> str:
     bearer = _BEARER.fullmatch(authorization)
     if not bearer:
         raise Unauthorized("neither a WSSE header nor `Authorization: Bearer TOKEN`")
-    with backend.database.transaction() as conn:
-        name = user_repository.find_token_user(conn, token_hash(bearer[1]))
-    if name is None:
+    with backend.database.autocommit() as conn:
+        user = user_repository.find_token_user(conn, token_hash(bearer[1]))
+    if user is None:
         raise Unauthorized("unknown, expired or revoked token")
-    return name
+    read_catalogue.note_version(backend, user.catalogue_version)
+    return user.name
 
 
 @lru_cache(maxsize=1)

@@ -4,10 +4,10 @@ import logging
 import secrets
 import time
 
-from contactexport import audit_log, crash_points, export_lock
+from contactexport import audit_log, crash_points
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning
+from contactexport.errors import DatabaseUnavailable
 from contactexport.models import ExportSettings
 from contactexport.services import limit_requests
 
@@ -50,19 +50,20 @@ def store(
     Raises ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
     """
     ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
-    with backend.database.transaction() as conn:
-        if export_repository.is_unfinished(conn, settings.key):
-            raise ExportAlreadyRunning
-        export_lock.require_for_transaction(conn, settings.key, BUSY_LOCK_SECONDS)
-        waited = 0 if arrived is None else time.perf_counter() - arrived
-        if waited and export_repository.ended_lately(conn, settings.key, waited):
-            raise ExportAlreadyRunning
-        if limited:
-            limit_requests.require_room(backend, conn, created_by)
-        export_id = export_repository.insert(
-            conn, settings, ftp_secret=ftp_secret, suffix=secrets.token_hex(3), created_by=created_by
+    crash_points.reach("export asked for")
+    with backend.database.autocommit() as conn:
+        export_id = export_repository.accept(
+            conn,
+            settings,
+            ftp_secret=ftp_secret,
+            suffix=secrets.token_hex(3),
+            created_by=created_by,
+            wait_seconds=BUSY_LOCK_SECONDS,
+            waited_seconds=None if arrived is None else time.perf_counter() - arrived,
+            most_unfinished=backend.settings.exports_per_user if limited else None,
         )
-        crash_points.reach("row inserted")
+    if export_id is None:
+        raise limit_requests.too_many_unfinished(backend)
     audit_log.note("export accepted", export=export_id, user=created_by, method=settings.distribution_method)
     return export_id
 

@@ -10,7 +10,7 @@ from contactexport.models import Export, ExportStatus
 
 def status(backend: Backend, export_id: int) -> dict[str, Any]:
     """The status payload (contract, Status). Raises UnknownExport, DatabaseUnavailable."""
-    with backend.database.transaction() as conn:
+    with backend.database.autocommit() as conn:
         return payload(backend, export_repository.get(conn, export_id))
 
 

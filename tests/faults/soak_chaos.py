@@ -25,7 +25,7 @@ WORKER_POINTS = (
     "export claimed", "rows half written", "file written", "leftover found", "file may appear", "file named",
     "marked ready", "upload begun", "file uploaded", "rename begun", "upload renamed", "marked done",
 )  # fmt: skip
-SERVER_POINTS = ("row inserted", "export accepted")
+SERVER_POINTS = ("export asked for", "export accepted")
 CRASH_POINT = crash_points.VARIABLE.removeprefix("CONTACTEXPORT_")
 
 # As if time had passed: whatever is put off is due, and a message that was lost is long ago.

@@ -15,7 +15,7 @@ from contactexport.services.sweep_exports import REPUBLISH_AFTER_SECONDS
 
 def test_an_export_whose_request_died_before_the_commit_can_be_asked_for_again(backend: Backend):
     contact_changed(backend)
-    with server(backend, CRASH_POINT="row inserted:0:SIGKILL") as killed:
+    with server(backend, CRASH_POINT="export asked for:0:SIGKILL") as killed:
         with pytest.raises(requests.ConnectionError):
             killed.post(EXAMPLE)
         assert execute(backend, "SELECT id FROM export") == []

@@ -1,6 +1,7 @@
 """The state machine of an export: what the repository lets happen, and what it refuses."""
 
 import dataclasses
+import threading
 from datetime import UTC, datetime
 
 import psycopg2
@@ -170,8 +171,27 @@ def test_the_table_holds_its_own_rules(backend: Backend):
     for wrong in ("status = 'done'", "status = 'error'", "due_at = NULL", "status = 'paused'"):
         with other_session(backend) as conn, conn.cursor() as cursor, pytest.raises(psycopg2.errors.CheckViolation):
             cursor.execute(f"UPDATE export SET {wrong} WHERE id = {export_id}")
-    with backend.database.transaction() as conn, pytest.raises(ExportAlreadyRunning):
-        export_repository.insert(conn, settings_for(), ftp_secret=None, suffix="0", created_by="x")
+
+
+COPY_OF_ALL = (
+    "INSERT INTO export (settings, setting_key, file_name, created_by)"
+    " SELECT settings, setting_key, 'copy.csv', created_by FROM export"
+)
+
+
+def test_an_unfinished_export_that_appears_without_the_lock_refuses_the_same_setting(backend: Backend):
+    execute(
+        backend, "UPDATE export SET status = 'done', due_at = NULL WHERE id = %s", (request(backend, settings_for()),)
+    )
+    with other_session(backend, autocommit=False) as stranger, stranger.cursor() as cursor:
+        cursor.execute(COPY_OF_ALL)
+        commit = threading.Timer(0.3, stranger.commit)
+        commit.start()
+        with pytest.raises(ExportAlreadyRunning):
+            request(backend, settings_for())
+        commit.join()
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        execute(backend, COPY_OF_ALL)
 
 
 def test_the_row_of_an_export_holds_what_was_asked_for(backend: Backend):

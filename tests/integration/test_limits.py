@@ -1,6 +1,7 @@
 """Limits of a user: requests in a minute, unfinished exports."""
 
 import dataclasses
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -29,6 +30,46 @@ def test_requests_above_the_limit_are_refused_until_the_next_minute(backend):
     assert len(answers) >= 2  # a minute may begin in between
     assert all(1 <= refusal.retry_after <= 60 for refusal in answers)
     limit_requests.count_request(limited, "berta")
+
+
+def test_processes_together_serve_no_more_than_the_limit_and_hardly_less(backend):
+    """Each has some counted in advance: a hundredth of the limit."""
+    limits = {"requests_per_minute": 250}
+    processes = [with_limits(backend, **limits) for _ in range(3)]
+    with backend.database.session() as conn:
+        let_a_minute_begin(conn)
+        served = 0
+        for number in range(3 * 250):
+            try:
+                limit_requests.count_request(processes[number % 3], "anna")
+                served += 1
+            except TooManyRequests:
+                continue
+    assert served == 250
+
+
+def test_what_is_left_when_the_limit_is_reached_is_still_served(backend):
+    limited, other = (with_limits(backend, requests_per_minute=250) for _ in range(2))
+    with backend.database.session() as conn:
+        let_a_minute_begin(conn)
+        limit_requests.count_request(other, "anna")  # two more were counted for this process
+        for _ in range(247):
+            limit_requests.count_request(limited, "anna")
+        with pytest.raises(TooManyRequests):
+            limit_requests.count_request(limited, "anna")
+        for _ in range(2):
+            limit_requests.count_request(other, "anna")
+        with pytest.raises(TooManyRequests):
+            limit_requests.count_request(other, "anna")
+
+
+def let_a_minute_begin(conn):
+    """Waits when the running minute is nearly over."""
+    with conn.cursor() as cursor:
+        cursor.execute("SELECT extract(second FROM clock_timestamp())::float8 AS second")
+        second = cursor.fetchone()["second"]
+    if second > 50:
+        time.sleep(60.1 - second)
 
 
 def test_counts_of_minutes_gone_by_are_swept(backend):

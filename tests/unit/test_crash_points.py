@@ -42,8 +42,8 @@ def test_a_point_is_inert_when_another_point_or_attempt_is_meant(received, monke
 
 
 def test_a_point_sends_the_signal_when_it_is_meant(received, monkeypatch):
-    monkeypatch.setenv(crash_points.VARIABLE, "row inserted:0:SIGUSR1")
-    crash_points.reach("row inserted")
+    monkeypatch.setenv(crash_points.VARIABLE, "export asked for:0:SIGUSR1")
+    crash_points.reach("export asked for")
     assert received == [signal.SIGUSR1]
 
 

@@ -137,9 +137,16 @@ def fire_until(loop: Hub, condition: Callable[[], bool], **options: Any) -> None
         time.sleep(loop.fire_timers(min_delay=0.01, **options) / 10)
 
 
-def test_without_its_folder_a_message_is_refused(broker: Connection, folders: dict[str, str]):
+def test_a_message_makes_its_folder_anew(broker: Connection, folders: dict[str, str]):
     send(broker, "first")
     assert received(broker) == ["first"]
     Path(folders["data_folder_out"]).rmdir()
+    send(broker, "second")
+    assert received(broker) == ["second"]
+
+
+def test_a_message_that_cannot_be_written_is_refused(broker: Connection, folders: dict[str, str]):
+    Path(folders["data_folder_out"]).rmdir()
+    Path(folders["data_folder_out"]).touch()
     with pytest.raises((OSError, OperationalError)):
         send(broker, "lost")

@@ -1,3 +1,6 @@
+-- name: version$
+SELECT version FROM catalogue_version;
+
 -- name: list_origins
 SELECT kind, id, name FROM origin ORDER BY kind, id;
 

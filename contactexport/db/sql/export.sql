@@ -1,20 +1,7 @@
--- name: insert_export$
--- The optimistic published_at is taken back when publishing fails. Not earlier than due_at: that would be one to sweep.
-WITH new AS (SELECT nextval(pg_get_serial_sequence('export', 'id')) AS id)
-INSERT INTO export (id, settings, setting_key, ftp_secret, file_name, created_by, due_at, published_at)
-OVERRIDING SYSTEM VALUE
-SELECT id, :settings, :setting_key, :ftp_secret,
-       'changes_' || id || '_' || :language || '-' || :suffix || '.csv', :created_by, statement_timestamp(), statement_timestamp()
-FROM new
-RETURNING id;
-
--- name: unfinished_with_key$
-SELECT id FROM export WHERE setting_key = :setting_key AND status IN ('scheduled', 'in progress', 'ready');
-
--- name: ended_lately$
-SELECT EXISTS (
-    SELECT FROM export
-    WHERE setting_key = :setting_key AND finished_at > clock_timestamp() - make_interval(secs => :seconds)
+-- name: accept_export^
+-- `waited` and `most_unfinished` may be NULL: the same setting may have ended a moment ago; the user has no limit.
+SELECT * FROM export_accept(
+    :settings, :setting_key, :ftp_secret, :suffix, :created_by, :lock_wait, :waited, :most_unfinished
 );
 
 -- name: get_export^

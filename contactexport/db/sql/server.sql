@@ -1,5 +1,8 @@
 -- The embedded server: making its database when there is none.
 
+-- name: ping$
+SELECT 1;
+
 -- name: wait_for_other_makers()
 -- One at a time: CREATE DATABASE cannot be told to do nothing when the name is taken.
 SELECT pg_advisory_lock(1);

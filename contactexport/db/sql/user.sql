@@ -1,12 +1,12 @@
 -- name: find_wsse_user^
 -- An active user with a WSSE secret, and the time by the clock that all processes share.
-SELECT id, name, wsse_secret, replay, clock_timestamp() AS now
+SELECT id, name, wsse_secret, replay, clock_timestamp() AS now, (SELECT version FROM catalogue_version) AS catalogue_version
 FROM api_user
 WHERE name = :name AND wsse_secret IS NOT NULL AND revoked_at IS NULL;
 
--- name: find_token_user$
--- The name of the active user a valid token belongs to.
-SELECT name
+-- name: find_token_user^
+-- The active user a valid token belongs to.
+SELECT name, (SELECT version FROM catalogue_version) AS catalogue_version
 FROM api_user
 WHERE token_hash = :token_hash AND revoked_at IS NULL
   AND (token_expires_at IS NULL OR token_expires_at > clock_timestamp());

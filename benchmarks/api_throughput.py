@@ -1,0 +1,185 @@
+"""Requests a second: POST getchanges and GET status against the least that a Flask route with Postgres can do.
+
+    python benchmarks/api_throughput.py --scale 0.1
+
+Both are served by gunicorn with config/gunicorn.py, over the same database, to the same clients, in turns; the median
+round counts. No worker runs meanwhile. Afterwards each accepted export is looked for in the database and, as a
+message, in the folder of the broker.
+"""
+
+import argparse
+import itertools
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import contacts
+import http_load
+import results
+from http_load import Load, prepared
+
+from contactexport.backend import Backend
+from contactexport.export_queue import message_folders
+from contactexport.services import manage_users
+from contactexport.settings import PREFIX
+
+CONTACTS = 1_000
+REQUESTS = 6_000
+CLIENTS = 16
+USERS = 100
+# As many as one request a user and round needs, and no more: the defaults are for people.
+LIMITS = {"REQUESTS_PER_MINUTE": "100000", "EXPORTS_PER_USER": "100000"}
+READY_SECONDS = 30
+
+numbers = itertools.count(1)
+
+
+class LostRequest(Exception):
+    """A request was accepted and has left no export, or no message."""
+
+
+def main() -> None:
+    """Compares, prints and keeps the table `api_throughput`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1, help="1: 6,000 requests of each kind and round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each kind")
+    options = parser.parse_args()
+    requests = max(round(REQUESTS * options.scale), 2 * CLIENTS)
+    with (
+        contacts.server() as server,
+        contacts.database_of(server, CONTACTS) as filled,
+        tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
+    ):
+        # A new folder: where thousands of messages were deleted a moment ago, ext4 makes new files slowly.
+        backend = contacts.make_backend(filled.database.url, Path(folder))
+        with backend.database.transaction() as conn:
+            contacts.queries().prepare_api(conn)
+        tokens = [_token(backend, number) for number in range(USERS)]
+        with _serving(backend, "wsgi:app") as ours, _serving(backend, "bare_app:app") as bare:
+            loads = _measured(ours, bare, tokens, requests, options.rounds)
+        _require_all(backend, loads["POST getchanges"])
+    _save(loads, requests, options.rounds)
+
+
+def _token(backend: Backend, number: int) -> str:
+    made = manage_users.add_user(backend, f"user{number}", with_wsse=False, with_token=True)
+    return str(made.token)
+
+
+@contextmanager
+def _serving(backend: Backend, app: str) -> Iterator[int]:
+    """gunicorn with an application, on a port of its own; its log goes to a file."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"DATABASE_URL": backend.database.url, "DATA_DIR": str(backend.settings.data_dir)} | LIMITS
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment |= {PREFIX + name: value for name, value in settings.items()}
+    paths = [str(contacts.PROJECT), str(contacts.PROJECT / "benchmarks")]
+    with (backend.settings.data_dir / f"{app.partition(':')[0]}.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}", app],
+            cwd=contacts.PROJECT,
+            env=environment | {"DRAIN_SECONDS": "0", "PYTHONPATH": os.pathsep.join(paths)},
+            stderr=log,
+        )
+        try:
+            _wait_for(port, process)
+            yield port
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + READY_SECONDS
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"{process.args} does not answer")
+
+
+def _measured(ours: int, bare: int, tokens: Sequence[str], requests: int, rounds: int) -> dict[str, list[Load]]:
+    """The loads of all rounds by kind."""
+    kinds: dict[str, Callable[[int], Load]] = {
+        "bare INSERT": lambda count: http_load.send(bare, [_post("/insert", tokens) for _ in range(count)], CLIENTS),
+        "POST getchanges": lambda count: http_load.send(
+            ours, [_post("/api/v2/contact/getchanges", tokens) for _ in range(count)], CLIENTS
+        ),
+        "bare SELECT": lambda count: http_load.send(bare, _gets("/select", tokens, count), CLIENTS),
+        "GET export status": lambda count: http_load.send(ours, _gets("/api/v2/export", tokens, count), CLIENTS),
+    }
+    loads: dict[str, list[Load]] = {kind: [] for kind in kinds}
+    for number in range(rounds + 1):
+        for kind, load in kinds.items():
+            done = load(requests if number else 2 * CLIENTS)  # the first ones open connections
+            loads[kind].append(done)
+    return loads
+
+
+def _post(path: str, tokens: Sequence[str]) -> bytes:
+    """A request for an export, each with another window."""
+    number = next(numbers)
+    body = {
+        "distribution_method": "local",
+        "origin": "form",
+        "origin_id": str(contacts.FORM),
+        "time_range": ["2012-02-09", f"2012-04-02T00:00:00.{number:06}+00:00"],
+        "contact_fields": ["1", "2", "3", "5", "14"],
+        "language": "en",
+    }
+    return prepared("POST", path, tokens[number % len(tokens)], body)
+
+
+def _gets(path: str, tokens: Sequence[str], count: int) -> list[bytes]:
+    return [prepared("GET", f"{path}/{1 + number % CLIENTS}", tokens[number % len(tokens)]) for number in range(count)]
+
+
+def _require_all(backend: Backend, loads: Sequence[Load]) -> None:
+    accepted = {answer["data"]["id"] for load in loads for answer in load.answers}
+    messages = len(list(message_folders(backend.settings.data_dir)[0].glob("*.msg")))
+    with backend.database.transaction() as conn:
+        stored = {row["id"] for row in contacts.queries().scheduled_exports(conn)}
+    if accepted != stored or messages != len(accepted):
+        raise LostRequest(f"{len(accepted)} accepted, {len(stored)} stored, {messages} messages")
+
+
+def _save(loads: dict[str, list[Load]], requests: int, rounds: int) -> None:
+    about = (
+        f"{CLIENTS} clients that keep their connections, {requests:,} requests a round; the median of {rounds} rounds. "
+        "Two processes of gunicorn; clients, gunicorn and Postgres share the machine."
+    )
+    compared = {"POST getchanges": ("bare INSERT", 0.5), "GET export status": ("bare SELECT", 0.7)}
+    rows = [_row(kind, loads, *compared.get(kind, ("", 0))) for kind in loads]
+    results.save(results.Table("api_throughput", "The API against a bare route", about, "throughput", tuple(rows)))
+
+
+def _row(kind: str, loads: dict[str, list[Load]], bare: str, aim: float) -> results.Row:
+    def median(kind: str, figure: Callable[[Load], float]) -> float:
+        return statistics.median(figure(load) for load in loads[kind][1:])
+
+    speed, slowest = median(kind, lambda load: load.a_second), median(kind, lambda load: load.percentile(99))
+    usual = median(kind, lambda load: load.percentile(50))
+    more = {"median": f"{usual * 1000:.1f} ms", "p99": f"{slowest * 1000:.1f} ms"}
+    if not bare:
+        return results.Row(kind, speed, "requests/s", more=more)
+    more["p99 against bare"] = f"{slowest / median(bare, lambda load: load.percentile(99)):.2f}"
+    ratio = speed / median(bare, lambda load: load.a_second)
+    return results.Row(f"contactexport {kind}", speed, "requests/s", ratio, f"at least {aim}", more)
+
+
+if __name__ == "__main__":
+    main()

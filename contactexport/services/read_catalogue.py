@@ -1,0 +1,27 @@
+"""The catalogue as it is now, without reading it anew for each request."""
+
+from contactexport.backend import Backend
+from contactexport.db import catalogue_repository
+from contactexport.models import Catalogue
+
+
+def note_version(backend: Backend, version: int) -> None:
+    """Takes in the version that `database` had a moment ago, which counts unless the contacts are in another one."""
+    if backend.contacts is backend.database:
+        backend.catalogue.note_version(version)
+
+
+def current(backend: Backend) -> Catalogue:
+    """All origins and fields, at least as new as the version noted by this request. Raises DatabaseUnavailable."""
+    if backend.contacts is not backend.database:
+        with backend.contacts.autocommit() as conn:
+            backend.catalogue.note_version(catalogue_repository.version(conn))
+    return backend.catalogue.current() or _read(backend)
+
+
+def _read(backend: Backend) -> Catalogue:
+    with backend.contacts.autocommit() as conn:
+        version = catalogue_repository.version(conn)
+        catalogue = catalogue_repository.read(conn)
+    backend.catalogue.keep(catalogue, version)
+    return catalogue
