@@ -26,18 +26,18 @@ import contacts
 import http_load
 import results
 from http_load import Load, prepared
+from running_worker import environment
 
 from contactexport.backend import Backend
 from contactexport.export_queue import message_folders
 from contactexport.services import manage_users
-from contactexport.settings import PREFIX
 
 CONTACTS = 1_000
 REQUESTS = 6_000
 CLIENTS = 16
-USERS = 100
-# As many as one request a user and round needs, and no more: the defaults are for people.
-LIMITS = {"REQUESTS_PER_MINUTE": "100000", "EXPORTS_PER_USER": "100000"}
+USERS = 60
+# The usual ones are for people. At the end of a round each has a hundred exports; then they are ended.
+LIMITS = {"REQUESTS_PER_MINUTE": "10000", "EXPORTS_PER_USER": "1000"}
 READY_SECONDS = 30
 
 numbers = itertools.count(1)
@@ -65,7 +65,7 @@ def main() -> None:
             contacts.queries().prepare_api(conn)
         tokens = [_token(backend, number) for number in range(USERS)]
         with _serving(backend, "wsgi:app") as ours, _serving(backend, "bare_app:app") as bare:
-            loads = _measured(ours, bare, tokens, requests, options.rounds)
+            loads = _measured(backend, ours, bare, tokens, requests, options.rounds)
         _require_all(backend, loads["POST getchanges"])
     _save(loads, requests, options.rounds)
 
@@ -81,15 +81,12 @@ def _serving(backend: Backend, app: str) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = {"DATABASE_URL": backend.database.url, "DATA_DIR": str(backend.settings.data_dir)} | LIMITS
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environment |= {PREFIX + name: value for name, value in settings.items()}
     paths = [str(contacts.PROJECT), str(contacts.PROJECT / "benchmarks")]
     with (backend.settings.data_dir / f"{app.partition(':')[0]}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}", app],
             cwd=contacts.PROJECT,
-            env=environment | {"DRAIN_SECONDS": "0", "PYTHONPATH": os.pathsep.join(paths)},
+            env=environment(backend, **LIMITS) | {"DRAIN_SECONDS": "0", "PYTHONPATH": os.pathsep.join(paths)},
             stderr=log,
         )
         try:
@@ -112,7 +109,9 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"{process.args} does not answer")
 
 
-def _measured(ours: int, bare: int, tokens: Sequence[str], requests: int, rounds: int) -> dict[str, list[Load]]:
+def _measured(
+    backend: Backend, ours: int, bare: int, tokens: Sequence[str], requests: int, rounds: int
+) -> dict[str, list[Load]]:
     """The loads of all rounds by kind."""
     kinds: dict[str, Callable[[int], Load]] = {
         "bare INSERT": lambda count: http_load.send(bare, [_post("/insert", tokens) for _ in range(count)], CLIENTS),
@@ -127,6 +126,8 @@ def _measured(ours: int, bare: int, tokens: Sequence[str], requests: int, rounds
         for kind, load in kinds.items():
             done = load(requests if number else 2 * CLIENTS)  # the first ones open connections
             loads[kind].append(done)
+        with backend.database.session() as conn:
+            contacts.queries().end_exports(conn)
     return loads
 
 
@@ -152,7 +153,7 @@ def _require_all(backend: Backend, loads: Sequence[Load]) -> None:
     accepted = {answer["data"]["id"] for load in loads for answer in load.answers}
     messages = len(list(message_folders(backend.settings.data_dir)[0].glob("*.msg")))
     with backend.database.transaction() as conn:
-        stored = {row["id"] for row in contacts.queries().scheduled_exports(conn)}
+        stored = {row["id"] for row in contacts.queries().all_exports(conn)}
     if accepted != stored or messages != len(accepted):
         raise LostRequest(f"{len(accepted)} accepted, {len(stored)} stored, {messages} messages")
 

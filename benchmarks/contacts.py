@@ -27,6 +27,7 @@ PROJECT = Path(__file__).parent.parent
 FORM = 123
 SERVER_VARIABLE = "BENCH_DATABASE_URL"
 START = datetime(2012, 1, 1, tzinfo=UTC)
+END = datetime(2100, 1, 1, tzinfo=UTC)
 ORIGINALS = 100_000
 MARK = "complete, version 4"  # another one makes every database anew
 

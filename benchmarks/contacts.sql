@@ -71,5 +71,28 @@ TRUNCATE export, api_user, request_count RESTART IDENTITY CASCADE;
 DROP TABLE IF EXISTS bare_request;
 CREATE TABLE bare_request (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body jsonb NOT NULL);
 
--- name: scheduled_exports
-SELECT id FROM export WHERE status = 'scheduled';
+-- name: all_exports
+SELECT id FROM export;
+
+-- name: end_exports#
+-- As if they had been cancelled: nobody works on them.
+UPDATE export SET status = 'error', error = 'cancelled', due_at = NULL, finished_at = clock_timestamp()
+WHERE status = 'scheduled';
+
+-- name: changes_of_month$
+SELECT count(*) FROM contact_change
+WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';
+
+-- name: make_month$
+SELECT contact_change_months(CAST(:month AS date), CAST(:month AS date));
+
+-- name: change_contacts!
+-- So many contacts, the first one and every so many further on, one after the other within 20 days.
+INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
+SELECT c.id, c.origin_kind, c.origin_id, CAST(:month AS timestamptz) + number * (interval '20 days' / :changed)
+FROM generate_series(0, :changed - 1) AS number
+JOIN contact AS c ON c.id = CAST(:every AS bigint) * number + 1
+ORDER BY number;
+
+-- name: forget_exports#
+DELETE FROM export;

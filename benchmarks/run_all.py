@@ -15,7 +15,15 @@ import contacts
 import machine
 import report
 
-SCRIPTS = ("tools_compared", "ftp_upload")
+SCRIPTS = (
+    "tools_compared",
+    "memory",
+    "growth_contacts",
+    "growth_rows",
+    "growth_queue",
+    "api_throughput",
+    "ftp_upload",
+)
 
 
 def main() -> int:

@@ -56,8 +56,10 @@ TOOLS = (
     Tool(
         "psql_copy",
         "psql \\copy",
+        aim="at least 1.67",
         starts_program=True,
     ),
+    Tool("psql_copy_tuned", "psql \\copy, planner tuned", starts_program=True),
     Tool("cursor_and_csv", "psycopg2 cursor, csv.writer", aim="at least 5"),
     Tool("sqlalchemy_orm", "SQLAlchemy ORM, csv.writer"),
     Tool("pandas_whole", "pandas read_sql, to_csv", ("pandas",)),

@@ -30,8 +30,8 @@ def settings(job: Job) -> ExportSettings:
     """What is asked for."""
     return ExportSettings(
         distribution_method="local",
-        origin="form",
-        origin_ids=(FORM,),
+        origin="all" if job.everybody else "form",
+        origin_ids=() if job.everybody else (FORM,),
         start=datetime.fromisoformat(job.start),
         end=datetime.fromisoformat(job.end),
         contact_fields=tuple(FIELDS),

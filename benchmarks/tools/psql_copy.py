@@ -8,9 +8,15 @@ from tools.job import Job, run
 
 def export(job: Job) -> None:
     """A \\copy command is one line."""
+    subprocess.run(command(job, str(job.file)), check=True)
+
+
+def command(job: Job, to: str) -> list[str]:
+    """psql with a copy to a file, or to `STDOUT`."""
     query = " ".join(job.query.split())
-    command = f"\\copy ({query}) TO '{job.file}' WITH (FORMAT csv, HEADER)"
-    subprocess.run([postgres.programs() / "psql", "--quiet", "--no-psqlrc", job.url, "-c", command], check=True)
+    target = to if to == "STDOUT" else f"'{to}'"
+    copy = f"\\copy ({query}) TO {target} WITH (FORMAT csv, HEADER)"
+    return [str(postgres.programs() / "psql"), "--quiet", "--no-psqlrc", job.url, "-c", copy]
 
 
 if __name__ == "__main__":

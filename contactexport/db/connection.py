@@ -71,14 +71,8 @@ class Database:
 
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
-        with self._pooled() as conn:
-            conn.autocommit = False
-            try:
-                with conn:
-                    yield conn
-            finally:
-                if not conn.closed:
-                    conn.autocommit = True
+        with self._pooled() as conn, conn:  # which begins a transaction, autocommit or not
+            yield conn
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
@@ -134,7 +128,7 @@ class Database:
                 "The database's URL cannot be read: postgresql://user@host:5432/database expected, "
                 "with special characters in a password as %XX, such as %40 for @"
             ) from None
-        conn.autocommit = True  # switching takes time, and most requests need no other mode
+        conn.autocommit = True
         return conn
 
     def _current_pool(self) -> QueuePool:

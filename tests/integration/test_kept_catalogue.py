@@ -1,7 +1,6 @@
 """The catalogue is kept between requests, and each change of it counts for the next request all the same."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from exporting import execute
@@ -28,12 +27,12 @@ def token(backend: Backend) -> str:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with each reading."""
     told: list[int] = []
     read = catalogue_repository.read
     monkeypatch.setattr(catalogue_repository, "read", lambda conn: (told.append(1), read(conn))[1])
-    yield told
+    return told
 
 
 def asked(backend: Backend, token: str):

@@ -1,0 +1,70 @@
+"""Twice the rows take twice the time: exports of a quarter of a million to two million rows.
+
+    python benchmarks/growth_rows.py --scale 0.1
+
+The contacts that have changed are the first so many of the database, so that their density is the same.
+"""
+
+import argparse
+
+import change_sets
+import contacts
+import export_runs
+import numpy as np
+import results
+
+CONTACTS = 4_000_000
+ROWS = (250_000, 500_000, 1_000_000, 2_000_000)
+FIRST_MONTH = 2
+
+
+def main() -> None:
+    """Measures, prints and keeps the table `growth_rows`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1, help="1: up to 2 of 4 million contacts")
+    parser.add_argument("--rounds", type=int, default=5, help="exports of each size; the fastest counts")
+    options = parser.parse_args()
+    number = max(round(CONTACTS * options.scale), 2000)
+    sizes = [round(rows * number / CONTACTS) for rows in ROWS]
+    best = {size: min(done) for size, done in _measured(number, sizes, options.rounds).items()}
+    _save(best, number, options.rounds)
+
+
+def _measured(number: int, sizes: list[int], rounds: int) -> dict[int, list[float]]:
+    """Seconds of each round by rows."""
+    with contacts.server() as server, contacts.database_of(server, number) as backend:
+        cases = {}
+        for month, size in enumerate(sizes, FIRST_MONTH):
+            job = export_runs.job_of(backend, change_sets.changed_in(backend, month, size))
+            cases[size] = job, export_runs.expected_sha256(job)
+        seconds: dict[int, list[float]] = {size: [] for size in cases}
+        for _ in range(rounds):
+            for size, (job, expected) in cases.items():
+                seconds[size].append(export_runs.run(backend, job, expected))
+        return seconds
+
+
+def _save(best: dict[int, float], number: int, rounds: int) -> None:
+    """A straight line through the times, each weighed by its own size, tells how far they are off."""
+    sizes, times = np.array(list(best)), np.array(list(best.values()))
+    slope, fixed = np.polyfit(sizes, times, 1, w=1 / times)
+    off = times / (fixed + slope * sizes) - 1
+    rows = [
+        results.Row(
+            f"contactexport, {size:,} rows",
+            seconds,
+            "s",
+            more={"µs a row": results.readable(1e6 * seconds / size), "off the line": f"{100 * part:+.1f} %"},
+            aim="within 10 %",
+        )
+        for (size, seconds), part in zip(best.items(), off, strict=True)
+    ]
+    about = (
+        f"Of {number:,} contacts; the fastest of {rounds} counts. The line that fits best: {1000 * fixed:.0f} ms and "
+        f"{1e6 * slope:.2f} µs a row."
+    )
+    results.save(results.Table("growth_rows", "More rows", about, "", tuple(rows)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Memory of a worker while it exports, above what it needs when it has nothing to do.
+
+    python benchmarks/memory.py --scale 0.01
+
+A real worker with one process for exports. Measured is the resident memory of all its processes, each page counted
+for each process that has it, and their own (USS), which leaves out what they share.
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import change_sets
+import contacts
+import export_runs
+import psutil
+import results
+from running_worker import wait_for, worker
+from tools import by_contactexport
+from tools.job import Job
+
+from contactexport.backend import Backend
+from contactexport.services import request_export
+
+CONTACTS = 10_000_000
+ROWS = (10_000, 1_000_000, 10_000_000)
+MONTHS = (6, 7)
+LOOK_SECONDS = 0.05
+MEGABYTE = 1_000_000
+SETTLE_SECONDS = 1
+
+
+@dataclass
+class Peak:
+    """Most memory seen, in bytes."""
+
+    rss: int = 0
+    uss: int = 0
+
+
+def main() -> None:
+    """Measures, prints and keeps the table `memory`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1, help="1: exports of 1 and 10 million rows")
+    scale = parser.parse_args().scale
+    few, many, all_of_them = (max(round(rows * scale), 100) for rows in ROWS)
+    with (
+        contacts.server() as server,
+        contacts.database_of(server, max(all_of_them, 1000)) as filled,
+        tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
+    ):
+        backend = contacts.make_backend(filled.database.url, Path(folder))
+        jobs = [
+            export_runs.job_of(backend, change_sets.changed_in(backend, MONTHS[0], few)),
+            export_runs.job_of(backend, change_sets.changed_in(backend, MONTHS[1], many)),
+            export_runs.job_of(backend, (contacts.START, contacts.END)),
+        ]
+        with worker(backend, 1) as process:
+            peaks = [_peak(backend, job, process.pid) for job in jobs]
+    _save(peaks)
+
+
+def _peak(backend: Backend, job: Job, pid: int) -> tuple[int, Peak, Peak]:
+    """Rows, memory before the export, and at its peak. Raises WrongExport."""
+    expected = export_runs.expected_sha256(job)
+    time.sleep(SETTLE_SECONDS)
+    idle = _now(psutil.Process(pid))
+    with _watched(pid) as peak:
+        export_id = request_export.request(backend, by_contactexport.settings(job), None, "benchmark")
+        (export,) = wait_for(backend, [export_id])
+    export_runs.require(export, expected)
+    export_runs.remove(backend, export)
+    return export.rows or 0, idle, peak
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[Peak]:
+    """The peak is complete after the block."""
+    peak, ended = Peak(), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            now = _now(psutil.Process(pid))
+            peak.rss, peak.uss = max(peak.rss, now.rss), max(peak.uss, now.uss)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _now(worker: psutil.Process) -> Peak:
+    memory = [process.memory_full_info() for process in (worker, *worker.children(recursive=True))]
+    return Peak(sum(one.rss for one in memory), sum(one.uss for one in memory))
+
+
+def _save(peaks: list[tuple[int, Peak, Peak]]) -> None:
+    """The first export is the small one after which a worker counts as idle: before, it has not loaded everything."""
+    _, (rows, idle, peak), (more_rows, _, more_peak) = peaks
+    above = [(one.rss - idle.rss) / MEGABYTE for one in (peak, more_peak)]
+    own = [f"{(one.uss - idle.uss) / MEGABYTE:.1f} MB" for one in (peak, more_peak)]
+    table = (
+        results.Row("contactexport, idle", idle.rss / MEGABYTE, "MB", more={"USS above idle": ""}),
+        results.Row(
+            f"contactexport, {rows:,} rows, above idle", above[0], "MB", None, "at most 40", {"USS above idle": own[0]}
+        ),
+        results.Row(
+            f"contactexport, {more_rows:,} rows, above idle",
+            above[1],
+            "MB",
+            None,
+            "within 5 of that",
+            {"USS above idle": own[1]},
+        ),
+    )
+    about = "Resident memory of a worker's processes: one that supervises, one that exports; Postgres not counted."
+    results.save(results.Table("memory", "Memory of a worker", about, "", table))
+
+
+if __name__ == "__main__":
+    main()
