@@ -9,24 +9,16 @@ message, in the folder of the broker.
 
 import argparse
 import itertools
-import os
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import contacts
 import http_load
 import results
 from http_load import Load, prepared
-from running_worker import environment
+from running_server import serving
 
 from contactexport.backend import Backend
 from contactexport.export_queue import message_folders
@@ -38,7 +30,6 @@ CLIENTS = 16
 USERS = 60
 # The usual ones are for people. At the end of a round each has a hundred exports; then they are ended.
 LIMITS = {"REQUESTS_PER_MINUTE": "10000", "EXPORTS_PER_USER": "1000"}
-READY_SECONDS = 30
 
 numbers = itertools.count(1)
 
@@ -64,7 +55,7 @@ def main() -> None:
         with backend.database.transaction() as conn:
             contacts.queries().prepare_api(conn)
         tokens = [_token(backend, number) for number in range(USERS)]
-        with _serving(backend, "wsgi:app") as ours, _serving(backend, "bare_app:app") as bare:
+        with serving(backend, "wsgi:app", **LIMITS) as ours, serving(backend, "bare_app:app") as bare:
             loads = _measured(backend, ours, bare, tokens, requests, options.rounds)
         _require_all(backend, loads["POST getchanges"])
     _save(loads, requests, options.rounds)
@@ -75,48 +66,14 @@ def _token(backend: Backend, number: int) -> str:
     return str(made.token)
 
 
-@contextmanager
-def _serving(backend: Backend, app: str) -> Iterator[int]:
-    """gunicorn with an application, on a port of its own; its log goes to a file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    paths = [str(contacts.PROJECT), str(contacts.PROJECT / "benchmarks")]
-    with (backend.settings.data_dir / f"{app.partition(':')[0]}.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}", app],
-            cwd=contacts.PROJECT,
-            env=environment(backend, **LIMITS) | {"DRAIN_SECONDS": "0", "PYTHONPATH": os.pathsep.join(paths)},
-            stderr=log,
-        )
-        try:
-            _wait_for(port, process)
-            yield port
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up = time.monotonic() + READY_SECONDS
-    while time.monotonic() < give_up and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"{process.args} does not answer")
-
-
 def _measured(
     backend: Backend, ours: int, bare: int, tokens: Sequence[str], requests: int, rounds: int
 ) -> dict[str, list[Load]]:
     """The loads of all rounds by kind."""
     kinds: dict[str, Callable[[int], Load]] = {
-        "bare INSERT": lambda count: http_load.send(bare, [_post("/insert", tokens) for _ in range(count)], CLIENTS),
+        "bare INSERT": lambda count: http_load.send(bare, [post("/insert", tokens) for _ in range(count)], CLIENTS),
         "POST getchanges": lambda count: http_load.send(
-            ours, [_post("/api/v2/contact/getchanges", tokens) for _ in range(count)], CLIENTS
+            ours, [post("/api/v2/contact/getchanges", tokens) for _ in range(count)], CLIENTS
         ),
         "bare SELECT": lambda count: http_load.send(bare, _gets("/select", tokens, count), CLIENTS),
         "GET export status": lambda count: http_load.send(ours, _gets("/api/v2/export", tokens, count), CLIENTS),
@@ -131,7 +88,7 @@ def _measured(
     return loads
 
 
-def _post(path: str, tokens: Sequence[str]) -> bytes:
+def post(path: str, tokens: Sequence[str]) -> bytes:
     """A request for an export, each with another window."""
     number = next(numbers)
     body = {

@@ -22,6 +22,9 @@ SCRIPTS = (
     "growth_rows",
     "growth_queue",
     "api_throughput",
+    "change_capture",
+    "latency",
+    "profiles",
     "ftp_upload",
 )
 

@@ -70,26 +70,31 @@ def copy(conn: Connection, selection: Selection, ids: IdRange, to: BinaryIO) -> 
 
     Columns: id, the fields, time of the latest change in the window; ordered by id.
     """
-    statement = template("changed_contact", "copy_changed").format(
+    copying = template("changed_contact", "copy_changed").format(
         rows=_rows(selection), delimiter=sql.Literal(selection.settings.delimiter)
     )
     with conn.cursor() as cursor:
-        cursor.copy_expert(cursor.mogrify(statement, _parameters(selection, ids)), to)
+        cursor.copy_expert(cursor.mogrify(copying, _parameters(selection, ids)), to)
         return int(cursor.rowcount)
+
+
+def statement(selection: Selection) -> tuple[sql.Composable, dict[str, Any]]:
+    """The query of the rows of all ids, and its parameters."""
+    return _rows(selection), _parameters(selection, IdRange())
 
 
 def read(conn: Connection, selection: Selection) -> Iterator[tuple[str | int | None, ...]]:
     """The rows of all ids as values, fetched in batches through a server-side cursor."""
     with conn.cursor("changed_rows", cursor_factory=tuple_cursor) as cursor:
         cursor.itersize = BATCH_ROWS
-        cursor.execute(_rows(selection), _parameters(selection, IdRange()))
+        cursor.execute(*statement(selection))
         yield from cursor
 
 
 def _one_row(conn: Connection, query: str, settings: ExportSettings, until: datetime, **values: Any) -> Any:
     with conn.cursor() as cursor:
-        statement = template("changed_contact", query).format(window=_window(settings))
-        cursor.execute(statement, _window_parameters(settings, until) | values)
+        composed = template("changed_contact", query).format(window=_window(settings))
+        cursor.execute(composed, _window_parameters(settings, until) | values)
         return cursor.fetchone()
 
 

@@ -29,7 +29,9 @@ def scripts() -> list[str]:
 @pytest.fixture
 def environment(server_url: str, tmp_path: Path):
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    yield unmeasured | {"BENCH_DATABASE_URL": server_url, "BENCH_FOLDER": str(tmp_path)}
+    # Tests that run beside this one use the brokers of this machine.
+    away = {"BENCH_RABBITMQ_URL": "amqp://127.0.0.1:1//", "BENCH_REDIS_URL": "redis://127.0.0.1:1/0"}
+    yield unmeasured | away | {"BENCH_DATABASE_URL": server_url, "BENCH_FOLDER": str(tmp_path)}
     server = Database(lambda: server_url)
     with server.session() as conn, conn.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE 'contactexport_bench%'")

@@ -1,0 +1,156 @@
+"""What it costs the programs that change contacts that every change is logged: with the triggers and without them.
+
+    python benchmarks/change_capture.py --scale 0.1
+
+Rounds with and without alternate, on the same contacts, with VACUUM and CHECKPOINT before each; the median counts. The
+log is counted after each round. The second table is about the log: its bytes, and how old months are got rid of.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import change_sets
+import contacts
+import results
+from psycopg2 import sql
+
+from contactexport.backend import Backend
+from contactexport.services import prune_changes
+
+MANY = 100_000
+SINGLE = 2_000
+MONTH = 8
+PATIENCE_SECONDS = 10
+
+
+class NotLogged(Exception):
+    """The log has other changes than were made."""
+
+
+def main() -> None:
+    """Measures, prints and keeps the tables `change_capture` and `change_log`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1, help="1: 100,000 contacts in one statement")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds with and without each")
+    options = parser.parse_args()
+    many, single = max(round(MANY * options.scale), 500), max(round(SINGLE * options.scale), 20)
+    with contacts.server() as server, contacts.database_of(server, 2 * many) as backend:
+        with backend.database.session() as conn:
+            rows = [
+                _compared(conn, f"UPDATE of {many:,} contacts", _update_many(conn, many), options.rounds, 1.4),
+                _compared(conn, f"{single:,} UPDATEs of one", _update_single(conn, single), options.rounds, 1.25),
+                _compared(conn, f"{single:,} INSERTs of one", _insert_single(conn, single), options.rounds, None),
+            ]
+            log = [*_log_size(conn, many), _months_read(conn)]
+        log += _old_month(backend, many)
+    about = (
+        f"The median of {options.rounds} rounds with and as many without the triggers; each single one is committed."
+    )
+    table = [row for pair in rows for row in pair]
+    results.save(results.Table("change_capture", "Logging of changes", about, "of it without", tuple(table)))
+    about = f"After an update of {many:,} contacts; a month with as many changes."
+    results.save(results.Table("change_log", "The log of changes", about, "of DELETE", tuple(log)))
+
+
+@cache
+def queries() -> Any:
+    """The queries of change_capture.sql."""
+    return aiosql.from_path(Path(__file__).with_suffix(".sql"), "psycopg2", mandatory_parameters=False)
+
+
+def _update_many(conn: Any, many: int) -> Callable[[str], int]:
+    return lambda value: int(queries().update_many(conn, value=value, contacts=many))
+
+
+def _update_single(conn: Any, single: int) -> Callable[[str], int]:
+    return lambda value: sum(
+        queries().update_one(conn, value=value, id=37 * n % (2 * single)) for n in range(1, single)
+    )
+
+
+def _insert_single(conn: Any, single: int) -> Callable[[str], int]:
+    return lambda value: sum(queries().insert_one(conn, value=f"capture{value}.{n}") for n in range(single))
+
+
+def _compared(
+    conn: Any, name: str, change: Callable[[str], int], rounds: int, aim: float | None
+) -> tuple[results.Row, results.Row]:
+    """With and without the triggers; `change` makes the changes and returns how many. Raises NotLogged."""
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(rounds + 1):  # the first one writes to pages that are written for the first time
+        for logged in (number % 2 == 0, number % 2 == 1):
+            seconds[logged].append(_timed(conn, change, f"{number}{logged}", logged=logged))
+    queries().forget_inserted(conn)
+    without, with_it = (statistics.median(seconds[logged][1:]) for logged in (False, True))
+    aimed = f"at most {aim}" if aim else ""
+    return (
+        results.Row(f"{name}, without", 1000 * without, "ms"),
+        results.Row(f"contactexport, {name}", 1000 * with_it, "ms", with_it / without, aimed),
+    )
+
+
+def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool) -> float:
+    (queries().trigger_on if logged else queries().trigger_off)(conn)
+    queries().tidy(conn)
+    queries().checkpoint(conn)
+    since = queries().clock(conn)
+    began = time.perf_counter()
+    made = change(value)
+    seconds = time.perf_counter() - began
+    queries().trigger_on(conn)
+    if (found := queries().changes(conn, since=since)) != (made if logged else 0):
+        raise NotLogged(f"{found:,} changes logged, {made:,} made, triggers {'on' if logged else 'off'}")
+    return seconds
+
+
+def _log_size(conn: Any, many: int) -> list[results.Row]:
+    partition = queries().this_month(conn)
+    statement = sql.SQL(queries().empty.sql.rstrip().rstrip(";")).format(partition=sql.Identifier(partition))
+    with conn.cursor() as cursor:
+        cursor.execute(statement)
+    queries().update_many(conn, value="size", contacts=many)
+    size = queries().log_size(conn, partition=partition)
+    return [
+        results.Row("contactexport, a change in the log", size["rows"] / many, "bytes"),
+        results.Row("contactexport, its entries in indexes", size["indexes"] / many, "bytes"),
+    ]
+
+
+def _months_read(conn: Any) -> results.Row:
+    """How many of the log's parts a window of one day reads."""
+    months = [row["name"] for row in queries().months(conn)]
+    window = {"start": datetime(2012, 3, 5, tzinfo=UTC), "end": datetime(2012, 3, 6, tzinfo=UTC)}
+    plan = " ".join(row["QUERY PLAN"] for row in queries().plan_of_window(conn, **window))
+    read = sum(f" on {month} " in plan for month in months)
+    return results.Row("contactexport, parts read for one day", read, f"of {len(months)}")
+
+
+def _old_month(backend: Backend, many: int) -> list[results.Row]:
+    start, end = change_sets.changed_in(backend, MONTH, many)
+    with backend.database.session() as conn:
+        began = time.perf_counter()
+        deleted = queries().delete_month(conn, start=start, end=end)
+        deleting = time.perf_counter() - began
+    change_sets.changed_in(backend, MONTH, many)
+    began = time.perf_counter()
+    dropped = list(prune_changes.prune(backend, start + timedelta(days=32), PATIENCE_SECONDS))
+    dropping = time.perf_counter() - began
+    with backend.database.session() as conn:
+        left = contacts.queries().changes_of_month(conn, month=start)
+    if deleted != many or left or not dropped:
+        raise NotLogged(f"{deleted:,} of {many:,} deleted, {left:,} left after dropping {dropped}")
+    return [
+        results.Row(f"DELETE of {many:,} changes", 1000 * deleting, "ms"),
+        results.Row("contactexport, their month dropped", 1000 * dropping, "ms", dropping / deleting),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Where the time of the two main paths goes: samples of py-spy, and the plan of a large export with its times.
+
+    python benchmarks/profiles.py --scale 0.1
+
+Without the right to look into other processes, py-spy has nothing to say; then its tables say so.
+"""
+
+import argparse
+import collections
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import api_throughput
+import contacts
+import http_load
+import psutil
+import results
+from psycopg2 import sql
+from running_server import serving
+from tools import by_contactexport
+from tools.job import Job
+
+from contactexport.backend import Backend
+from contactexport.db import catalogue_repository, changed_contact_repository
+from contactexport.db.changed_contact_repository import Selection
+from contactexport.services import manage_users
+
+CONTACTS = 4_000_000
+REQUESTS = 4_000
+SAMPLES_A_SECOND = 250
+LINES = 14
+MANY_PARTS = "contact_change_2012_0"
+
+
+def main() -> None:
+    """Measures, prints and keeps `profile_export`, `profile_post` and `plan_export`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1, help="1: 1,000,000 of 4,000,000 contacts; 4,000 requests")
+    scale = parser.parse_args().scale
+    number = max(round(CONTACTS * scale), 1000)
+    with (
+        contacts.server() as server,
+        contacts.database_of(server, number) as filled,
+        tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
+    ):
+        backend = contacts.make_backend(filled.database.url, Path(folder))
+        start, end = contacts.window_with(backend, number // 4)
+        job = Job(backend.database.url, start.isoformat(), end.isoformat(), Path(folder, "changes.csv"))
+        _save_profile("profile_export", _of_export(job, Path(folder)))
+        _save_profile("profile_post", _of_post(backend, max(round(REQUESTS * scale), 100), Path(folder)))
+        results.save_text("plan_export", _plan(backend, job))
+
+
+def _of_export(job: Job, folder: Path) -> Path:
+    samples = folder / "export.txt"
+    command = [sys.executable, "-m", "tools.by_contactexport", job.url, job.start, job.end, str(job.file)]
+    _py_spy(samples, "--native", "--", *command).wait()
+    return samples
+
+
+def _of_post(backend: Backend, requests: int, folder: Path) -> Path:
+    """Of one of gunicorn's two processes."""
+    with backend.database.session() as conn:
+        contacts.queries().prepare_api(conn)
+    users = [manage_users.add_user(backend, f"user{n}", with_wsse=False, with_token=True) for n in range(60)]
+    tokens = [str(user.token) for user in users]
+    samples = folder / "post.txt"
+    with serving(backend, "wsgi:app", **api_throughput.LIMITS) as port:
+        path = "/api/v2/contact/getchanges"
+        http_load.send(port, [api_throughput.post(path, tokens) for _ in range(100)], api_throughput.CLIENTS)
+        (master,) = [one for one in psutil.Process().children() if any(f":{port}" in part for part in one.cmdline())]
+        spy = _py_spy(samples, "--gil", "--nonblocking", "--pid", str(master.children()[0].pid))
+        time.sleep(1)
+        load = [api_throughput.post(path, tokens) for _ in range(requests)]
+        http_load.send(port, load, api_throughput.CLIENTS)
+        spy.send_signal(signal.SIGINT)
+        spy.wait()
+    return samples
+
+
+def _py_spy(samples: Path, *target: str) -> subprocess.Popen[bytes]:
+    options = ["--format", "raw", "--rate", str(SAMPLES_A_SECOND), "--output", str(samples)]
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("py-spy")), "record", *options, *target],
+        cwd=Path(__file__).parent,
+        env=os.environ | {"PYTHONPATH": str(contacts.PROJECT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _save_profile(name: str, samples: Path) -> None:
+    lines = samples.read_text().splitlines() if samples.exists() else []
+    stacks = [line.rpartition(" ") for line in lines if "importlib" not in line]
+    if not stacks:
+        results.save_text(name, "py-spy has found nothing: it needs the right to look into other processes.")
+        return
+    whole, own = collections.Counter[str](), collections.Counter[str]()
+    for stack, _, count in stacks:
+        frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";") if frame]
+        whole.update(dict.fromkeys(frames, int(count)))
+        own[frames[-1]] += int(count)
+    results.save_text(name, "\n".join(_lines(whole, own, sum(own.values()))))
+
+
+def _lines(whole: collections.Counter[str], own: collections.Counter[str], samples: int) -> Sequence[str]:
+    """First the functions of this project, with all that they call; then what is on top of the stack."""
+    ours = [(frame, count) for frame, count in whole.most_common() if "contactexport/" in frame]
+    yield_of = [f"{100 * count / samples:4.0f} %  {frame}" for frame, count in ours[:LINES]]
+    tops = [f"{100 * count / samples:4.0f} %  {frame}" for frame, count in own.most_common(LINES)]
+    return [f"{samples} samples; with all they call:", *yield_of, "", "by themselves:", *tops]
+
+
+def _plan(backend: Backend, job: Job) -> str:
+    """Of the whole export read by one session, without its result; the log's parts but the first are left out."""
+    settings = by_contactexport.settings(job)
+    with backend.database.session(snapshot=True) as conn, conn.cursor() as cursor:
+        changed_contact_repository.prepare_reading(conn)
+        catalogue = catalogue_repository.read(conn)
+        fields = [catalogue.fields[field] for field in settings.contact_fields]
+        statement, values = changed_contact_repository.statement(Selection(settings, fields, settings.end, "UTC"))
+        cursor.execute(sql.SQL("EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) ") + statement, values)
+        lines = [str(row["QUERY PLAN"]) for row in cursor]
+    return "\n".join(_without_parts(lines))
+
+
+def _without_parts(lines: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    depth, seen = -1, 0
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if " on contact_change_" in line:
+            seen, depth = seen + 1, indent
+        elif indent <= depth:
+            depth = -1
+        if depth < 0 or seen == 1:
+            kept.append(line[:150])
+    return kept
+
+
+if __name__ == "__main__":
+    main()
