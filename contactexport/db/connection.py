@@ -71,8 +71,14 @@ class Database:
 
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
-        with self._pooled() as conn, conn:  # which begins a transaction, autocommit or not
-            yield conn
+        with self._pooled() as conn:
+            conn.autocommit = False
+            try:
+                with conn:
+                    yield conn
+            finally:
+                if not conn.closed:
+                    conn.autocommit = True
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:

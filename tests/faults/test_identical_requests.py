@@ -51,16 +51,18 @@ def _only_one_although_it_ends_meanwhile(backend: Backend, servers: list[Server]
 
 
 def _put_gates(backend: Backend) -> None:
-    """Where requests are counted, the first one to come waits at one gate and all others at a second one."""
+    """Where exports are accepted, the first request to come waits at one gate and all others at a second one."""
     execute(
         backend,
         """
         CREATE SEQUENCE arrivals;
-        CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        ALTER FUNCTION export_accept RENAME TO export_accept_behind_the_gate;
+        CREATE FUNCTION export_accept(
+            jsonb, bigint, bytea, text, text, text, double precision, integer, OUT outcome text, OUT id bigint
+        ) LANGUAGE plpgsql AS $$ BEGIN
             PERFORM pg_advisory_xact_lock_shared(0, CASE nextval('arrivals') WHEN 1 THEN 1 ELSE 2 END);
-            RETURN NEW;
+            SELECT * INTO outcome, id FROM export_accept_behind_the_gate($1, $2, $3, $4, $5, $6, $7, $8);
         END $$;
-        CREATE TRIGGER gate BEFORE INSERT ON request_count FOR EACH ROW EXECUTE FUNCTION wait_at_gate();
         """,
     )
 
