@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 import requests
 from psycopg2 import sql
-from served import EXAMPLE, Served, free_port, running
+from served import EXAMPLE, Served, free_port, running, wait_until
 
 from contactexport.embedded import ftp_server
 
@@ -53,8 +53,7 @@ def test_a_password_is_nowhere_after_an_export_that_arrived_and_one_that_failed(
     assert arrived["status"] == "done", arrived
     with ftp_server.running(tmp_path, "user", "another password", 0) as port:
         failed_id = served.post(by_ftp(port, "de")).json()["data"]["id"]
-        while served.status(failed_id)["error"] is None:
-            pass
+        wait_until(lambda: served.status(failed_id)["error"] is not None, "the first login is refused")
     failed = served.status(failed_id)
     assert failed["error"], "it cannot log in"
 
