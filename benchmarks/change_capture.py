@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds with and without each")
     options = parser.parse_args()
     many, single = max(round(MANY * options.scale), 500), max(round(SINGLE * options.scale), 20)
-    with contacts.server() as server, contacts.database_of(server, 2 * many) as backend:
+    with contacts.server() as server, contacts.copy_of(server, 2 * many) as backend:
         with backend.database.session() as conn:
             rows = [
                 _compared(conn, f"UPDATE of {many:,} contacts", _update_many(conn, many), options.rounds, 1.4),
@@ -71,7 +71,7 @@ def _update_many(conn: Any, many: int) -> Callable[[str], int]:
 
 def _update_single(conn: Any, single: int) -> Callable[[str], int]:
     return lambda value: sum(
-        queries().update_one(conn, value=value, id=37 * n % (2 * single)) for n in range(1, single)
+        queries().update_one(conn, value=value, id=37 * n % (2 * single)) for n in range(1, single + 1)
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import contacts
 
 from contactexport.backend import Backend
+from contactexport.db.connection import Connection
 
 # Changes of sample contacts begin in 2012.
 YEAR = 2011
@@ -12,17 +13,24 @@ LONGEST = timedelta(days=25)
 
 
 def changed_in(backend: Backend, month: int, changed: int, *, every: int = 1) -> tuple[datetime, datetime]:
-    """The window [start, end) of a month of 2011 in which so many contacts changed, made if it is not there.
+    """The window [start, end) of a month of 2011 in which so many contacts changed, and no others.
 
-    They are the first contact and each that is `every` ids further on. Raises ValueError when there are too few.
+    They are the first contact and each that is `every` ids further on. The set is made if it is not there, and made
+    anew if it is another one: a run at another scale may have used the same database. Raises ValueError when there are
+    too few contacts.
     """
     start = datetime(YEAR, month, 1, tzinfo=UTC)
+    wanted = {"changes": changed, "last": every * (changed - 1) + 1}
     with backend.database.session() as conn:
-        if (found := contacts.queries().changes_of_month(conn, month=start)) == 0:
+        if _found(conn, start) != wanted:
             contacts.queries().make_month(conn, month=start)
+            contacts.queries().forget_changes(conn, month=start)
             contacts.queries().change_contacts(conn, month=start, changed=changed, every=every)
             contacts.queries().tidy(conn)
-            found = contacts.queries().changes_of_month(conn, month=start)
-    if found != changed:
-        raise ValueError(f"{found:,} contacts instead of {changed:,} have changed in {start:%B %Y}")
+        if (found := _found(conn, start)) != wanted:
+            raise ValueError(f"{found} instead of {wanted} in {start:%B %Y}")
     return start, start + LONGEST
+
+
+def _found(conn: Connection, start: datetime) -> dict[str, int | None]:
+    return dict(contacts.queries().change_set(conn, month=start))

@@ -29,6 +29,7 @@ SERVER_VARIABLE = "BENCH_DATABASE_URL"
 START = datetime(2012, 1, 1, tzinfo=UTC)
 END = datetime(2100, 1, 1, tzinfo=UTC)
 ORIGINALS = 100_000
+FILE_COPY_FROM_VERSION = 150_000
 MARK = "complete, version 4"  # another one makes every database anew
 
 
@@ -52,21 +53,48 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def database_of(server_url: str, contacts: int) -> Iterator[Backend]:
-    """The backend around a database with so many contacts and one and a half changes each, made if it is not there."""
-    name = f"contactexport_bench_{contacts}"
-    url = database_url(server_url, name)
-    with connected(server_url) as conn:
-        complete = queries().is_complete(conn, name=name, mark=MARK)
-    if not complete:
+def database_of(server_url: str, contacts: int, upon: int = 0) -> Iterator[Backend]:
+    """The backend around a database with so many contacts and one and a half changes each, made if it is not there.
+
+    One that is made `upon` a smaller one, which is made too if it is not there, starts as a copy of its files; that
+    takes less time.
+    """
+    name = _name(contacts)
+    if not _is_complete(server_url, name):
+        base = upon if upon >= ORIGINALS else 0  # fewer have no full set of originals to go on with
+        if base:
+            with database_of(server_url, base):
+                pass
         print(f"making {contacts:,} contacts …", flush=True)
         administer(server_url, "drop_database", name=sql.Identifier(name))
-        administer(server_url, "create_database", name=sql.Identifier(name))
-    backend = make_backend(url, folder() / name)
+        create(server_url, name, _name(base) if base else "template0")
+        with backend_of(server_url, name) as backend:
+            _fill(backend, contacts, base)
+        administer(server_url, "mark_complete", name=sql.Identifier(name), mark=sql.Literal(MARK))
+    with backend_of(server_url, name) as backend:
+        yield backend
+
+
+@contextmanager
+def copy_of(server_url: str, contacts: int) -> Iterator[Backend]:
+    """The same for a copy of such a database, to be written to; dropped at the end."""
+    with database_of(server_url, contacts):
+        pass  # nobody may be connected to what is copied
+    name = f"{_name(contacts)}_copy"
+    administer(server_url, "drop_database", name=sql.Identifier(name))
+    create(server_url, name, _name(contacts))
     try:
-        if not complete:
-            _fill(backend, contacts)
-            administer(server_url, "mark_complete", name=sql.Identifier(name), mark=sql.Literal(MARK))
+        with backend_of(server_url, name) as backend:
+            yield backend
+    finally:
+        administer(server_url, "drop_database", name=sql.Identifier(name))
+
+
+@contextmanager
+def backend_of(server_url: str, name: str) -> Iterator[Backend]:
+    """The backend around a database, its connections closed at the end."""
+    backend = make_backend(database_url(server_url, name), folder() / name)
+    try:
         yield backend
     finally:
         backend.queue.close()
@@ -98,6 +126,13 @@ def database_url(server_url: str, name: str) -> str:
     return f"postgresql://{credentials}@{host}{port}/{name}"
 
 
+def create(server_url: str, name: str, template: str) -> None:
+    """A database that begins as a copy of another one; the files are copied where the server can do so."""
+    with connected(server_url) as conn:
+        query = "copy_files" if conn.server_version >= FILE_COPY_FROM_VERSION else "create_database"
+    administer(server_url, query, name=sql.Identifier(name), template=sql.Identifier(template))
+
+
 def administer(server_url: str, query: str, **parts: sql.Composable) -> None:
     """Runs one of the templates of contacts.sql outside of a transaction."""
     statement = sql.SQL(getattr(queries(), query).sql.rstrip().rstrip(";")).format(**parts)
@@ -122,23 +157,34 @@ def queries() -> Any:
     return aiosql.from_path(Path(__file__).with_suffix(".sql"), "psycopg2", mandatory_parameters=False)
 
 
-def _fill(backend: Backend, contacts: int) -> None:
-    migrate.upgrade(backend.database)
+def _name(contacts: int) -> str:
+    return f"contactexport_bench_{contacts}"
+
+
+def _is_complete(server_url: str, name: str) -> bool:
+    with connected(server_url) as conn:
+        return bool(queries().is_complete(conn, name=name, mark=MARK))
+
+
+def _fill(backend: Backend, contacts: int, there: int) -> None:
     originals = min(contacts, ORIGINALS)
-    sample_contacts.generate(backend.database, originals)
+    if not there:
+        migrate.upgrade(backend.database)
+        sample_contacts.generate(backend.database, originals)
     if contacts > originals:
         with backend.database.transaction() as conn:
-            _multiply(conn, originals, contacts)
+            _multiply(conn, originals, max(originals, there), contacts)
     with backend.database.session() as conn:
         queries().tidy(conn)
 
 
-def _multiply(conn: Any, originals: int, contacts: int) -> None:
+def _multiply(conn: Any, originals: int, there: int, contacts: int) -> None:
     columns = sql.SQL(", ").join(sql.Identifier(row["name"]) for row in queries().columns(conn))
     copy = sql.SQL(queries().copy_contacts.sql.rstrip().rstrip(";")).format(columns=columns)
     queries().begin_copying(conn)
-    for shift in range(originals, contacts, originals):
+    numbers = {"originals": originals, "there": there, "contacts": contacts}
+    for shift in range(there // originals * originals, contacts, originals):
         with conn.cursor() as cursor:
-            cursor.execute(copy, {"shift": shift, "originals": originals, "contacts": contacts})
-    queries().copy_changes(conn, originals=originals, contacts=contacts)
+            cursor.execute(copy, {"shift": shift, **numbers})
+    queries().copy_changes(conn, start=START, **numbers)
     queries().end_copying(conn)

@@ -18,16 +18,17 @@ SELECT id + :shift, replace(email, id::text, (id + :shift)::text),
        CASE WHEN loyalty_number <> '' THEN 'L-' || lpad((id + :shift)::text, 9, '0') ELSE loyalty_number END,
        replace(url, 'id=' || id, 'id=' || id + :shift),
        {columns}
-FROM contact WHERE id <= :originals AND id + :shift <= :contacts;
+FROM contact WHERE id <= :originals AND id + :shift > :there AND id + :shift <= :contacts;
 
 -- name: copy_changes!
--- In the order of time, so that one index page after the other is filled.
+-- In the order of time, so that one index page after the other is filled. Changes before `start` are not the sample's.
 INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
 SELECT contact_id + shift, origin_kind, origin_id,
        least(changed_at + mod(hashint8(contact_id + shift) & 2147483647, 600000000) * interval '1 microsecond',
              date_trunc('day', now(), 'UTC')) AS changed_at
 FROM contact_change, generate_series(:originals, :contacts - 1, :originals) AS shift
-WHERE contact_id + shift <= :contacts
+WHERE changed_at >= :start AND contact_id <= :originals
+  AND contact_id + shift > :there AND contact_id + shift <= :contacts
 ORDER BY changed_at;
 
 -- name: end_copying#
@@ -59,7 +60,11 @@ DROP DATABASE IF EXISTS {name} WITH (FORCE);
 
 -- name: create_database!
 -- A template.
-CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8';
+CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8';
+
+-- name: copy_files!
+-- A template. Otherwise every page that is copied would be written to the write-ahead log, too.
+CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' STRATEGY file_copy;
 
 -- name: mark_complete!
 -- A template.
@@ -81,6 +86,14 @@ WHERE status = 'scheduled';
 
 -- name: changes_of_month$
 SELECT count(*) FROM contact_change
+WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';
+
+-- name: change_set^
+SELECT count(*) AS changes, max(contact_id) AS last FROM contact_change
+WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';
+
+-- name: forget_changes!
+DELETE FROM contact_change
 WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';
 
 -- name: make_month$

@@ -33,6 +33,8 @@ def main() -> None:
 def _measured(sizes: list[int], changed: int, rounds: int) -> dict[int, list[float]]:
     """Seconds of each round by size of the database."""
     with contacts.server() as server, ExitStack() as opened:
+        with contacts.database_of(server, sizes[-1], upon=sizes[1]):
+            pass  # while nobody is connected to the one that it is made upon
         cases = {}
         for size in dict.fromkeys(sizes):
             backend = opened.enter_context(contacts.database_of(server, size))
