@@ -105,7 +105,8 @@ def _save_profile(name: str, samples: Path) -> None:
         return
     whole, own = collections.Counter[str](), collections.Counter[str]()
     for stack, _, count in stacks:
-        frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";") if frame]
+        # A sample between two functions has no frame.
+        frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";") if frame] or ["(nothing)"]
         whole.update(dict.fromkeys(frames, int(count)))
         own[frames[-1]] += int(count)
     results.save_text(name, "\n".join(_lines(whole, own, sum(own.values()))))
