@@ -70,9 +70,8 @@ def _update_many(conn: Any, many: int) -> Callable[[str], int]:
 
 
 def _update_single(conn: Any, single: int) -> Callable[[str], int]:
-    return lambda value: sum(
-        queries().update_one(conn, value=value, id=37 * n % (2 * single)) for n in range(1, single + 1)
-    )
+    # Each contact once: a second update to the same value is no change and is not logged.
+    return lambda value: sum(queries().update_one(conn, value=value, id=2 * n) for n in range(1, single + 1))
 
 
 def _insert_single(conn: Any, single: int) -> Callable[[str], int]:
@@ -139,12 +138,13 @@ def _old_month(backend: Backend, many: int) -> list[results.Row]:
         deleted = queries().delete_month(conn, start=start, end=end)
         deleting = time.perf_counter() - began
     change_sets.changed_in(backend, MONTH, many)
+    list(prune_changes.prune(backend, start, PATIENCE_SECONDS))  # months of other benchmarks would be timed as well
     began = time.perf_counter()
     dropped = list(prune_changes.prune(backend, start + timedelta(days=32), PATIENCE_SECONDS))
     dropping = time.perf_counter() - began
     with backend.database.session() as conn:
         left = contacts.queries().changes_of_month(conn, month=start)
-    if deleted != many or left or not dropped:
+    if deleted != many or left or len(dropped) != 1:
         raise NotLogged(f"{deleted:,} of {many:,} deleted, {left:,} left after dropping {dropped}")
     return [
         results.Row(f"DELETE of {many:,} changes", 1000 * deleting, "ms"),
