@@ -52,18 +52,19 @@ def main() -> None:
     ):
         # A new folder: where thousands of messages were deleted a moment ago, ext4 makes new files slowly.
         backend = contacts.make_backend(filled.database.url, Path(folder))
-        with backend.database.transaction() as conn:
-            contacts.queries().prepare_api(conn)
-        tokens = [_token(backend, number) for number in range(USERS)]
+        tokens = prepared_tokens(backend)
         with serving(backend, "wsgi:app", **LIMITS) as ours, serving(backend, "bare_app:app") as bare:
             loads = _measured(backend, ours, bare, tokens, requests, options.rounds)
         _require_all(backend, loads["POST getchanges"])
     _save(loads, requests, options.rounds)
 
 
-def _token(backend: Backend, number: int) -> str:
-    made = manage_users.add_user(backend, f"user{number}", with_wsse=False, with_token=True)
-    return str(made.token)
+def prepared_tokens(backend: Backend) -> list[str]:
+    """Removes all exports and users, and makes new users; their tokens."""
+    with backend.database.transaction() as conn:
+        contacts.queries().prepare_api(conn)
+    users = [manage_users.add_user(backend, f"user{n}", with_wsse=False, with_token=True) for n in range(USERS)]
+    return [str(user.token) for user in users]
 
 
 def _measured(

@@ -111,7 +111,7 @@ def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool)
 
 def _log_size(conn: Any, many: int) -> list[results.Row]:
     partition = queries().this_month(conn)
-    statement = sql.SQL(queries().empty.sql.rstrip().rstrip(";")).format(partition=sql.Identifier(partition))
+    statement = contacts.template(queries().empty).format(partition=sql.Identifier(partition))
     with conn.cursor() as cursor:
         cursor.execute(statement)
     queries().update_many(conn, value="size", contacts=many)
@@ -143,7 +143,7 @@ def _old_month(backend: Backend, many: int) -> list[results.Row]:
     dropped = list(prune_changes.prune(backend, start + timedelta(days=32), PATIENCE_SECONDS))
     dropping = time.perf_counter() - began
     with backend.database.session() as conn:
-        left = contacts.queries().changes_of_month(conn, month=start)
+        left = contacts.queries().change_set(conn, month=start)["changes"]
     if deleted != many or left or len(dropped) != 1:
         raise NotLogged(f"{deleted:,} of {many:,} deleted, {left:,} left after dropping {dropped}")
     return [

@@ -135,7 +135,7 @@ def create(server_url: str, name: str, template: str) -> None:
 
 def administer(server_url: str, query: str, **parts: sql.Composable) -> None:
     """Runs one of the templates of contacts.sql outside of a transaction."""
-    statement = sql.SQL(getattr(queries(), query).sql.rstrip().rstrip(";")).format(**parts)
+    statement = template(getattr(queries(), query)).format(**parts)
     with connected(server_url) as conn, conn.cursor() as cursor:
         cursor.execute(statement)
 
@@ -155,6 +155,11 @@ def connected(url: str, **options: Any) -> Iterator[Any]:
 def queries() -> Any:
     """The queries of contacts.sql."""
     return aiosql.from_path(Path(__file__).with_suffix(".sql"), "psycopg2", mandatory_parameters=False)
+
+
+def template(query: Any) -> sql.SQL:
+    """A query that names tables or columns in braces."""
+    return sql.SQL(query.sql.rstrip().rstrip(";"))
 
 
 def _name(contacts: int) -> str:
@@ -180,7 +185,7 @@ def _fill(backend: Backend, contacts: int, there: int) -> None:
 
 def _multiply(conn: Any, originals: int, there: int, contacts: int) -> None:
     columns = sql.SQL(", ").join(sql.Identifier(row["name"]) for row in queries().columns(conn))
-    copy = sql.SQL(queries().copy_contacts.sql.rstrip().rstrip(";")).format(columns=columns)
+    copy = template(queries().copy_contacts).format(columns=columns)
     queries().begin_copying(conn)
     numbers = {"originals": originals, "there": there, "contacts": contacts}
     for shift in range(there // originals * originals, contacts, originals):

@@ -84,10 +84,6 @@ SELECT id FROM export;
 UPDATE export SET status = 'error', error = 'cancelled', due_at = NULL, finished_at = clock_timestamp()
 WHERE status = 'scheduled';
 
--- name: changes_of_month$
-SELECT count(*) FROM contact_change
-WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';
-
 -- name: change_set^
 SELECT count(*) AS changes, max(contact_id) AS last FROM contact_change
 WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';

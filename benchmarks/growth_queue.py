@@ -9,6 +9,7 @@ publishing of a message to `done`.
 import argparse
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,6 @@ from tools import by_contactexport
 from tools.job import Job
 
 from contactexport.backend import Backend
-from contactexport.models import Export
 from contactexport.services import request_export
 
 CONTACTS = 1_000_000
@@ -37,20 +37,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: exports of 10,000 contacts each")
     scale = parser.parse_args().scale
-    number = max(round(CONTACTS * scale), 1000)
-    changed = min(CHANGED, number // 10)
+    size = max(round(CONTACTS * scale), 1000)
+    changed = min(CHANGED, size // 10)
     with (
         contacts.server() as server,
-        contacts.database_of(server, number) as filled,
+        contacts.database_of(server, size) as filled,
         tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
     ):
         backend = contacts.make_backend(filled.database.url, Path(folder))
-        job = export_runs.job_of(backend, change_sets.changed_in(backend, MONTH, changed, every=number // changed))
+        job = export_runs.job_of(backend, change_sets.changed_in(backend, MONTH, changed, every=size // changed))
         expected = export_runs.expected_sha256(job)
         with worker(backend, PROCESSES):
-            _require(wait_for(backend, [_ask(backend, job, number) for number in range(PROCESSES)]), expected)
-            alone = [_alone(backend, job, expected, number) for number in range(EXPORTS)]
-            together = _together(backend, job, expected)
+            _seconds(backend, job, expected, range(PROCESSES))  # each process has loaded everything then
+            alone = [_seconds(backend, job, expected, [number]) for number in range(EXPORTS)]
+            together = _seconds(backend, job, expected, range(EXPORTS))
     _save(alone, together, changed)
 
 
@@ -61,27 +61,13 @@ def _ask(backend: Backend, job: Job, number: int) -> int:
     return request_export.request(backend, replace(settings, end=end), None, f"benchmark {number}")
 
 
-def _alone(backend: Backend, job: Job, expected: str, number: int) -> float:
+def _seconds(backend: Backend, job: Job, expected: str, numbers: Iterable[int]) -> float:
+    """From the first request to the last `done` of exports that are asked for at once. Raises WrongExport."""
     began = time.time()
-    exports = wait_for(backend, [_ask(backend, job, number)])
-    _require(exports, expected)
-    return _ended(exports) - began
-
-
-def _together(backend: Backend, job: Job, expected: str) -> float:
-    began = time.time()
-    exports = wait_for(backend, [_ask(backend, job, number) for number in range(EXPORTS)])
-    _require(exports, expected)
-    return _ended(exports) - began
-
-
-def _ended(exports: list[Export]) -> float:
-    return max(export.finished_at.timestamp() for export in exports if export.finished_at)
-
-
-def _require(exports: list[Export], expected: str) -> None:
+    exports = wait_for(backend, [_ask(backend, job, number) for number in numbers])
     for export in exports:
         export_runs.require(export, expected)
+    return max(export.finished_at.timestamp() for export in exports if export.finished_at) - began
 
 
 def _save(alone: list[float], together: float, changed: int) -> None:

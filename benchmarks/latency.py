@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import api_throughput
 import contacts
 import export_runs
 import http_load
@@ -30,7 +31,6 @@ from tools.job import FIELDS, Job
 import contactexport
 from contactexport.backend import Backend
 from contactexport.models import Export
-from contactexport.services import manage_users
 
 CONTACTS = 1_000_000
 EXPORTS = 40
@@ -93,9 +93,7 @@ def _backend(filled: Backend, folder: Path, broker_url: str | None) -> Backend:
 
 def _timed(backend: Backend, exports: int) -> list[Timed]:
     """The exports one after the other, after a few that do not count. Raises WrongExport."""
-    with backend.database.session() as conn:
-        contacts.queries().prepare_api(conn)
-    token = str(manage_users.add_user(backend, "latency", with_wsse=False, with_token=True).token)
+    token = api_throughput.prepared_tokens(backend)[0]
     start, end = contacts.window_with(backend, 1)
     job = Job(backend.database.url, start.isoformat(), end.isoformat(), Path())
     expected = export_runs.expected_sha256(job)
@@ -130,7 +128,7 @@ def _save(timed: dict[str, list[Timed]], exports: int) -> None:
     rows = [_row(name, aim, timed.get(name)) for name, (_, aim) in BROKERS.items()]
     results.save(results.Table("latency", "From the request to done", f"{about} The median counts.", "", tuple(rows)))
     steps = [
-        results.Row(f"{name}: {step}", 1000 * _median([take(one) for one in done]), "ms")
+        results.Row(f"{name}: {step}", 1000 * statistics.median(take(one) for one in done), "ms")
         for name, done in timed.items()
         for step, take in STEPS.items()
     ]
@@ -142,11 +140,9 @@ def _row(name: str, aim: int, done: Sequence[Timed] | None) -> results.Row:
         return results.Row(name, None, "ms", None, f"at most {aim} ms", {"slowest of 20": "does not run here"})
     seconds = sorted(one.seconds for one in done)
     slow = {"slowest of 20": f"{1000 * seconds[len(seconds) * 19 // 20]:.0f} ms"}
-    return results.Row(f"contactexport, {name}", 1000 * _median(seconds), "ms", None, f"at most {aim} ms", slow)
-
-
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)
+    return results.Row(
+        f"contactexport, {name}", 1000 * statistics.median(seconds), "ms", None, f"at most {aim} ms", slow
+    )
 
 
 if __name__ == "__main__":

@@ -29,13 +29,11 @@ from tools.job import Job
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, changed_contact_repository
 from contactexport.db.changed_contact_repository import Selection
-from contactexport.services import manage_users
 
 CONTACTS = 4_000_000
 REQUESTS = 4_000
 SAMPLES_A_SECOND = 250
 LINES = 14
-MANY_PARTS = "contact_change_2012_0"
 
 
 def main() -> None:
@@ -66,10 +64,7 @@ def _of_export(job: Job, folder: Path) -> Path:
 
 def _of_post(backend: Backend, requests: int, folder: Path) -> Path:
     """Of one of gunicorn's two processes."""
-    with backend.database.session() as conn:
-        contacts.queries().prepare_api(conn)
-    users = [manage_users.add_user(backend, f"user{n}", with_wsse=False, with_token=True) for n in range(60)]
-    tokens = [str(user.token) for user in users]
+    tokens = api_throughput.prepared_tokens(backend)
     samples = folder / "post.txt"
     with serving(backend, "wsgi:app", **api_throughput.LIMITS) as port:
         path = "/api/v2/contact/getchanges"
@@ -115,9 +110,9 @@ def _save_profile(name: str, samples: Path) -> None:
 def _lines(whole: collections.Counter[str], own: collections.Counter[str], samples: int) -> Sequence[str]:
     """First the functions of this project, with all that they call; then what is on top of the stack."""
     ours = [(frame, count) for frame, count in whole.most_common() if "contactexport/" in frame]
-    yield_of = [f"{100 * count / samples:4.0f} %  {frame}" for frame, count in ours[:LINES]]
+    called = [f"{100 * count / samples:4.0f} %  {frame}" for frame, count in ours[:LINES]]
     tops = [f"{100 * count / samples:4.0f} %  {frame}" for frame, count in own.most_common(LINES)]
-    return [f"{samples} samples; with all they call:", *yield_of, "", "by themselves:", *tops]
+    return [f"{samples} samples; with all they call:", *called, "", "by themselves:", *tops]
 
 
 def _plan(backend: Backend, job: Job) -> str:
@@ -127,7 +122,7 @@ def _plan(backend: Backend, job: Job) -> str:
         changed_contact_repository.prepare_reading(conn)
         catalogue = catalogue_repository.read(conn)
         fields = [catalogue.fields[field] for field in settings.contact_fields]
-        statement, values = changed_contact_repository.statement(Selection(settings, fields, settings.end, "UTC"))
+        statement, values = changed_contact_repository.rows_query(Selection(settings, fields, settings.end, "UTC"))
         cursor.execute(sql.SQL("EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) ") + statement, values)
         lines = [str(row["QUERY PLAN"]) for row in cursor]
     return "\n".join(_without_parts(lines))

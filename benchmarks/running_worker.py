@@ -50,12 +50,12 @@ def environment(backend: Backend, **settings: str) -> dict[str, str]:
 def wait_for(backend: Backend, ids: Sequence[int]) -> list[Export]:
     """The exports once all of them have ended. Raises TimeoutError."""
     give_up = time.monotonic() + LONGEST_SECONDS
+    ended: list[Export] = []
     with backend.database.session() as conn:
-        while time.monotonic() < give_up:
-            exports = [export_repository.get(conn, export_id) for export_id in ids[-1:]]
-            if all(export.status.finished for export in exports):
-                exports = [export_repository.get(conn, export_id) for export_id in ids]
-                if all(export.status.finished for export in exports):
-                    return exports
-            time.sleep(LOOK_SECONDS)
-    raise TimeoutError(f"{len(ids)} exports have not ended within {LONGEST_SECONDS} seconds")
+        for export_id in ids:
+            while not (export := export_repository.get(conn, export_id)).status.finished:
+                if time.monotonic() > give_up:
+                    raise TimeoutError(f"export {export_id} has not ended within {LONGEST_SECONDS} seconds")
+                time.sleep(LOOK_SECONDS)
+            ended.append(export)
+    return ended

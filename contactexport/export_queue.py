@@ -21,13 +21,14 @@ from kombu.utils.uuid import uuid
 
 from contactexport.errors import BrokerUnavailable, SettingsError
 from contactexport.folder_broker import Transport as FolderTransport
+from contactexport.folder_broker import make_folder
 from contactexport.settings import Settings
 
 RUN_EXPORT = "contactexport.run_export"
 SWEEP = "contactexport.sweep_exports"
 NOTIFY = "contactexport.notify"
 PUBLISH_SECONDS = 0.8
-PUBLISHING_CONNECTIONS = 24
+PUBLISHING_CONNECTIONS = 24  # one for each thread of a server
 # One more try at once: a connection that lay in the pool may have died there.
 RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 # Sweeps and notifications take a moment and must not wait behind a hundred exports.
@@ -111,7 +112,7 @@ class ExportQueue:
         if not _uses_folders(self._settings):
             return
         for folder in message_folders(self._settings.data_dir):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(folder)
 
 
 def message_folders(data_dir: Path) -> tuple[Path, Path]:
@@ -148,7 +149,7 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _publish(producer: Producer, celery: Celery, task: str, arguments: list[int], options: Mapping[str, Any]) -> None:
-    """What Celery's send_task does with these options, in half of its time: it is what a request waits for."""
+    """What Celery's send_task does with these options, in less time: a request waits for it."""
     shown = {"argsrepr": repr(arguments), "kwargsrepr": "{}"}
     message = celery.amqp.as_task_v2(uuid(), task, arguments, ignore_result=True, **shown, **options)
     queue = QUEUES[SHORT_QUEUE if task in SHORT_TASKS else EXPORTS_QUEUE]

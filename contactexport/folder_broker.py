@@ -24,13 +24,13 @@ class Channel(filesystem.Channel):
     # kombu's two base classes disagree on the names of the parameters.
     def _put(self, queue: str, payload: dict[str, Any], **_kwargs: Any) -> None:  # type: ignore[override]
         unique = payload["properties"]["delivery_tag"]
-        named = f"{self.data_folder_out}/{time.monotonic_ns() // 1_000_000}_{unique}.{queue}.msg"
-        aside = f"{named}.part"
+        name = Path(self.data_folder_out, f"{time.monotonic_ns() // 1_000_000}_{unique}.{queue}.msg")
+        aside = name.with_name(f"{name.name}.part")
         try:
-            _write_new(aside, json.dumps(payload).encode())
-            os.rename(aside, named)  # noqa: PTH104 - twice as fast, and a request waits for it
+            _write(_new_file(aside), json.dumps(payload).encode())
+            aside.rename(name)
         except OSError:
-            Path(aside).unlink(missing_ok=True)
+            aside.unlink(missing_ok=True)
             raise
 
     def _get(self, queue: str, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
@@ -48,13 +48,19 @@ class Channel(filesystem.Channel):
         raise Empty
 
 
-def _write_new(name: str, content: bytes) -> None:
-    """For this user alone; the folder is made if it has gone."""
-    try:
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileNotFoundError:
-        Path(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def make_folder(folder: Path) -> None:
+    """For this user alone, with the folders above it; one that is there is left as it is. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _new_file(path: Path) -> int:
+    """For this user alone; its folder is made if it has gone."""
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def _write(descriptor: int, content: bytes) -> None:
     try:
         while content:
             content = content[os.write(descriptor, content) :]
@@ -77,8 +83,7 @@ class Transport(filesystem.Transport):
 
     def establish_connection(self) -> Any:
         """Makes the folder of messages if it is missing. Raises OSError while it cannot be had; Celery then waits."""
-        folder = Path(self.client.transport_options["data_folder_in"])  # type: ignore[union-attr] # there from the start
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(Path(self.client.transport_options["data_folder_in"]))  # type: ignore[union-attr] # there from the start
         return super().establish_connection()  # type: ignore[no-untyped-call] # kombu has few types
 
     def register_with_event_loop(self, _connection: Any, loop: Any) -> None:

@@ -11,6 +11,7 @@ from contactexport.db import catalogue_repository
 from contactexport.errors import InvalidRequest
 from contactexport.languages import LANGUAGES
 from contactexport.models import Catalogue
+from contactexport.services import read_catalogue
 
 blueprint = Blueprint("catalogue", __name__, url_prefix="/api/v2")
 
@@ -57,8 +58,7 @@ def _origins(kind: str) -> list[dict[str, Any]]:
 
 
 def _catalogue() -> Catalogue:
-    with current_backend().contacts.transaction() as conn:
-        return catalogue_repository.read(conn)
+    return read_catalogue.current(current_backend())
 
 
 def _language(sent: str) -> str:

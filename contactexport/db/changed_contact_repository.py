@@ -70,15 +70,15 @@ def copy(conn: Connection, selection: Selection, ids: IdRange, to: BinaryIO) -> 
 
     Columns: id, the fields, time of the latest change in the window; ordered by id.
     """
-    copying = template("changed_contact", "copy_changed").format(
+    statement = template("changed_contact", "copy_changed").format(
         rows=_rows(selection), delimiter=sql.Literal(selection.settings.delimiter)
     )
     with conn.cursor() as cursor:
-        cursor.copy_expert(cursor.mogrify(copying, _parameters(selection, ids)), to)
+        cursor.copy_expert(cursor.mogrify(statement, _parameters(selection, ids)), to)
         return int(cursor.rowcount)
 
 
-def statement(selection: Selection) -> tuple[sql.Composable, dict[str, Any]]:
+def rows_query(selection: Selection) -> tuple[sql.Composable, dict[str, Any]]:
     """The query of the rows of all ids, and its parameters."""
     return _rows(selection), _parameters(selection, IdRange())
 
@@ -87,14 +87,14 @@ def read(conn: Connection, selection: Selection) -> Iterator[tuple[str | int | N
     """The rows of all ids as values, fetched in batches through a server-side cursor."""
     with conn.cursor("changed_rows", cursor_factory=tuple_cursor) as cursor:
         cursor.itersize = BATCH_ROWS
-        cursor.execute(*statement(selection))
+        cursor.execute(*rows_query(selection))
         yield from cursor
 
 
 def _one_row(conn: Connection, query: str, settings: ExportSettings, until: datetime, **values: Any) -> Any:
     with conn.cursor() as cursor:
-        composed = template("changed_contact", query).format(window=_window(settings))
-        cursor.execute(composed, _window_parameters(settings, until) | values)
+        statement = template("changed_contact", query).format(window=_window(settings))
+        cursor.execute(statement, _window_parameters(settings, until) | values)
         return cursor.fetchone()
 
 
