@@ -1,5 +1,6 @@
 """Which rows of an update are logged, when it leaves others as they were, and in sessions that go on for long."""
 
+import pytest
 from exporting import add_contact, execute, other_session
 from psycopg2.extensions import connection
 
@@ -115,3 +116,67 @@ def test_a_session_that_has_updated_one_contact_can_update_many(backend: Backend
         run_all(conn, GUARD, f"UPDATE contact SET first_name = first_name WHERE id = {first}")
         run_all(conn, f"UPDATE contact SET last_name = CASE id WHEN {first} THEN last_name ELSE 'Smith' END")
     assert len(logged(backend)) == MANY + 2
+
+
+def many_contacts(backend: Backend) -> list[int]:
+    """So many that they are compared by a column first."""
+    execute(
+        backend,
+        "INSERT INTO contact (origin_kind, origin_id, first_name, city, children, page_views_per_day)"
+        " SELECT 'form', 123, 'Anna', 'Berlin ' || n, n, 1.0 FROM generate_series(1, 300) AS n",
+    )
+    execute(backend, "DELETE FROM contact_change")
+    return [row["id"] for row in execute(backend, "SELECT id FROM contact ORDER BY id")]
+
+
+def test_an_update_of_all_of_many_logs_each_once(backend: Backend):
+    contacts = many_contacts(backend)
+    execute(backend, "UPDATE contact SET last_name = 'Smith'")
+    assert logged(backend) == contacts
+
+
+@pytest.mark.parametrize("same", [0, 1, 150, 299])
+def test_one_of_many_that_stays_the_same_is_not_logged(backend: Backend, same: int):
+    contacts = many_contacts(backend)
+    unchanged = contacts[same]
+    execute(backend, "UPDATE contact SET children = CASE id WHEN %s THEN children ELSE -children END", (unchanged,))
+    assert logged(backend) == [contact for contact in contacts if contact != unchanged]
+
+
+def test_many_that_differ_in_one_column_or_another_are_all_logged(backend: Backend):
+    """The column in which the first one differs tells nothing about the others."""
+    contacts = many_contacts(backend)
+    execute(
+        backend,
+        "UPDATE contact SET first_name = CASE WHEN id = %s THEN 'Bert' ELSE first_name END,"
+        " city = CASE WHEN id = %s THEN city ELSE 'Bonn' END",
+        (contacts[0], contacts[0]),
+    )
+    assert logged(backend) == contacts
+
+
+def test_none_of_many_is_logged_when_all_stay_the_same(backend: Backend):
+    many_contacts(backend)
+    execute(backend, "UPDATE contact SET first_name = first_name, children = children")
+    assert logged(backend) == []
+
+
+def test_many_numbers_that_are_written_differently_are_logged(backend: Backend):
+    contacts = many_contacts(backend)
+    execute(backend, "UPDATE contact SET page_views_per_day = 1.00")
+    assert logged(backend) == contacts
+
+
+def test_many_contacts_that_exchange_their_ids_are_logged(backend: Backend):
+    contacts = many_contacts(backend)
+    execute(backend, "ALTER TABLE contact DROP CONSTRAINT contact_pkey")
+    execute(backend, "UPDATE contact SET id = %s - id", (contacts[0] + contacts[-1],))
+    assert logged(backend) == contacts
+
+
+def test_columns_of_any_type_and_name_may_change_in_many_contacts(backend: Backend):
+    contacts = many_contacts(backend)
+    execute(backend, """ALTER TABLE contact ADD "Ügy %s ""x" text, ADD place point, ADD extra json, DROP fax""")
+    execute(backend, "UPDATE contact SET place = point(1, 2), extra = '\"a\"'")
+    execute(backend, """UPDATE contact SET "Ügy %s ""x" = 'a'""")
+    assert logged(backend) == sorted(contacts * 2)
