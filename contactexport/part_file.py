@@ -14,7 +14,6 @@ from typing import Any
 from contactexport.row_marks import RowMarks
 
 BUFFER_BYTES = 1 << 20
-WRITE_OUT_BYTES = 16 << 20
 
 
 class Piece(io.BufferedWriter):
@@ -55,11 +54,16 @@ class PartFile(Piece):
         self._pieces.append(piece)
         return piece
 
-    def append(self, piece: Piece) -> None:
-        """Adds a complete piece to the end."""
-        piece.flush()
+    def take_over(self, piece: Piece) -> None:
+        """Adds to the end what has been written of the next piece so far; it may still be written to."""
         self.flush()
         self.written.take_over(piece.written)
+
+    def append(self, piece: Piece) -> None:
+        """Adds the rest of the next piece, which is complete, and where its rows begin."""
+        piece.flush()
+        self.take_over(piece)
+        self.written.marks.append(piece.written.marks, self.written.bytes - piece.written.bytes)
         self._pieces.remove(piece)
 
     def sync(self) -> None:
@@ -79,6 +83,7 @@ class _Written(io.FileIO):
         self.bytes = 0
         self.marks = RowMarks()
         self.digest: Any = None
+        self._taken = 0
         self._tell = tell
 
     def write(self, data: Any) -> int:
@@ -92,7 +97,6 @@ class _Written(io.FileIO):
         return written
 
     def take_over(self, piece: "_Written") -> None:
-        self.marks.append(piece.marks, self.bytes)
         for block in piece.blocks():
             self.digest.update(block)
             self.bytes += len(block)
@@ -100,7 +104,7 @@ class _Written(io.FileIO):
                 block = block[super().write(block) :]
 
     def blocks(self) -> Iterator[bytes]:
-        offset = 0
-        while block := os.pread(self.fileno(), BUFFER_BYTES, offset):
+        """What has been written and was not taken before."""
+        while block := os.pread(self.fileno(), BUFFER_BYTES, self._taken):
+            self._taken += len(block)
             yield block
-            offset += len(block)

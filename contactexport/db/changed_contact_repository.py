@@ -21,6 +21,9 @@ SAMPLED_ONE_OF = 64
 # Below, an export takes less than half a second, of which more readers would save little; and they are counted one by
 # one, since the sample would be too small.
 CONTACTS_WORTH_A_RANGE = 50_000
+# Of what each other reader gets: the first one's rows are hashed on the way, those of others are appended while they
+# still read.
+FIRST_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def prepare_reading(conn: Connection) -> None:
 
 def measure(conn: Connection, settings: ExportSettings, until: datetime, most_ranges: int) -> Extent:
     """The extent of what changed in [settings.start, until), cut into so many ranges if it is worth it."""
-    cuts = [number / most_ranges for number in range(1, most_ranges)]
+    cuts = [(FIRST_SHARE + number) / (FIRST_SHARE + most_ranges - 1) for number in range(most_ranges - 1)]
     sample = _one_row(conn, "sample_changed", settings, until, one_of=SAMPLED_ONE_OF, cuts=cuts)
     estimated = sample["contacts"] * SAMPLED_ONE_OF
     if estimated < CONTACTS_WORTH_A_RANGE:

@@ -5,7 +5,7 @@ A thread of each reader waits for Postgres most of the time, and passes rows on 
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 
 from contactexport.db import changed_contact_repository, shared_snapshot
@@ -14,6 +14,7 @@ from contactexport.db.shared_snapshot import SharedSnapshot
 from contactexport.errors import DatabaseUnavailable, SnapshotNotShared
 
 CANCEL_SECONDS = 0.1
+WAITING_SECONDS = 0.02
 
 logger = logging.getLogger(__name__)
 
@@ -60,21 +61,28 @@ class Readers:
         for session in self.sessions.copy():
             cancel(session)
 
-    def run(self, tasks: Sequence[Callable[[], int]]) -> Generator[int, None, None]:
+    def run(self, tasks: Sequence[Callable[[], int]], waiting: Callable[[int], None]) -> Generator[int, None, None]:
         """Runs all tasks at once and yields their results in order, each as soon as it and those before are there.
 
-        The first failure ends all of them and is raised; so does whatever is raised in this thread meanwhile.
+        While the next one is waited for, `waiting` is told its number, again and again. The first failure ends all of
+        them and is raised; so does whatever is raised in this thread meanwhile.
         """
         with ThreadPoolExecutor(len(tasks), "reader") as threads:
             running = [threads.submit(task) for task in tasks]
             try:
-                told = 0
-                for ended in as_completed(running):
-                    ended.result()
-                    while told < len(running) and running[told].done():
-                        yield running[told].result()
-                        told += 1
+                for number, task in enumerate(running):
+                    while not task.done():
+                        waiting(number)
+                        wait([task], WAITING_SECONDS)
+                        _raise_failure(running)
+                    yield task.result()
             finally:
                 while wait(running, 0).not_done:
                     self.cancel()  # again and again: one that comes before a query has no effect
                     wait(running, CANCEL_SECONDS)
+
+
+def _raise_failure(running: Sequence[Future[int]]) -> None:
+    for task in running:
+        if task.done():
+            task.result()
