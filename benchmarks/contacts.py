@@ -5,7 +5,8 @@ They lie in an embedded Postgres under var/bench (`BENCH_FOLDER`), configured as
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -177,19 +178,25 @@ def _fill(backend: Backend, contacts: int, there: int) -> None:
         migrate.upgrade(backend.database)
         sample_contacts.generate(backend.database, originals)
     if contacts > originals:
-        with backend.database.transaction() as conn:
-            _multiply(conn, originals, max(originals, there), contacts)
+        numbers = {"originals": originals, "there": max(originals, there), "contacts": contacts}
+        with ThreadPoolExecutor() as threads:
+            for copied in [threads.submit(copy, backend, numbers) for copy in (_copy_contacts, _copy_changes)]:
+                copied.result()
     with backend.database.session() as conn:
         queries().tidy(conn)
 
 
-def _multiply(conn: Any, originals: int, there: int, contacts: int) -> None:
-    columns = sql.SQL(", ").join(sql.Identifier(row["name"]) for row in queries().columns(conn))
-    copy = template(queries().copy_contacts).format(columns=columns)
-    queries().begin_copying(conn)
-    numbers = {"originals": originals, "there": there, "contacts": contacts}
-    for shift in range(there // originals * originals, contacts, originals):
-        with conn.cursor() as cursor:
+def _copy_contacts(backend: Backend, numbers: Mapping[str, int]) -> None:
+    with backend.database.transaction() as conn, conn.cursor() as cursor:
+        columns = sql.SQL(", ").join(sql.Identifier(row["name"]) for row in queries().columns(conn))
+        copy = template(queries().copy_contacts).format(columns=columns)
+        queries().begin_copying(conn)
+        originals, there = numbers["originals"], numbers["there"]
+        for shift in range(there // originals * originals, numbers["contacts"], originals):
             cursor.execute(copy, {"shift": shift, **numbers})
-    queries().copy_changes(conn, start=START, **numbers)
-    queries().end_copying(conn)
+        queries().end_copying(conn)
+
+
+def _copy_changes(backend: Backend, numbers: Mapping[str, int]) -> None:
+    with backend.database.transaction() as conn:
+        queries().copy_changes(conn, start=START, **numbers)
