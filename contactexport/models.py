@@ -131,6 +131,22 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Caller:
+    """Who sends a request. With a `token_hash`, this is only what the process remembers, for the request to prove."""
+
+    name: str
+    token_hash: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What a request took from the memory of its process, and has its statement check; None: nothing to check."""
+
+    token_hash: bytes | None = None
+    catalogue_version: int | None = None
+
+
+@dataclass(frozen=True)
 class ContactField:
     """A field of the catalogue and the column it stands for; `names` by language."""
 
@@ -157,10 +173,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All origins and contact fields, as they were when read."""
+    """All origins and contact fields, as they were when read; `version` is raised with every change of them."""
 
     origins: tuple[Origin, ...]
     fields: Mapping[int, ContactField]
+    version: int = 0
 
     def has_origin(self, kind: str, origin_id: int) -> bool:
         """True when a form (or API source) has this id."""

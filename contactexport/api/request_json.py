@@ -24,7 +24,7 @@ def load_object(request: Request) -> dict[str, Any]:
     """The body as an object. Raises InvalidRequest; UnsupportedMediaType for another declared type than JSON."""
     _require_json_type(request)
     try:
-        value = parse(request.get_data(cache=False))
+        value = parse(request.get_data())
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

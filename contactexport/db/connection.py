@@ -9,7 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, cast
 
 import psycopg2
-from psycopg2.errors import InsufficientPrivilege, QueryCanceled, ReadOnlySqlTransaction, UndefinedTable
+from psycopg2.errors import (
+    InsufficientPrivilege,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+    UndefinedFunction,
+    UndefinedTable,
+)
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
@@ -198,13 +204,13 @@ def _lift_time_limits(conn: Connection) -> None:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table into
-    SchemaMismatch; other database errors pass.
+    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table or
+    function into SchemaMismatch; other database errors pass.
     """
     try:
         yield
-    except UndefinedTable as error:
-        raise SchemaMismatch(f"The database lacks a table: {_first_line(error)}: run `flask db upgrade`") from error
+    except (UndefinedTable, UndefinedFunction) as error:
+        raise SchemaMismatch(f"The database lacks a part: {_first_line(error)}: run `flask db upgrade`") from error
     except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
         raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
     except PoolTimeout as error:

@@ -9,8 +9,8 @@ from psycopg2.extras import Json
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
-from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, UnknownExport
-from contactexport.models import Export, ExportSettings, ExportStatus
+from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, Outdated, UnknownExport
+from contactexport.models import Assumed, Export, ExportSettings, ExportStatus
 
 LARGEST_ID = 2**63 - 1
 
@@ -25,12 +25,14 @@ def accept(
     wait_seconds: float,
     waited_seconds: float | None,
     most_unfinished: int | None,
+    assumed: Assumed,
 ) -> int | None:
     """Adds a scheduled export and returns its id; None when the user has `most_unfinished` already.
 
     Waits so many seconds for other requests of the same setting or user. An export with the same setting that has ended
-    within the last `waited_seconds` counts as unfinished. Raises ExportAlreadyRunning when one with its key is
-    unfinished, DatabaseUnavailable when other requests of the user keep it waiting too long.
+    within the last `waited_seconds` counts as unfinished. Raises Outdated when what is assumed is not so,
+    ExportAlreadyRunning when one with its key is unfinished, DatabaseUnavailable when other requests of the user keep
+    it waiting too long.
     """
     try:
         answer = queries("export").accept_export(
@@ -43,11 +45,15 @@ def accept(
             lock_wait=f"{int(wait_seconds * 1000)}ms",
             waited=waited_seconds,
             most_unfinished=most_unfinished,
+            assumed_token=assumed.token_hash,
+            assumed_catalogue=assumed.catalogue_version,
         )
     except UniqueViolation:
         raise ExportAlreadyRunning from None
     except LockNotAvailable:
         raise DatabaseUnavailable("The user's requests wait for each other") from None
+    if answer["outcome"] == "outdated":
+        raise Outdated
     if answer["outcome"] == "already running":
         raise ExportAlreadyRunning
     return None if answer["id"] is None else int(answer["id"])
@@ -60,6 +66,16 @@ def get(conn: Connection, export_id: int) -> Export:
         row = queries("export").get_export(conn, id=export_id)
     if row is None:
         raise UnknownExport
+    return _export(row)
+
+
+def get_for(conn: Connection, export_id: int, user_name: str, token_hash: bytes) -> Export:
+    """The export, if this token is the user's. Raises Outdated when it is not, or when there is no such export."""
+    row = None
+    if 0 < export_id <= LARGEST_ID:
+        row = queries("export").get_export_for(conn, id=export_id, user_name=user_name, token_hash=token_hash)
+    if row is None:
+        raise Outdated
     return _export(row)
 
 
