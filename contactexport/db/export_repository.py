@@ -10,9 +10,10 @@ from psycopg2.extras import Json
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, Outdated, UnknownExport
-from contactexport.models import Assumed, Export, ExportSettings, ExportStatus
+from contactexport.models import Assumed, Export, ExportProgress, ExportSettings, ExportStatus
 
 LARGEST_ID = 2**63 - 1
+EXPORT_COLUMNS = tuple(one.name for one in fields(Export))
 
 
 def accept(
@@ -69,14 +70,17 @@ def get(conn: Connection, export_id: int) -> Export:
     return _export(row)
 
 
-def get_for(conn: Connection, export_id: int, user_name: str, token_hash: bytes) -> Export:
-    """The export, if this token is the user's. Raises Outdated when it is not, or when there is no such export."""
+def get_progress(conn: Connection, export_id: int, user_name: str, token_hash: bytes) -> ExportProgress:
+    """What an export's status shows, if this token is the user's.
+
+    Raises Outdated when it is not, or when there is no such export.
+    """
     row = None
     if 0 < export_id <= LARGEST_ID:
-        row = queries("export").get_export_for(conn, id=export_id, user_name=user_name, token_hash=token_hash)
+        row = queries("export").get_progress(conn, id=export_id, user_name=user_name, token_hash=token_hash)
     if row is None:
         raise Outdated
-    return _export(row)
+    return ExportProgress(**_shown(row))
 
 
 def list_newest(conn: Connection, *, status: str | None, before: int | None, limit: int) -> Iterator[Export]:
@@ -203,12 +207,14 @@ def _moved(conn: Connection, query: str, export: Export, **values: Any) -> Expor
 
 def _export(row: Mapping[str, Any]) -> Export:
     secret = row["ftp_secret"]
-    return Export(
-        **{
-            **{one.name: row[one.name] for one in fields(Export)},
-            "settings": ExportSettings.from_json(row["settings"]),
-            "status": ExportStatus(row["status"]),
-            "ftp_secret": None if secret is None else bytes(secret),
-            "deliveries": tuple(row["deliveries"]),
-        }
-    )
+    known = {name: row[name] for name in EXPORT_COLUMNS}
+    return Export(**_shown(known) | {"ftp_secret": None if secret is None else bytes(secret)})
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "settings": ExportSettings.from_json(row["settings"]),
+        "status": ExportStatus(row["status"]),
+        "deliveries": tuple(row["deliveries"]),
+    }

@@ -5,7 +5,7 @@ from typing import Any
 
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.models import Caller, Export, ExportStatus
+from contactexport.models import Caller, ExportProgress, ExportStatus
 
 
 def status(backend: Backend, export_id: int) -> dict[str, Any]:
@@ -23,8 +23,8 @@ def status_for(backend: Backend, export_id: int, caller: Caller) -> dict[str, An
     if caller.token_hash is None:
         return status(backend, export_id)
     with backend.database.autocommit() as conn:
-        export = export_repository.get_for(conn, export_id, caller.name, caller.token_hash)
-    return payload(backend, export)
+        progress = export_repository.get_progress(conn, export_id, caller.name, caller.token_hash)
+    return payload(backend, progress)
 
 
 def newest(backend: Backend, *, status: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def newest(backend: Backend, *, status: str | None, before: int | None, limit: i
     return [payload(backend, export) for export in exports]
 
 
-def payload(backend: Backend, export: Export) -> dict[str, Any]:
+def payload(backend: Backend, export: ExportProgress) -> dict[str, Any]:
     """What the original shows, and ours beyond it; times are in the service's time zone."""
     zone = backend.settings.time_zone
     target = export.settings.ftp

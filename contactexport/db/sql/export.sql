@@ -9,9 +9,11 @@ SELECT * FROM export_accept(
 -- name: get_export^
 SELECT * FROM export WHERE id = :id;
 
--- name: get_export_for^
--- Nothing unless the token is still this user's.
-SELECT * FROM export WHERE id = :id AND api_user_of_token(:token_hash) = :user_name;
+-- name: get_progress^
+-- What its status shows; nothing unless the token is still this user's.
+SELECT id, settings, status, attempt, deliveries, due_at, rows, rows_expected, bytes, sha256, file_name, error,
+       effective_until, created_at
+FROM export WHERE id = :id AND api_user_of_token(:token_hash) = :user_name;
 
 -- name: list_exports
 SELECT * FROM export
