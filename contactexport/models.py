@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+sorted_json = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make an encoder each time
+
 
 class ExportStatus(StrEnum):
     """The states of an export (contract, Status)."""

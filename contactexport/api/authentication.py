@@ -71,23 +71,23 @@ def _remembered_with_permit() -> Caller | None:
     """None as well when the caller's requests have to be counted: who is refused by that must be known for certain."""
     if _wsse_header():
         return None
-    caller = authenticate.remembered(current_backend(), _header("Authorization"))
+    caller = authenticate.remembered(current_backend(), _header("HTTP_AUTHORIZATION"))
     return caller if caller and current_backend().permits.take(caller.name) else None
 
 
 def _authenticated() -> Caller:
     g.user_name = None
-    g.user_name = authenticate.authenticate(current_backend(), _wsse_header(), _header("Authorization"))
+    g.user_name = authenticate.authenticate(current_backend(), _wsse_header(), _header("HTTP_AUTHORIZATION"))
     return Caller(g.user_name)
 
 
 def _wsse_header() -> str | None:
-    return _header("X-WSSE") or _header("WSSE")
+    return _header("HTTP_X_WSSE") or _header("HTTP_WSSE")
 
 
 def _header(name: str) -> str | None:
-    """WSGI hands header bytes over as Latin-1; ours are UTF-8."""
-    value = request.headers.get(name)
+    """A header by its name in WSGI, which hands its bytes over as Latin-1; ours are UTF-8."""
+    value = request.environ.get(name)
     try:
         return value.encode("latin-1").decode() if value else None
     except UnicodeError:
