@@ -6,7 +6,9 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 
@@ -24,12 +26,20 @@ CONFIG_FOLDER = Path(__file__).parent.parent / "config"
 logger = logging.getLogger(__name__)
 
 
+class SynchronousFlask(Flask):
+    """Flask for functions none of which is async, so that it need not look whether they are at each call."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself."""
+        return func
+
+
 def create_app() -> Flask:
     """The application for gunicorn, for Celery workers and for the command line; opens no connection.
 
     Raises SystemExit with one clear line when a setting is missing or wrong.
     """
-    app = Flask("contactexport", root_path=str(Path(__file__).parent), static_folder=None)
+    app = SynchronousFlask("contactexport", root_path=str(Path(__file__).parent), static_folder=None)
     try:
         _configure(app)
         settings = load_settings(app.config, os.environ)

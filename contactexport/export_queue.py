@@ -16,7 +16,6 @@ from kombu.connection import Connection
 from kombu.entity import PERSISTENT_DELIVERY_MODE, Queue
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
-from kombu.pools import ProducerPool
 from kombu.utils.uuid import uuid
 
 from contactexport.errors import BrokerUnavailable, SettingsError
@@ -28,7 +27,6 @@ RUN_EXPORT = "contactexport.run_export"
 SWEEP = "contactexport.sweep_exports"
 NOTIFY = "contactexport.notify"
 PUBLISH_SECONDS = 0.8
-PUBLISHING_CONNECTIONS = 24  # one for each thread of a server
 # One more try at once: a connection that lay in the pool may have died there.
 RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 # Sweeps and notifications take a moment and must not wait behind a hundred exports.
@@ -53,8 +51,8 @@ class ExportQueue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._celery: Celery | None = None
-        self._producers: ProducerPool | None = None
-        self._producers_owner = 0
+        self._idle: list[Producer] = []
+        self._owner = 0
 
     @property
     def celery(self) -> Celery:
@@ -86,27 +84,34 @@ class ExportQueue:
 
     def close(self) -> None:
         """Closes the connections that this process publishes on."""
-        if self._producers is not None and self._producers_owner == os.getpid():
-            self._producers.connections.force_close_all()
-            self._producers = None
+        idle = self._idle_producers()
+        while idle:
+            idle.pop().connection.release()
 
     def _send(self, task: str, arguments: list[int], **options: Any) -> bool:
-        producers = self._current_producers()
+        producer = self._producer()
         try:
-            with producers.acquire(block=True, timeout=PUBLISH_SECONDS) as producer:
-                _publish(producer, self.celery, task, arguments, options)
-        except _failures(producers.connections.connection) as error:
+            _publish(producer, self.celery, task, arguments, options)
+        except _failures(producer.connection) as error:
             logger.warning("message not published: task=%s reason=%s", task, type(error).__name__)
+            producer.revive(producer.connection)  # next time on a new channel
             return False
+        finally:
+            self._idle_producers().append(producer)
         return True
 
-    def _current_producers(self) -> ProducerPool:
-        """Connections of this process: none is shared across a fork."""
-        if self._producers is None or self._producers_owner != os.getpid():
-            connections = _publishing_connection(self._settings).Pool(limit=PUBLISHING_CONNECTIONS)
-            self._producers = ProducerPool(connections, limit=PUBLISHING_CONNECTIONS)
-            self._producers_owner = os.getpid()
-        return self._producers
+    def _producer(self) -> Producer:
+        """One that no other thread uses now. So there are as many connections as threads have published at once."""
+        try:
+            return self._idle_producers().pop()
+        except IndexError:
+            return Producer(_publishing_connection(self._settings))
+
+    def _idle_producers(self) -> list[Producer]:
+        """Those of this process: a connection is not shared across a fork."""
+        if self._owner != os.getpid():
+            self._idle, self._owner = [], os.getpid()
+        return self._idle
 
     def _require_folders(self) -> None:
         if not _uses_folders(self._settings):

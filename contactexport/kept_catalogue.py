@@ -13,7 +13,6 @@ LONGEST_SECONDS = 60
 @dataclass(frozen=True)
 class _Kept:
     catalogue: Catalogue
-    version: int
     until: float
 
 
@@ -33,10 +32,10 @@ class KeptCatalogue:
     def current(self) -> Catalogue | None:
         """The copy, unless there is none or it may be outdated."""
         kept = self._kept
-        if kept is None or kept.version < self._newest or time.monotonic() >= kept.until:
+        if kept is None or kept.catalogue.version < self._newest or time.monotonic() >= kept.until:
             return None
         return kept.catalogue
 
-    def keep(self, catalogue: Catalogue, version: int) -> None:
-        """Takes in what was read after its version was asked for."""
-        self._kept = _Kept(catalogue, version, time.monotonic() + LONGEST_SECONDS)
+    def keep(self, catalogue: Catalogue) -> None:
+        """Takes in what was just read."""
+        self._kept = _Kept(catalogue, time.monotonic() + LONGEST_SECONDS)

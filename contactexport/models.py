@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+sorted_json = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make an encoder each time
+
 
 class ExportStatus(StrEnum):
     """The states of an export (contract, Status)."""
@@ -88,39 +90,45 @@ class ExportSettings:
     def key(self) -> int:
         """Signed 64 bits, equal for the same setting: all but password and notification_url (contract, 4001)."""
         same = {name: value for name, value in self.to_json().items() if name != "notification_url"}
-        digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).digest()
+        digest = hashlib.sha256(sorted_json(same).encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @dataclass(frozen=True)
-class Export:
-    """One row of the table `export`; times are UTC.
+class ExportProgress:
+    """What the status of an export shows; times are UTC.
 
     `deliveries` are the last attempts at another computer: `attempt`, `at` (ISO 8601) and its `reply`.
     """
 
     id: int
     settings: ExportSettings
-    setting_key: int
-    ftp_secret: bytes | None
     status: ExportStatus
     attempt: int
-    run_attempts: int
-    delivery_attempts: int
-    permanent_failures: int
     deliveries: tuple[Mapping[str, Any], ...]
     due_at: datetime | None
-    published_at: datetime | None
     rows: int | None
     rows_expected: int | None
     bytes: int | None
     sha256: str | None
     file_name: str
-    file_deleted_at: datetime | None
     error: str | None
     effective_until: datetime | None
-    created_by: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class Export(ExportProgress):
+    """One row of the table `export`."""
+
+    setting_key: int
+    ftp_secret: bytes | None
+    run_attempts: int
+    delivery_attempts: int
+    permanent_failures: int
+    published_at: datetime | None
+    file_deleted_at: datetime | None
+    created_by: str
     started_at: datetime | None
     ready_at: datetime | None
     finished_at: datetime | None
@@ -128,6 +136,22 @@ class Export:
     notify_attempts: int
     notified_at: datetime | None
     notify_error: str | None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request. With a `token_hash`, this is only what the process remembers, for the request to prove."""
+
+    name: str
+    token_hash: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What a request took from the memory of its process, and has its statement check; None: nothing to check."""
+
+    token_hash: bytes | None = None
+    catalogue_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -157,10 +181,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All origins and contact fields, as they were when read."""
+    """All origins and contact fields, as they were when read; `version` is raised with every change of them."""
 
     origins: tuple[Origin, ...]
     fields: Mapping[int, ContactField]
+    version: int = 0
 
     def has_origin(self, kind: str, origin_id: int) -> bool:
         """True when a form (or API source) has this id."""

@@ -3,16 +3,21 @@
 `flask.g.user_name` is the caller afterwards.
 """
 
+from collections.abc import Callable
+
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
 
 from contactexport.api.backend import current_backend
-from contactexport.errors import Unauthorized
-from contactexport.services import limit_requests
-from contactexport.services.authenticate import authenticate
+from contactexport.errors import InvalidRequest, Outdated, Unauthorized
+from contactexport.models import Caller
+from contactexport.services import authenticate, limit_requests
 
 # The description of the API holds nothing of anybody's; it tells newcomers and tools how to authenticate.
 OPEN_PATH = "/api/v2/openapi.json"
 CHALLENGE = 'WSSE profile="UsernameToken", Bearer'
+# Their views call `answered_for_caller`.
+AUTHENTICATING_ENDPOINTS = frozenset({"contact.getchanges", "export.status"})
 
 
 def init_app(app: Flask) -> None:
@@ -26,12 +31,33 @@ def require_user() -> None:
 
     Raises Unauthorized, TooManyRequests.
     """
-    if request.path == OPEN_PATH:
+    if request.endpoint in AUTHENTICATING_ENDPOINTS or request.path == OPEN_PATH:
         return
     if request.path.strip("/").partition("/")[0] == "api":
-        wsse_header = _header("X-WSSE") or _header("WSSE")
-        g.user_name = authenticate(current_backend(), wsse_header, _header("Authorization"))
+        _authenticated()
         limit_requests.count_request(current_backend(), g.user_name)
+
+
+def answered_for_caller(answer: Callable[[Caller], Response]) -> Response:
+    """The answer for whoever sends this request, in one round trip to the database if this process remembers the token.
+
+    Then `answer` has its statement prove the caller, and raises Outdated if it does not. Whatever it refuses before
+    that, it refuses again once the caller is authenticated, for what it has looked at may be outdated as well.
+    Raises Unauthorized, TooManyRequests, and what `answer` does.
+    """
+    remembered = _remembered_with_permit()
+    if remembered is None:
+        caller = _authenticated()
+        limit_requests.count_request(current_backend(), caller.name)
+        return answer(caller)
+    g.user_name = remembered.name
+    try:
+        return answer(remembered)
+    except HTTPException:
+        _authenticated()
+        raise
+    except (InvalidRequest, Outdated):
+        return answer(_authenticated())
 
 
 def add_challenge(response: Response) -> Response:
@@ -41,9 +67,27 @@ def add_challenge(response: Response) -> Response:
     return response
 
 
+def _remembered_with_permit() -> Caller | None:
+    """None as well when the caller's requests have to be counted: who is refused by that must be known for certain."""
+    if _wsse_header():
+        return None
+    caller = authenticate.remembered(current_backend(), _header("HTTP_AUTHORIZATION"))
+    return caller if caller and current_backend().permits.take(caller.name) else None
+
+
+def _authenticated() -> Caller:
+    g.user_name = None
+    g.user_name = authenticate.authenticate(current_backend(), _wsse_header(), _header("HTTP_AUTHORIZATION"))
+    return Caller(g.user_name)
+
+
+def _wsse_header() -> str | None:
+    return _header("HTTP_X_WSSE") or _header("HTTP_WSSE")
+
+
 def _header(name: str) -> str | None:
-    """WSGI hands header bytes over as Latin-1; ours are UTF-8."""
-    value = request.headers.get(name)
+    """A header by its name in WSGI, which hands its bytes over as Latin-1; ours are UTF-8."""
+    value = request.environ.get(name)
     try:
         return value.encode("latin-1").decode() if value else None
     except UnicodeError:

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, request
 
 from contactexport.api import replies
+from contactexport.api.authentication import answered_for_caller
 from contactexport.api.backend import current_backend
 from contactexport.api.request_fields import integer
 from contactexport.errors import InvalidRequest, UnknownExport
@@ -28,7 +29,9 @@ def newest() -> Response:
 @blueprint.get("/<export_id>")
 def status(export_id: str) -> Response:
     """The status payload; anything that is no id of an export is `Invalid export ID` (contract, Status)."""
-    return replies.ok(track_export.status(current_backend(), export_id_of(export_id)))
+    return answered_for_caller(
+        lambda caller: replies.ok(track_export.status_for(current_backend(), export_id_of(export_id), caller))
+    )
 
 
 @blueprint.delete("/<export_id>")

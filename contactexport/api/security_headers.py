@@ -19,7 +19,9 @@ def init_app(app: Flask) -> None:
 
 def _add(response: Response) -> Response:
     given = {name for name, _ in response.headers}
-    response.headers.extend([header for header in HEADERS.items() if header[0] not in given])
+    for name, value in HEADERS.items():
+        if name not in given:
+            response.headers.add(name, value)
     if request.is_secure:  # RFC 6797, 7.2: not over plain HTTP
         response.headers.setdefault("Strict-Transport-Security", HTTPS_ONLY)
     return response

@@ -6,10 +6,11 @@ from contactexport.models import Catalogue, ContactField, Origin
 
 
 def read(conn: Connection) -> Catalogue:
-    """All origins and fields."""
+    """All origins and fields; its version is asked for first, so that what changes meanwhile makes it outdated."""
+    read_version = version(conn)
     origins = tuple(Origin(**row) for row in queries("catalogue").list_origins(conn))
     fields = {row["id"]: ContactField(**row) for row in queries("catalogue").list_fields(conn)}
-    return Catalogue(origins, fields)
+    return Catalogue(origins, fields, read_version)
 
 
 def version(conn: Connection) -> int:

@@ -1,22 +1,22 @@
 """Connections to Postgres: pooled ones for short transactions, dedicated ones for an export's run."""
 
 import os
-import select
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 import psycopg2
-from psycopg2.errors import InsufficientPrivilege, QueryCanceled, ReadOnlySqlTransaction, UndefinedTable
+from psycopg2.errors import (
+    InsufficientPrivilege,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+    UndefinedFunction,
+    UndefinedTable,
+)
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
-from sqlalchemy import event
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import QueuePool
 
+from contactexport.db.connection_pool import ConnectionPool
 from contactexport.db.queries import queries
 from contactexport.db.row_cursor import RowCursor
 from contactexport.errors import DatabaseUnavailable, QueryCancelled, QueryFailed, SchemaMismatch, SettingsError
@@ -41,11 +41,6 @@ SESSION_OPTIONS += " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c t
 LOCAL_CLASSES = frozenset({"40", "53", "55", "57", "58"})
 CHECK_CLIENT_FROM_VERSION = 140_000
 TRANSACTION_TIMEOUT_FROM_VERSION = 170_000
-KEPT_CONNECTIONS = 24
-MOST_CONNECTIONS = 32
-POOL_WAIT_SECONDS = 5
-# A connection that was used a moment ago, and whose server has said nothing since, is taken for alive without asking.
-TRUSTED_SECONDS = 5
 
 
 class Database:
@@ -57,7 +52,7 @@ class Database:
     def __init__(self, url: Callable[[], str]) -> None:
         self._url = url
         self._lock = threading.Lock()
-        self._pool: QueuePool | None = None
+        self._pool: ConnectionPool | None = None
         self._pool_owner = 0
 
     @property
@@ -71,7 +66,7 @@ class Database:
 
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
-        with self._pooled() as conn:
+        with self.autocommit() as conn:
             conn.autocommit = False
             try:
                 with conn:
@@ -86,20 +81,13 @@ class Database:
 
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
-        with self._pooled() as conn:
-            yield conn
-
-    @contextmanager
-    def _pooled(self) -> Iterator[Connection]:
         with translated_errors():
-            pooled = self._current_pool().connect()
-            conn = cast(Connection, pooled.driver_connection)
+            pool = self._current_pool()
+            conn = pool.take()
             try:
                 yield conn
             finally:
-                if conn.closed:
-                    pooled.invalidate()
-                pooled.close()
+                pool.give_back(conn)
 
     @contextmanager
     def session(self, *, snapshot: bool = False) -> Iterator[Connection]:
@@ -122,7 +110,7 @@ class Database:
         """Closes the pooled connections of this process."""
         with self._lock:
             if self._pool is not None and self._pool_owner == os.getpid():
-                self._pool.dispose()
+                self._pool.close()
             self._pool = None
 
     def _connect(self) -> Connection:
@@ -137,44 +125,12 @@ class Database:
         conn.autocommit = True
         return conn
 
-    def _current_pool(self) -> QueuePool:
+    def _current_pool(self) -> ConnectionPool:
         with self._lock:
             if self._pool is None or self._pool_owner != os.getpid():
-                self._pool = _pool(self._connect)
+                self._pool = ConnectionPool(self._connect)
                 self._pool_owner = os.getpid()
             return self._pool
-
-
-def _pool(connect: Callable[[], Connection]) -> QueuePool:
-    pool = QueuePool(
-        connect,
-        pool_size=KEPT_CONNECTIONS,
-        max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
-        timeout=POOL_WAIT_SECONDS,
-        reset_on_return=None,  # every block ends its transaction itself
-        dialect=cast(Any, PGDialect_psycopg2)(dbapi=psycopg2),
-    )
-    event.listen(pool, "checkin", lambda _conn, record: record.info.update(returned=time.monotonic()))
-    event.listen(pool, "checkout", _require_alive)
-    return pool
-
-
-def _require_alive(conn: Connection, record: Any, _fairy: Any) -> None:
-    """Makes the pool open another connection in place of a dead one. A server that ends a session says so at once."""
-    now = time.monotonic()
-    idle = now - record.info.get("returned", now)
-    if idle < TRUSTED_SECONDS and not _has_something_to_read(conn):
-        return
-    try:
-        queries("server").ping(conn)
-    except psycopg2.Error as error:
-        raise DisconnectionError from error
-
-
-def _has_something_to_read(conn: Connection) -> bool:
-    poll = select.poll()
-    poll.register(conn.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def begin_snapshot(conn: Connection) -> None:
@@ -198,17 +154,15 @@ def _lift_time_limits(conn: Connection) -> None:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table into
-    SchemaMismatch; other database errors pass.
+    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table or
+    function into SchemaMismatch; other database errors pass.
     """
     try:
         yield
-    except UndefinedTable as error:
-        raise SchemaMismatch(f"The database lacks a table: {_first_line(error)}: run `flask db upgrade`") from error
+    except (UndefinedTable, UndefinedFunction) as error:
+        raise SchemaMismatch(f"The database lacks a part: {_first_line(error)}: run `flask db upgrade`") from error
     except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
         raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
-    except PoolTimeout as error:
-        raise DatabaseUnavailable(f"All {MOST_CONNECTIONS} database connections of this process are in use") from error
     except psycopg2.Error as error:
         if not connection_is_lost(error):
             raise

@@ -60,7 +60,7 @@ def find_wsse_user(conn: Connection, name: str) -> WsseUser | None:
 def find_token_user(conn: Connection, token_hash: bytes) -> TokenUser | None:
     """The active user whose unexpired token has this SHA-256."""
     row = _QUERIES.find_token_user(conn, token_hash=token_hash)
-    return TokenUser(**row) if row else None
+    return TokenUser(**row) if row["name"] is not None else None
 
 
 def remember_nonce(conn: Connection, user_id: int, nonce: str, created: str) -> bool:

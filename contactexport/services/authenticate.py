@@ -13,6 +13,7 @@ from contactexport import wsse
 from contactexport.backend import Backend
 from contactexport.db import user_repository
 from contactexport.errors import SecretUnreadable, Unauthorized
+from contactexport.models import Caller
 from contactexport.secret_box import SecretBox
 from contactexport.services import read_catalogue
 
@@ -37,6 +38,19 @@ def authenticate(backend: Backend, wsse_header: str | None, authorization: str |
     except SecretUnreadable as lost:
         logger.critical("call not checked: %s", lost)
         raise
+
+
+def remembered(backend: Backend, authorization: str | None) -> Caller | None:
+    """The caller by what this process remembers of his token, without asking the database; None: it has to be asked.
+
+    Not a proof: whatever is done for him has to be refused if the token is no longer his (see Caller).
+    """
+    bearer = _BEARER.fullmatch(authorization or "")
+    if not bearer:
+        return None
+    sent = token_hash(bearer[1])
+    name = backend.tokens.name_behind(sent)
+    return None if name is None else Caller(name, sent)
 
 
 def token_hash(token: str) -> bytes:
@@ -65,10 +79,13 @@ def _token_user(backend: Backend, authorization: str) -> str:
     bearer = _BEARER.fullmatch(authorization)
     if not bearer:
         raise Unauthorized("neither a WSSE header nor `Authorization: Bearer TOKEN`")
+    sent = token_hash(bearer[1])
     with backend.database.autocommit() as conn:
-        user = user_repository.find_token_user(conn, token_hash(bearer[1]))
+        user = user_repository.find_token_user(conn, sent)
     if user is None:
+        backend.tokens.forget(sent)
         raise Unauthorized("unknown, expired or revoked token")
+    backend.tokens.note(sent, user.name)
     read_catalogue.note_version(backend, user.catalogue_version)
     return user.name
 

@@ -11,6 +11,11 @@ def note_version(backend: Backend, version: int) -> None:
         backend.catalogue.note_version(version)
 
 
+def version_to_check(backend: Backend, catalogue: Catalogue) -> int | None:
+    """What `database` has as long as this catalogue is up to date; None when the contacts are in another one."""
+    return catalogue.version if backend.contacts is backend.database else None
+
+
 def current(backend: Backend) -> Catalogue:
     """All origins and fields, at least as new as the version noted by this request. Raises DatabaseUnavailable."""
     if backend.contacts is not backend.database:
@@ -21,7 +26,6 @@ def current(backend: Backend) -> Catalogue:
 
 def _read(backend: Backend) -> Catalogue:
     with backend.contacts.autocommit() as conn:
-        version = catalogue_repository.version(conn)
         catalogue = catalogue_repository.read(conn)
-    backend.catalogue.keep(catalogue, version)
+    backend.catalogue.keep(catalogue)
     return catalogue

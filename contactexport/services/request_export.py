@@ -8,10 +8,11 @@ from contactexport import audit_log, crash_points
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import DatabaseUnavailable
-from contactexport.models import ExportSettings
+from contactexport.models import Assumed, ExportSettings
 from contactexport.services import limit_requests
 
 BUSY_LOCK_SECONDS = 1.0
+NOTHING_ASSUMED = Assumed()
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +23,14 @@ def request(
     ftp_password: str | None,
     created_by: str,
     arrived: float | None = None,
+    assumed: Assumed = NOTHING_ASSUMED,
 ) -> int:
     """Stores the export and wakes a worker; returns its id. `arrived` is when the request came in (perf_counter).
 
     If the process dies before the commit, nothing was accepted; after it, the sweep finds the row.
-    Raises ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
+    Raises Outdated, ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
     """
-    export_id = store(backend, settings, ftp_password, created_by, limited=True, arrived=arrived)
+    export_id = store(backend, settings, ftp_password, created_by, limited=True, arrived=arrived, assumed=assumed)
     crash_points.reach("export accepted")
     publish(backend, export_id)
     return export_id
@@ -42,12 +44,14 @@ def store(
     *,
     limited: bool = False,
     arrived: float | None = None,
+    assumed: Assumed = NOTHING_ASSUMED,
 ) -> int:
     """Stores the export without waking anybody; `limited` counts the user's unfinished ones.
 
     The same setting is refused, too, if it was running when this request arrived and has ended since: of requests at
     the same instant one is accepted, however short the export.
-    Raises ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
+    What is assumed is checked before all else, and in the same round trip.
+    Raises Outdated, ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
     """
     ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
     crash_points.reach("export asked for")
@@ -61,6 +65,7 @@ def store(
             wait_seconds=BUSY_LOCK_SECONDS,
             waited_seconds=None if arrived is None else time.perf_counter() - arrived,
             most_unfinished=backend.settings.exports_per_user if limited else None,
+            assumed=assumed,
         )
     if export_id is None:
         raise limit_requests.too_many_unfinished(backend)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from wsse_header import wsse_header
 
 from contactexport import make_backend
+from contactexport.api.authentication import AUTHENTICATING_ENDPOINTS, OPEN_PATH
 from contactexport.backend import Backend
 from contactexport.db import user_repository
 from contactexport.errors import Unauthorized
@@ -201,6 +203,15 @@ def test_401_comes_before_every_other_answer(client: FlaskClient, method: str, p
     response = client.open(path, method=method, **options)
     assert (response.status_code, response.get_json()) == (401, UNAUTHORIZED)
     assert response.headers["WWW-Authenticate"] == 'WSSE profile="UsernameToken", Bearer'
+
+
+def test_no_route_of_the_api_is_open_but_its_description(app: Flask, client: FlaskClient):
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api") and rule.rule != OPEN_PATH]
+    assert {rule.endpoint for rule in rules} >= AUTHENTICATING_ENDPOINTS
+    for rule in rules:
+        path = re.sub("<[^>]*>", "1", rule.rule)
+        for method in rule.methods or ():
+            assert client.open(path, method=method).status_code == 401, (method, path)
 
 
 def test_a_lost_key_is_a_clear_error_in_the_log_and_no_crash(

@@ -142,9 +142,9 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(backend: Backend
 
 
 def test_when_all_connections_are_in_use_one_waits_and_then_is_told(backend: Backend, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("contactexport.db.connection.KEPT_CONNECTIONS", 1)
-    monkeypatch.setattr("contactexport.db.connection.MOST_CONNECTIONS", 1)
-    monkeypatch.setattr("contactexport.db.connection.POOL_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("contactexport.db.connection_pool.KEPT_CONNECTIONS", 1)
+    monkeypatch.setattr("contactexport.db.connection_pool.MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("contactexport.db.connection_pool.WAIT_SECONDS", 0.1)
     narrow = backend_with(backend)
     told = "All 1 database connections of this process are in use"
     with narrow.database.transaction(), pytest.raises(DatabaseUnavailable, match=told):

@@ -81,10 +81,10 @@ def test_a_message_holds_the_id_and_nothing_else_of_the_export(backend):
 
 def test_a_process_forked_after_publishing_has_connections_of_its_own(backend):
     assert backend.queue.publish(1)
-    before = backend.queue._producers
+    before = backend.queue._idle
     child = os.fork()
     if child == 0:
-        published = backend.queue.publish(2) and backend.queue._producers is not before
+        published = backend.queue.publish(2) and backend.queue._idle is not before
         os._exit(0 if published else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert len(messages(backend)) == 2

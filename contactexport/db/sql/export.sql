@@ -1,11 +1,19 @@
 -- name: accept_export^
 -- `waited` and `most_unfinished` may be NULL: the same setting may have ended a moment ago; the user has no limit.
+-- So may the last two: there is nothing to check.
 SELECT * FROM export_accept(
-    :settings, :setting_key, :ftp_secret, :suffix, :created_by, :lock_wait, :waited, :most_unfinished
+    :settings, :setting_key, :ftp_secret, :suffix, :created_by, :lock_wait, :waited, :most_unfinished,
+    :assumed_token, :assumed_catalogue
 );
 
 -- name: get_export^
 SELECT * FROM export WHERE id = :id;
+
+-- name: get_progress^
+-- What its status shows; nothing unless the token is still this user's.
+SELECT id, settings, status, attempt, deliveries, due_at, rows, rows_expected, bytes, sha256, file_name, error,
+       effective_until, created_at
+FROM export WHERE id = :id AND api_user_of_token(:token_hash) = :user_name;
 
 -- name: list_exports
 SELECT * FROM export

@@ -5,11 +5,8 @@ FROM api_user
 WHERE name = :name AND wsse_secret IS NOT NULL AND revoked_at IS NULL;
 
 -- name: find_token_user^
--- The active user a valid token belongs to.
-SELECT name, (SELECT version FROM catalogue_version) AS catalogue_version
-FROM api_user
-WHERE token_hash = :token_hash AND revoked_at IS NULL
-  AND (token_expires_at IS NULL OR token_expires_at > clock_timestamp());
+-- `name` is NULL when there is no active user with this token.
+SELECT (SELECT version FROM catalogue_version) AS catalogue_version, api_user_of_token(:token_hash) AS name;
 
 -- name: remember_nonce!
 -- Affects no row when the same user has sent the same nonce and time before.

@@ -301,8 +301,9 @@ $$;
 -- Backs the advisory lock: one unfinished export a setting, whatever happens to the processes.
 CREATE UNIQUE INDEX export_unfinished_setting ON export (setting_key)
     WHERE status IN ('scheduled', 'in progress', 'ready');
-CREATE INDEX export_unfinished_by_user ON export (created_by)
-    WHERE status IN ('scheduled', 'in progress', 'ready');
+-- Said in other words than above, so that no search for a setting can go through it. A session keeps its plans, and while
+-- hardly any export is unfinished, Postgres takes either index for as good.
+CREATE INDEX export_unfinished_by_user ON export (created_by) WHERE finished_at IS NULL;
 CREATE INDEX export_ended_setting ON export (setting_key, finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX export_due ON export (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX export_file_kept ON export (finished_at) WHERE file_deleted_at IS NULL AND due_at IS NULL;
@@ -310,12 +311,21 @@ CREATE INDEX export_notification_due ON export (notify_due_at) WHERE notify_due_
 
 -- Accepts an export, or says why not, in one round trip: who asks commits when the answer is there. Every refusal comes
 -- before the row. Of requests for the same setting one after the other is looked at, and so are those of one user.
+-- First what the request assumes is checked: whose token it is, and how new the catalogue; NULL for what it knows.
 CREATE FUNCTION export_accept(
     wanted jsonb, wanted_key bigint, secret bytea, suffix text, requester text,
     lock_wait text, waited_seconds double precision, most_unfinished integer,
+    assumed_token bytea, assumed_catalogue bigint,
     OUT outcome text, OUT id bigint
 ) LANGUAGE plpgsql AS $$
 BEGIN
+    outcome := 'outdated';
+    IF assumed_token IS NOT NULL AND api_user_of_token(assumed_token) IS DISTINCT FROM requester THEN
+        RETURN;
+    END IF;
+    IF assumed_catalogue <> (SELECT version FROM catalogue_version) THEN
+        RETURN;
+    END IF;
     outcome := 'already running';
     IF EXISTS (
         SELECT FROM export AS e WHERE e.setting_key = wanted_key AND e.status IN ('scheduled', 'in progress', 'ready')
@@ -342,9 +352,8 @@ BEGIN
     IF most_unfinished IS NOT NULL THEN
         -- Two 32-bit numbers, apart from setting keys, which are single 64-bit ones.
         PERFORM pg_advisory_xact_lock(hashtext('contactexport user'), hashtext(requester));
-        IF most_unfinished <= (
-            SELECT count(*) FROM export AS e
-            WHERE e.created_by = requester AND e.status IN ('scheduled', 'in progress', 'ready')
+        IF EXISTS (
+            SELECT FROM export AS e WHERE e.created_by = requester AND e.finished_at IS NULL OFFSET most_unfinished - 1
         ) THEN
             outcome := 'too many';
             RETURN;
@@ -378,6 +387,17 @@ CREATE TABLE api_user (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     revoked_at timestamptz
 );
+
+-- The active user a valid token belongs to, by the clock that all processes share; NULL if there is none. A function of
+-- plpgsql, since it keeps its plan: planning takes longer than looking.
+CREATE FUNCTION api_user_of_token(sent_hash bytea) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (
+        SELECT u.name FROM api_user AS u
+        WHERE u.token_hash = sent_hash AND u.revoked_at IS NULL
+          AND (u.token_expires_at IS NULL OR u.token_expires_at > clock_timestamp())
+    );
+END $$;
 
 -- Requests of the running minute. Not worth a write to disk: after a crash the count starts anew.
 CREATE UNLOGGED TABLE request_count (
