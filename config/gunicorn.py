@@ -4,7 +4,6 @@ Threads, so that clients that read slowly or wait for the database hold a thread
 """
 
 import gc
-import logging
 import mmap
 import os
 import signal
@@ -70,7 +69,6 @@ def hurried(server):
 def post_worker_init(worker):
     """Once a worker process has started."""
     gc.collect()
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # our lines do not name them
     gc.freeze()  # what was imported stays: there is no use in looking through it again and again
     worker.wsgi.extensions["is_draining"] = lambda: draining[0] == 1
     util.write_error = write_error

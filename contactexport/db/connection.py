@@ -7,13 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 import psycopg2
-from psycopg2.errors import (
-    InsufficientPrivilege,
-    QueryCanceled,
-    ReadOnlySqlTransaction,
-    UndefinedFunction,
-    UndefinedTable,
-)
+from psycopg2.errors import InsufficientPrivilege, QueryCanceled, ReadOnlySqlTransaction, UndefinedTable
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
 
 from contactexport.db.connection_pool import ConnectionPool
@@ -154,13 +148,13 @@ def _lift_time_limits(conn: Connection) -> None:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table or
-    function into SchemaMismatch; other database errors pass.
+    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table into
+    SchemaMismatch; other database errors pass.
     """
     try:
         yield
-    except (UndefinedTable, UndefinedFunction) as error:
-        raise SchemaMismatch(f"The database lacks a part: {_first_line(error)}: run `flask db upgrade`") from error
+    except UndefinedTable as error:
+        raise SchemaMismatch(f"The database lacks a table: {_first_line(error)}: run `flask db upgrade`") from error
     except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
         raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
     except psycopg2.Error as error:

@@ -53,7 +53,7 @@ def test_stop_refuses_a_server_that_is_not_ours(runner):
 def test_empty_database_is_told_with_the_command_that_helps(runner, empty_database, arguments):
     ended = runner.invoke(args=arguments)
     assert (ended.exit_code, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
-    assert ended.stderr.startswith("Error: The database lacks a part")
+    assert ended.stderr.startswith("Error: The database lacks a table")
     assert "`flask db upgrade`" in ended.stderr
 
 
