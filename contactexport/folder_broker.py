@@ -37,10 +37,12 @@ class Channel(filesystem.Channel):
             raise
 
     def _get(self, queue: str, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        for path in sorted(Path(self.data_folder_in).iterdir()):  # raises when the folder is away, unlike glob
-            if not path.name.endswith(f".{queue}.msg"):
-                continue
-            taken = path.with_name(f"{path.name}.taken")
+        # As text: with a hundred messages waiting, Path objects took longer than all the rest.
+        with os.scandir(self.data_folder_in) as entries:  # raises when the folder is away
+            names = sorted(entry.name for entry in entries if entry.name.endswith(f".{queue}.msg"))
+        for name in names:
+            path = Path(self.data_folder_in, name)
+            taken = path.with_name(f"{name}.taken")
             try:
                 path.rename(taken)
             except OSError:
