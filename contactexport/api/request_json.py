@@ -41,8 +41,9 @@ def parse(body: bytes) -> Any:
         parse_constant=_refuse,
         parse_float=_finite,
     )
-    # Lone surrogates and NUL can only be written as \\u…, and levels need brackets: most texts have neither.
-    if "\\u" in text or text.count("[") + text.count("{") > MOST_LEVELS:
+    # Lone surrogates and NUL can only be written with a backslash and u, and levels need brackets: most texts have
+    # neither. A value inside the last bracket is a level of its own.
+    if "\\u" in text or text.count("[") + text.count("{") >= MOST_LEVELS:
         _check_strings(value)
     return value
 

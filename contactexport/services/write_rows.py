@@ -6,7 +6,7 @@ from functools import partial
 from contactexport import export_csv
 from contactexport.db import changed_contact_repository
 from contactexport.db.changed_contact_repository import Extent, IdRange, Selection
-from contactexport.part_file import PartFile
+from contactexport.part_file import PartFile, Piece
 from contactexport.services.read_in_ranges import Readers
 
 
@@ -26,20 +26,20 @@ def write(readers: Readers, selection: Selection, extent: Extent, to: PartFile) 
 def _write_ranges(readers: Readers, selection: Selection, ranges: tuple[IdRange, ...], to: PartFile) -> int:
     """The first range is written where it belongs, the others into pieces that are appended when it is their turn."""
     with ExitStack() as opened:
-        pieces = [opened.enter_context(to.new_piece()) for _ in ranges[1:]]
+        files: list[Piece] = [to, *(opened.enter_context(to.new_piece()) for _ in ranges[1:])]
         copies = [
             partial(changed_contact_repository.copy, session, selection, ids, file)
-            for session, ids, file in zip(readers.sessions, ranges, [to, *pieces], strict=True)
+            for session, ids, file in zip(readers.sessions, ranges, files, strict=True)
         ]
 
         def take_over(number: int) -> None:
             if number:
-                to.take_over(pieces[number - 1])
+                to.take_over(files[number])
 
         rows = 0
         with closing(readers.run(copies, take_over)) as written:
             for number, written_rows in enumerate(written):
                 rows += written_rows
                 if number:
-                    to.append(pieces[number - 1])
+                    to.append(files[number])
         return rows

@@ -120,6 +120,12 @@ def test_nesting_of_exactly_the_limit_is_accepted():
     assert refused(nested(MOST_LEVELS + 1))
 
 
+@pytest.mark.parametrize("value", ["1", '"a"', "null"])
+def test_a_value_inside_nesting_of_exactly_the_limit_is_a_level_too_many(value: str):
+    assert not refused("[" * (MOST_LEVELS - 1) + value + "]" * (MOST_LEVELS - 1))
+    assert refused("[" * MOST_LEVELS + value + "]" * MOST_LEVELS)
+
+
 @pytest.mark.parametrize("name", sorted(MAY_HOLD_NUL))
 @pytest.mark.parametrize("value", ["\0", ["\0"], {"host": "\0", "\0": [{"a": "b\0"}]}])
 def test_nul_is_left_to_the_checks_that_name_the_value(name, value):
