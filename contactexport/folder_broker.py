@@ -52,6 +52,11 @@ class Channel(filesystem.Channel):
             return payload
         raise Empty
 
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Whoever is done with one message has room for the next, and need not wait for the next look."""
+        super().basic_ack(delivery_tag, multiple)  # type: ignore[no-untyped-call] # kombu has few types
+        self.connection.look_at_once()
+
 
 def make_folder(folder: Path) -> None:
     """For this user alone, with the folders above it; one that is there is left as it is. Raises OSError."""
@@ -86,6 +91,7 @@ class Transport(filesystem.Transport):
     Channel = Channel
     implements = filesystem.Transport.implements.extend(asynchronous=True)
     # Folders that are away are a connection that is lost: a worker tries again until they are back.
+    _loop: Any = None
     connection_errors = (*filesystem.Transport.connection_errors, OSError)  # type: ignore[assignment] # one more
 
     def establish_connection(self) -> Any:
@@ -95,7 +101,13 @@ class Transport(filesystem.Transport):
 
     def register_with_event_loop(self, _connection: Any, loop: Any) -> None:
         """Looks for messages every `polling_interval` seconds."""
+        self._loop = loop
         loop.call_repeatedly(self.polling_interval, self._deliver_waiting)
+
+    def look_at_once(self) -> None:
+        """Looks for messages as soon as the event loop, if there is one, gets to it."""
+        if self._loop is not None:
+            self._loop.call_soon(self._deliver_waiting)
 
     def _deliver_waiting(self) -> None:
         with contextlib.suppress(Empty):

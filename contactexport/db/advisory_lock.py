@@ -1,7 +1,5 @@
 """Postgres advisory locks with a 64-bit key."""
 
-import contextlib
-
 from psycopg2 import DatabaseError, InterfaceError
 from psycopg2.errors import LockNotAvailable
 
@@ -15,9 +13,11 @@ def try_session_lock(conn: Connection, key: int) -> bool:
 
 
 def unlock_session(conn: Connection, key: int) -> None:
-    """Lets go of a lock taken by `try_session_lock`; a session that was ended has let go already."""
-    with contextlib.suppress(DatabaseError, InterfaceError):
+    """Lets go of a lock taken by `try_session_lock`, if need be with the session; one that was ended has done so."""
+    try:
         queries("advisory_lock").unlock_session(conn, key=key)
+    except (DatabaseError, InterfaceError):
+        conn.close()
 
 
 def holds_session_lock(conn: Connection, key: int) -> bool:

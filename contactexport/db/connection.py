@@ -7,13 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 import psycopg2
-from psycopg2.errors import InsufficientPrivilege, QueryCanceled, ReadOnlySqlTransaction, UndefinedTable
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
+from psycopg2.extensions import ISOLATION_LEVEL_DEFAULT, ISOLATION_LEVEL_REPEATABLE_READ, connection
 
+from contactexport.db.connection_errors import translated_errors
 from contactexport.db.connection_pool import ConnectionPool
 from contactexport.db.queries import queries
 from contactexport.db.row_cursor import RowCursor
-from contactexport.errors import DatabaseUnavailable, QueryCancelled, QueryFailed, SchemaMismatch, SettingsError
+from contactexport.errors import SettingsError
 
 # The name by which modules outside db know a connection.
 Connection: TypeAlias = connection
@@ -31,8 +31,6 @@ CONNECT_OPTIONS = {
 }
 SESSION_OPTIONS = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
 SESSION_OPTIONS += " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-# Conflicts, resources, objects in use, cancelled by somebody, system errors (PostgreSQL manual, Appendix A).
-LOCAL_CLASSES = frozenset({"40", "53", "55", "57", "58"})
 CHECK_CLIENT_FROM_VERSION = 140_000
 TRANSACTION_TIMEOUT_FROM_VERSION = 170_000
 
@@ -46,8 +44,8 @@ class Database:
     def __init__(self, url: Callable[[], str]) -> None:
         self._url = url
         self._lock = threading.Lock()
-        self._pool: ConnectionPool | None = None
-        self._pool_owner = 0
+        self._pools: tuple[ConnectionPool, ConnectionPool] | None = None
+        self._pools_owner = 0
 
     @property
     def url(self) -> str:
@@ -76,7 +74,7 @@ class Database:
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
         with translated_errors():
-            pool = self._current_pool()
+            pool, _ = self._current_pools()
             conn = pool.take()
             try:
                 yield conn
@@ -91,21 +89,49 @@ class Database:
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
         with translated_errors():
-            conn = self._connect()
+            conn = self._connect_for_hours()
             try:
-                _lift_time_limits(conn)
                 if snapshot:
                     begin_snapshot(conn)
                 yield conn
             finally:
                 conn.close()
 
+    @contextmanager
+    def kept_session(self) -> Iterator[Connection]:
+        """Like `session`, but kept for the next one unless the block raises: a new server process takes as long as an
+        export of a few rows.
+
+        Nobody may cancel its queries any more once the block has ended, and it must hold no lock of the session then.
+        """
+        with translated_errors():
+            _, pool = self._current_pools()
+            conn = pool.take()
+            try:
+                yield conn
+                _make_reusable(conn)
+            except BaseException:
+                conn.close()
+                raise
+            finally:
+                pool.give_back(conn)
+
     def close(self) -> None:
-        """Closes the pooled connections of this process."""
+        """Closes the connections that this process keeps."""
         with self._lock:
-            if self._pool is not None and self._pool_owner == os.getpid():
-                self._pool.close()
-            self._pool = None
+            if self._pools is not None and self._pools_owner == os.getpid():
+                for pool in self._pools:
+                    pool.close()
+            self._pools = None
+
+    def _connect_for_hours(self) -> Connection:
+        conn = self._connect()
+        try:
+            _lift_time_limits(conn)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
 
     def _connect(self) -> Connection:
         url = self._url()
@@ -119,12 +145,13 @@ class Database:
         conn.autocommit = True
         return conn
 
-    def _current_pool(self) -> ConnectionPool:
+    def _current_pools(self) -> tuple[ConnectionPool, ConnectionPool]:
+        """Those of short transactions and of sessions."""
         with self._lock:
-            if self._pool is None or self._pool_owner != os.getpid():
-                self._pool = ConnectionPool(self._connect)
-                self._pool_owner = os.getpid()
-            return self._pool
+            if self._pools is None or self._pools_owner != os.getpid():
+                self._pools = ConnectionPool(self._connect), ConnectionPool(self._connect_for_hours)
+                self._pools_owner = os.getpid()
+            return self._pools
 
 
 def begin_snapshot(conn: Connection) -> None:
@@ -138,62 +165,18 @@ def cancel(conn: Connection) -> None:
         conn.cancel()
 
 
+def _make_reusable(conn: Connection) -> None:
+    """Ends its transaction; closes it if that is refused, as by a cancel that came a moment too late."""
+    try:
+        conn.rollback()
+        conn.set_session(isolation_level=ISOLATION_LEVEL_DEFAULT, readonly="DEFAULT", autocommit=True)
+    except psycopg2.Error:
+        conn.close()
+
+
 def _lift_time_limits(conn: Connection) -> None:
     queries("server").no_time_limits(conn)
     if conn.server_version >= CHECK_CLIENT_FROM_VERSION:
         queries("server").check_client(conn)
     if conn.server_version >= TRANSACTION_TIMEOUT_FROM_VERSION:
         queries("server").no_transaction_time_limit(conn)
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turns lost or refused connections and missing rights into DatabaseUnavailable, a missing table into
-    SchemaMismatch; other database errors pass.
-    """
-    try:
-        yield
-    except UndefinedTable as error:
-        raise SchemaMismatch(f"The database lacks a table: {_first_line(error)}: run `flask db upgrade`") from error
-    except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
-        raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
-    except psycopg2.Error as error:
-        if not connection_is_lost(error):
-            raise
-        raise DatabaseUnavailable(f"The database does not answer: {_first_line(error)}") from error
-
-
-@contextmanager
-def refusals_told() -> Iterator[None]:
-    """Turns the refusal of a query (no such column, no disk space for sorting) into QueryFailed, its end by somebody
-    into QueryCancelled; other errors pass.
-    """
-    try:
-        yield
-    except QueryCanceled as error:
-        raise QueryCancelled(f"The query was cancelled: {error.diag.message_primary}") from error
-    except psycopg2.Error as error:
-        if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
-            raise
-        raise QueryFailed(f"The database refuses the query: {error.diag.message_primary}") from error
-
-
-def connection_is_lost(error: psycopg2.Error) -> bool:
-    """True when Postgres broke off, or cannot be reached.
-
-    What libpq notices by itself has no code, and in the middle of COPY not even the class that says so.
-    """
-    if type(error) is psycopg2.DatabaseError:
-        return error.pgcode is None
-    return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)) and not error_is_local(error)
-
-
-def error_is_local(error: psycopg2.Error) -> bool:
-    """True for operational errors of one statement (a timeout, a cancel, a full disk), not of the connection."""
-    code = getattr(error, "pgcode", None) or ""
-    return code[:2] in LOCAL_CLASSES and code[:3] not in {"57P", "58P"} and code != "53300"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "connection lost"

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import psycopg2
 from psycopg2 import sql
 
-from contactexport.db.connection import Connection, error_is_local
+from contactexport.db.connection import Connection
+from contactexport.db.connection_errors import error_is_local
 from contactexport.db.queries import queries
 from contactexport.errors import ContactExportError
 

@@ -51,7 +51,7 @@ class Readers:
     def _further_session(self, opened: ExitStack) -> Connection:
         if self._snapshot is None:
             raise SnapshotNotShared("the first session's is not shared")
-        session = opened.enter_context(self._contacts.session())
+        session = opened.enter_context(self._contacts.kept_session())
         shared_snapshot.join(session, self._snapshot)
         changed_contact_repository.prepare_reading(session)
         return session

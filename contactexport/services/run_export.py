@@ -15,7 +15,8 @@ from contactexport import audit_log, crash_points, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import catalogue_repository, changed_contact_repository, export_repository
 from contactexport.db.changed_contact_repository import Selection
-from contactexport.db.connection import Connection, refusals_told, translated_errors
+from contactexport.db.connection import Connection
+from contactexport.db.connection_errors import refusals_told, translated_errors
 from contactexport.errors import (
     ContactsUnavailable,
     DatabaseUnavailable,
@@ -53,7 +54,7 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
 
 
 def _run(backend: Backend, export_id: int, progress: Progress | None) -> Export | None:
-    with backend.database.session() as conn:
+    with backend.database.kept_session() as conn:
         export = export_repository.get(conn, export_id)
         # Requests that are being refused hold the lock for a moment, each in its turn.
         with export_lock.held_for_session(conn, export.setting_key, BUSY_LOCK_SECONDS) as held:
@@ -131,7 +132,7 @@ def _put_off(backend: Backend, conn: Connection, export: Export) -> Export:
 def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
     if export.run_attempts > backend.settings.attempt_limit:
         raise ExportFailed(export.error or f"Given up after {backend.settings.attempt_limit} attempts")
-    with _contacts_outages_told(), backend.contacts.session() as snapshot:
+    with _contacts_outages_told(), backend.contacts.kept_session() as snapshot:
         until = _settled(backend, conn, snapshot, export)
         readers = Readers(backend.contacts, snapshot)
         with refusals_told(), watch_export.aborting_when_lost(backend, export, readers.cancel):

@@ -32,12 +32,13 @@ def _write_ranges(readers: Readers, selection: Selection, ranges: tuple[IdRange,
             for session, ids, file in zip(readers.sessions, ranges, files, strict=True)
         ]
 
-        def take_over(number: int) -> None:
+        def go_on(number: int) -> None:
             if number:
                 to.take_over(files[number])
+            to.flush_early()
 
         rows = 0
-        with closing(readers.run(copies, take_over)) as written:
+        with closing(readers.run(copies, go_on)) as written:
             for number, written_rows in enumerate(written):
                 rows += written_rows
                 if number:

@@ -7,10 +7,12 @@ import threading
 import psycopg2
 import pytest
 from exporting import add_contact, backend_with, execute, other_session
+from served import wait_until
 
 from contactexport.backend import Backend
 from contactexport.db import advisory_lock
-from contactexport.db.connection import begin_snapshot, translated_errors
+from contactexport.db.connection import begin_snapshot
+from contactexport.db.connection_errors import translated_errors
 from contactexport.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
 
 # A child of a fork asks for its connection, while the parent goes on with its own.
@@ -132,6 +134,66 @@ def test_sessions_speak_utc_and_iso_whatever_the_server_prefers(backend: Backend
     with backend.database.session() as conn, conn.cursor() as cursor:
         cursor.execute("SELECT '2012-02-09 00:00+00'::timestamptz::text AS t, '2012-02-09'::date::text AS d")
         assert cursor.fetchone() == {"t": "2012-02-09 00:00:00+00", "d": "2012-02-09"}
+
+
+def test_a_kept_session_is_as_new_for_the_next_one(backend: Backend):
+    with backend.database.kept_session() as conn, conn.cursor() as cursor:
+        first = conn.get_backend_pid()
+        begin_snapshot(conn)
+        cursor.execute("SELECT set_config('enable_hashjoin', 'off', true)")
+        cursor.execute("LOCK TABLE contact IN ACCESS SHARE MODE")
+    with backend.database.kept_session() as conn, conn.cursor() as cursor:
+        assert conn.get_backend_pid() == first
+        assert conn.autocommit
+        cursor.execute("SHOW enable_hashjoin")
+        assert cursor.fetchone() == {"enable_hashjoin": "on"}
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+        execute(backend, "LOCK TABLE contact IN ACCESS EXCLUSIVE MODE NOWAIT")
+    assert execute(backend, "SELECT count(*) AS n FROM contact") == [{"n": 1}]
+
+
+def test_two_sessions_at_once_are_two(backend: Backend):
+    with backend.database.kept_session() as one, backend.database.kept_session() as other:
+        assert one.get_backend_pid() != other.get_backend_pid()
+
+
+def test_a_session_whose_block_raised_is_not_kept(backend: Backend):
+    with pytest.raises(ZeroDivisionError), backend.database.kept_session() as conn:
+        raise ZeroDivisionError
+    assert conn.closed
+    with backend.database.kept_session() as new:
+        assert new is not conn
+
+
+def test_a_cancel_that_comes_too_late_costs_the_session_and_nothing_more(backend: Backend):
+    with backend.database.kept_session() as conn, conn.cursor() as cursor:
+        begin_snapshot(conn)
+        cursor.execute("SELECT 1")
+        kill_connections(backend)  # as harmful to the end of a transaction, and always in time
+    assert conn.closed
+    with backend.database.kept_session() as new, new.cursor() as cursor:
+        cursor.execute("SELECT 1 AS one")
+        assert cursor.fetchone() == {"one": 1}
+
+
+def test_a_session_that_cannot_let_go_of_a_lock_is_given_up(backend: Backend):
+    with backend.database.kept_session() as conn:
+        assert advisory_lock.try_session_lock(conn, 5)
+        conn.autocommit = False
+        with conn.cursor() as cursor, pytest.raises(psycopg2.errors.DivisionByZero):
+            cursor.execute("SELECT 1 / 0")
+        advisory_lock.unlock_session(conn, 5)  # refused: the transaction is broken
+    assert conn.closed
+    with other_session(backend) as other:
+        wait_until(lambda: advisory_lock.try_session_lock(other, 5), "the lock is free")
+
+
+def test_sessions_have_no_time_limits(backend: Backend, database_name: str):
+    execute(backend, f"ALTER DATABASE {database_name} SET statement_timeout = '1s'")
+    for opened in (backend.database.session, backend.database.kept_session):
+        with opened() as conn, conn.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == {"statement_timeout": "0"}
 
 
 def test_a_url_that_cannot_be_read_is_told_without_its_password(backend: Backend):

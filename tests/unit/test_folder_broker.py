@@ -120,6 +120,29 @@ def test_an_event_loop_delivers_whatever_lies_in_the_folder(broker: Connection):
     loop.close()
 
 
+def test_the_next_message_is_taken_as_soon_as_there_is_room_for_it(folders: dict[str, str]):
+    """An hour passes until the next look at the folder."""
+    slow = folders | {"polling_interval": 3600}
+    loop, found = Hub(), []
+
+    def done(body: Any, message: Any) -> None:
+        found.append(body)
+        loop.call_soon(message.ack)
+
+    with Connection("filesystem://", transport=Transport, transport_options=slow) as broker:
+        for number in range(5):
+            send(broker, number)
+        consumer = broker.Consumer(QUEUE, callbacks=[done])
+        consumer.qos(prefetch_count=1)
+        with consumer:
+            broker.register_with_event_loop(loop)
+            broker.transport.look_at_once()
+            for _ in range(20):
+                next(loop.loop)
+    assert sorted(found) == list(range(5))
+    loop.close()
+
+
 def test_an_event_loop_is_told_that_the_folder_is_away(broker: Connection, folders: dict[str, str]):
     loop = Hub()
     with broker.Consumer(QUEUE, callbacks=[lambda *_: None]):
