@@ -27,8 +27,9 @@ from contactexport.services import manage_users
 CONTACTS = 1_000
 REQUESTS = 6_000
 CLIENTS = 16
-USERS = 60
-# The usual ones are for people. At the end of a round each has a hundred exports; then they are ended.
+# At the end of a round each has ten unfinished exports, as many as he may have by default; then they are ended.
+USERS = 600
+# The usual ones are for people, and for rounds of this size.
 LIMITS = {"REQUESTS_PER_MINUTE": "10000", "EXPORTS_PER_USER": "1000"}
 
 numbers = itertools.count(1)

@@ -31,7 +31,7 @@ START = datetime(2012, 1, 1, tzinfo=UTC)
 END = datetime(2100, 1, 1, tzinfo=UTC)
 ORIGINALS = 100_000
 FILE_COPY_FROM_VERSION = 150_000
-MARK = "complete, version 6"  # another one makes every database anew
+MARK = "complete, version 7"  # another one makes every database anew
 
 
 def folder() -> Path:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ SLOW = 5
 ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 MEGABYTE = 1_000_000
 LOOK_SECONDS = 0.02
+LOOKS_FOR_CHILDREN = 25
 NOT_INSTALLED = "not installed"
 OURS = "by_contactexport"
 
@@ -159,10 +161,7 @@ def _run(tool: Tool, arguments: Sequence[str], expected: ExpectedFile) -> Run:
         stderr=subprocess.PIPE,
         text=True,
     )
-    memory = 0
-    while process.poll() is None:
-        memory = max(memory, _memory(process.pid, tool))
-        time.sleep(LOOK_SECONDS)
+    memory = _peak_memory(process, tool)
     output, complaints = process.communicate()
     if process.returncode:
         print(complaints, file=sys.stderr)
@@ -172,14 +171,21 @@ def _run(tool: Tool, arguments: Sequence[str], expected: ExpectedFile) -> Run:
     return Run(json.loads(output)["seconds"], memory, expected_file.difference(Path(arguments[-1]), expected))
 
 
-def _memory(pid: int, tool: Tool) -> int:
-    """Of the process and all that it has started, in bytes."""
-    try:
-        process = psutil.Process(pid)
-        counted = process.children(recursive=True) + [process] * (not tool.starts_program)
-        return sum(one.memory_info().rss for one in counted)
-    except psutil.NoSuchProcess:
-        return 0
+def _peak_memory(process: subprocess.Popen[str], tool: Tool) -> int:
+    """Bytes of the process and all that it has started, once it has ended.
+
+    Whom it has started is looked for once in a while: that takes long, and slows down a tool that uses all cores.
+    """
+    itself = psutil.Process(process.pid)
+    peak, looks, counted = 0, 0, [itself]
+    while process.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            if looks % LOOKS_FOR_CHILDREN == 0:
+                counted = itself.children(recursive=True) + [itself] * (not tool.starts_program)
+            peak = max(peak, sum(one.memory_info().rss for one in counted))
+        looks += 1
+        time.sleep(LOOK_SECONDS)
+    return peak
 
 
 def _save(tools: Sequence[Tool], runs: dict[str, list[Run] | str], number: int, rounds: int) -> None:

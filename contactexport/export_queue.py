@@ -91,7 +91,8 @@ class ExportQueue:
     def _send(self, task: str, arguments: list[int], **options: Any) -> bool:
         producer = self._producer()
         try:
-            _publish(producer, self.celery, task, arguments, options)
+            # There is no connection to folders that could have died.
+            _publish(producer, self.celery, task, arguments, options, retry=not _uses_folders(self._settings))
         except _failures(producer.connection) as error:
             logger.warning("message not published: task=%s reason=%s", task, type(error).__name__)
             producer.revive(producer.connection)  # next time on a new channel
@@ -153,7 +154,9 @@ def make_celery(settings: Settings) -> Celery:
     return celery
 
 
-def _publish(producer: Producer, celery: Celery, task: str, arguments: list[int], options: Mapping[str, Any]) -> None:
+def _publish(
+    producer: Producer, celery: Celery, task: str, arguments: list[int], options: Mapping[str, Any], *, retry: bool
+) -> None:
     """What Celery's send_task does with these options, in less time: a request waits for it."""
     shown = {"argsrepr": repr(arguments), "kwargsrepr": "{}"}
     message = celery.amqp.as_task_v2(uuid(), task, arguments, ignore_result=True, **shown, **options)
@@ -168,7 +171,7 @@ def _publish(producer: Producer, celery: Celery, task: str, arguments: list[int]
         headers=message.headers,
         declare=[] if declared else [queue],
         delivery_mode=PERSISTENT_DELIVERY_MODE,
-        retry=True,
+        retry=retry,
         retry_policy=RETRY_POLICY,
         **message.properties,
     )

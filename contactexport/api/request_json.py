@@ -6,10 +6,12 @@ surrogates, NUL, deep nesting, integers of thousands of digits.
 
 import json
 import math
+from functools import lru_cache
 from typing import Any
 
 from flask import Request
 from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.http import parse_options_header
 
 from contactexport.errors import InvalidRequest
 
@@ -49,12 +51,17 @@ def parse(body: bytes) -> Any:
 
 
 def _require_json_type(request: Request) -> None:
-    media_type = request.mimetype
-    charset = request.mimetype_params.get("charset", "utf-8").lower().replace("_", "-")
-    if media_type not in MEDIA_TYPES and not media_type.endswith("+json"):
+    if request.content_encoding not in {None, "", "identity"} or not _is_json_type(request.content_type or ""):
         raise UnsupportedMediaType
-    if charset not in {"utf-8", "utf8"} or request.content_encoding not in {None, "", "identity"}:
-        raise UnsupportedMediaType
+
+
+@lru_cache(maxsize=16)
+def _is_json_type(content_type: str) -> bool:
+    """Remembered, since a client sends the same one with each request."""
+    media_type, parameters = parse_options_header(content_type)
+    charset = parameters.get("charset", "utf-8").lower().replace("_", "-")
+    media_type = media_type.lower()
+    return (media_type in MEDIA_TYPES or media_type.endswith("+json")) and charset in {"utf-8", "utf8"}
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

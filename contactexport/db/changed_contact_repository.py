@@ -52,10 +52,14 @@ class Extent:
     ranges: tuple[IdRange, ...]
 
 
+def prepare_measuring(conn: Connection) -> None:
+    """Chooses, for the transaction that runs, how changes are counted: by as many processes as Postgres likes."""
+    queries("changed_contact").prepare_measuring(conn)
+
+
 def prepare_reading(conn: Connection) -> None:
     """Chooses, for the transaction that runs, how rows are read: by this session alone, fetched in their order."""
     queries("changed_contact").prepare_reading(conn)
-    queries("changed_contact").keep_order(conn)
 
 
 def measure(conn: Connection, settings: ExportSettings, until: datetime, most_ranges: int) -> Extent:

@@ -178,6 +178,7 @@ def _read_and_write(
     snapshot = readers.sessions[0]
     extent = changed_contact_repository.measure(snapshot, export.settings, until, most)
     export_repository.note_expected_rows(conn, export, extent.contacts)
+    changed_contact_repository.prepare_reading(snapshot)
     selection = Selection(export.settings, _fields(snapshot, export), until, str(backend.settings.time_zone))
     return export_file.write(
         backend.settings.storage_dir,

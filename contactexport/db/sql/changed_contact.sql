@@ -1,13 +1,16 @@
+-- name: prepare_measuring$
+-- For this transaction. Compiling a statement takes longer than counting a million changes.
+SELECT set_config('jit', 'off', true);
+
 -- name: prepare_reading$
 -- For this transaction. Compiling wide statements takes longer than running them. Workers of one session would each group
--- all changes, so several sessions read instead.
-SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true);
-
--- name: keep_order$
--- Contacts are fetched in the order of changes that are sorted by id; a hash join would have to sort whole rows. Of a
--- view it is not known what it joins.
-SELECT set_config('enable_hashjoin', 'off', true)
-FROM pg_class WHERE oid = 'contact'::regclass AND relkind IN ('r', 'p');
+-- all changes, so several sessions read instead. Contacts are fetched in the order of changes that are sorted by id; a hash
+-- join would have to sort whole rows. Of a view it is not known what it joins.
+SELECT
+    set_config('jit', 'off', true),
+    set_config('max_parallel_workers_per_gather', '0', true),
+    CASE WHEN relkind IN ('r', 'p') THEN set_config('enable_hashjoin', 'off', true) END
+FROM pg_class WHERE oid = 'contact'::regclass;
 
 -- name: count_changed!
 -- A template: {window} is one of the two below.

@@ -116,7 +116,7 @@ UPDATE export SET published_at = NULL WHERE id = :id AND due_at IS NOT NULL;
 UPDATE export SET published_at = clock_timestamp()
 WHERE id IN (
     SELECT e.id FROM export AS e
-    WHERE e.due_at <= clock_timestamp()
+    WHERE e.finished_at IS NULL AND e.due_at <= clock_timestamp()
       AND (e.published_at IS NULL OR e.published_at < e.due_at OR e.status = 'in progress'
            OR e.published_at < clock_timestamp() - make_interval(secs => :republish_after))
       AND NOT EXISTS (
