@@ -1,4 +1,4 @@
-"""Connections to Postgres: pooled ones for short transactions, dedicated ones for an export's run."""
+"""Connections to Postgres: pooled ones for short transactions, sessions for an export's run."""
 
 import os
 import threading

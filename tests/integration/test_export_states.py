@@ -168,7 +168,7 @@ def test_the_end_wipes_the_password(backend: Backend, end: str):
 
 def test_the_table_holds_its_own_rules(backend: Backend):
     export_id = request(backend, settings_for())
-    for wrong in ("status = 'done'", "status = 'error'", "due_at = NULL", "status = 'paused'"):
+    for wrong in ("status = 'done'", "status = 'error'", "due_at = NULL", "finished_at = now()", "status = 'paused'"):
         with other_session(backend) as conn, conn.cursor() as cursor, pytest.raises(psycopg2.errors.CheckViolation):
             cursor.execute(f"UPDATE export SET {wrong} WHERE id = {export_id}")
 
@@ -181,7 +181,7 @@ COPY_OF_ALL = (
 
 def test_an_unfinished_export_that_appears_without_the_lock_refuses_the_same_setting(backend: Backend):
     request(backend, settings_for())
-    execute(backend, "UPDATE export SET status = 'done', due_at = NULL")
+    execute(backend, "UPDATE export SET status = 'done', due_at = NULL, finished_at = now() - interval '1 day'")
     with other_session(backend, autocommit=False) as stranger, stranger.cursor() as cursor:
         cursor.execute(COPY_OF_ALL)
         commit = threading.Timer(0.3, stranger.commit)

@@ -1,5 +1,6 @@
 """A large export is read by several sessions at once, and nobody can tell from its file."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -181,6 +182,51 @@ def test_an_estimate_of_many_is_near(backend: Backend, monkeypatch: pytest.Monke
     export = run(together, request(together, settings_for()))
     assert export.rows == 0
     assert export.rows_expected == pytest.approx(100_000, rel=0.1)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
+def test_readers_do_not_interrupt_postgres_and_others_go_on_as_before(backend: Backend, monkeypatch):
+    contacts_changed(backend, range(1, 50))
+    policies: list[int] = []
+    original = changed_contact_repository.copy
+
+    def noted(*arguments):
+        policies.append(os.sched_getscheduler(0))
+        return original(*arguments)
+
+    monkeypatch.setattr(changed_contact_repository, "copy", noted)
+    export_file(backend_with(backend, parallel_readers=2), settings_for())
+    assert policies == [os.SCHED_BATCH, os.SCHED_BATCH]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_where_threads_cannot_be_told_how_to_be_scheduled_nothing_else_changes(backend: Backend, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    contacts_changed(backend, range(1, 50))
+    assert exported_ids(backend_with(backend, parallel_readers=2), settings_for(contact_fields=(3,))) == [*range(1, 50)]
+
+
+def test_the_next_export_of_a_process_goes_on_with_its_sessions(backend: Backend):
+    """One for the lock and one for each reader; they hold nothing meanwhile."""
+    contacts_changed(backend, range(1, 50))
+    together = backend_with(backend, parallel_readers=3)
+    sessions = []
+    for language in ("en", "de"):
+        export_file(together, settings_for(language=language))
+        sessions.append(
+            execute(
+                backend,
+                "SELECT pid, state, (SELECT count(*) FROM pg_locks AS l WHERE l.pid = a.pid) AS locks"
+                " FROM pg_stat_activity AS a WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND query NOT LIKE 'SELECT pid%%' ORDER BY pid",
+            )
+        )
+    assert sessions[0] == sessions[1]
+    assert len(sessions[0]) >= 4
+    assert {(one["state"], one["locks"]) for one in sessions[0]} == {("idle", 0)}
 
 
 def test_a_small_export_is_counted_one_by_one_and_read_by_one(backend: Backend, monkeypatch, ranges: list[IdRange]):

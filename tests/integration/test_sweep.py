@@ -22,6 +22,7 @@ from exporting import (
 
 from contactexport.backend import Backend
 from contactexport.db import export_repository
+from contactexport.db.queries import queries
 from contactexport.services.sweep_exports import sweep
 
 
@@ -184,3 +185,18 @@ def test_the_sweep_of_a_broken_database_publishes_first(backend: Backend):
     with pytest.raises(psycopg2.errors.UndefinedFunction):
         sweep(backend_with(backend))
     assert published(backend) == [export_id]
+
+
+def test_due_exports_are_looked_for_among_the_unfinished_ones_only(backend: Backend):
+    request(backend, settings_for())
+    execute(
+        backend,
+        "INSERT INTO export (settings, setting_key, file_name, created_by, status, due_at, finished_at)"
+        " SELECT '{}', n, 'gone.csv', 'tester', 'done', NULL, clock_timestamp() FROM generate_series(1, 20000) AS n",
+    )
+    execute(backend, "ANALYZE export")
+    with backend.database.session() as conn, conn.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {queries('export').take_due_exports.sql}", {"republish_after": 60})
+        plan = "\n".join(str(row["QUERY PLAN"]) for row in cursor.fetchall())
+    assert "export_unfinished_by_user" in plan
+    assert "Seq Scan on export" not in plan

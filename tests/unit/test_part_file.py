@@ -2,8 +2,12 @@
 
 import hashlib
 import itertools
+import os
 from pathlib import Path
 
+import pytest
+
+from contactexport import part_file
 from contactexport.part_file import PartFile
 from contactexport.row_marks import RowMarks
 
@@ -47,3 +51,15 @@ def test_rows_are_found_in_every_piece(tmp_path: Path):
     begins = [*itertools.accumulate(map(len, ROWS), initial=0)]
     for row in (0, 1, 9_999, 10_000, 10_001, 29_999, 30_000, 39_999, 40_000):
         assert marks.offset_of(tmp_path / "file.part", row) == begins[row]
+
+
+def test_the_disk_takes_a_long_file_before_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(part_file, "FLUSHED_BYTES", 2_000_000)
+    with PartFile(tmp_path / "file.part", lambda _: None) as file:
+        for _ in range(50):
+            file.write(b"x" * 99_999 + b"\n")
+            file.flush_early()
+    assert len(sizes) == 2
+    assert 2_000_000 <= sizes[0] < 4_000_000 <= sizes[1]
