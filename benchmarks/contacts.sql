@@ -105,3 +105,9 @@ ORDER BY number;
 
 -- name: forget_exports#
 DELETE FROM export;
+
+-- name: checkpoint#
+CHECKPOINT;
+
+-- name: vacuums$
+SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker';

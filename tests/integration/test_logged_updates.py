@@ -180,3 +180,14 @@ def test_columns_of_any_type_and_name_may_change_in_many_contacts(backend: Backe
     execute(backend, "UPDATE contact SET place = point(1, 2), extra = '\"a\"'")
     execute(backend, """UPDATE contact SET "Ügy %s ""x" = 'a'""")
     assert logged(backend) == sorted(contacts * 2)
+
+
+@pytest.mark.parametrize("chosen", ["on", "off"])
+def test_the_planner_s_settings_of_who_updates_stay_as_they_are(backend: Backend, chosen: str):
+    for _ in range(3):
+        add_contact(backend, first_name="before")
+    with backend.database.transaction() as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT set_config('enable_nestloop', %s, false)", (chosen,))
+        cursor.execute("UPDATE contact SET first_name = 'after'")
+        cursor.execute("SELECT current_setting('enable_nestloop') AS now, (SELECT count(*) FROM contact_change) AS changes")
+        assert cursor.fetchone() == {"now": chosen, "changes": 6}

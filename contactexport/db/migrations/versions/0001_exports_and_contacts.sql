@@ -205,11 +205,21 @@ $$;
 -- Rows are compared as written (*<>): values that are only equal, such as 1.0 and 1.00, make another file. That is dear, so
 -- of many rows it is first asked whether one column tells them all from what they were. A session keeps the plan of its
 -- first update, and the best one for a single row compares each with each (enable_nestloop), which for many does not end.
-CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET enable_nestloop = off AS $$
+-- Most updates are of one row, which needs neither and is tried first.
+CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
+    nestloop text := current_setting('enable_nestloop');
     told text;
     all_changed boolean := false;
 BEGIN
+    INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
+    SELECT n.id, n.origin_kind, n.origin_id, (SELECT contact_change_time())
+    FROM new_contact AS n, old_contact AS o
+    WHERE NOT EXISTS (SELECT FROM new_contact OFFSET 1) AND n *<> o;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('enable_nestloop', 'off', true);
     IF EXISTS (SELECT FROM new_contact OFFSET 100) THEN
         told := contact_column_told(
             TG_RELID, (SELECT to_jsonb(o) FROM old_contact AS o LIMIT 1), (SELECT to_jsonb(n) FROM new_contact AS n LIMIT 1)
@@ -230,6 +240,7 @@ BEGIN
         FROM new_contact AS n LEFT JOIN old_contact AS o ON o.id = n.id
         WHERE o.id IS NULL OR n *<> o;
     END IF;
+    PERFORM set_config('enable_nestloop', nestloop, true);
     RETURN NULL;
 END $$;
 
