@@ -208,7 +208,7 @@ $$;
 -- Most updates are of one row, which needs neither and is tried first.
 CREATE FUNCTION contact_log_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    nestloop text := current_setting('enable_nestloop');
+    nestloop text;
     told text;
     all_changed boolean := false;
 BEGIN
@@ -219,6 +219,7 @@ BEGIN
     IF FOUND THEN
         RETURN NULL;
     END IF;
+    nestloop := current_setting('enable_nestloop');
     PERFORM set_config('enable_nestloop', 'off', true);
     IF EXISTS (SELECT FROM new_contact OFFSET 100) THEN
         told := contact_column_told(
