@@ -53,7 +53,11 @@ class Readers:
         if self._snapshot is None:
             raise SnapshotNotShared("the first session's is not shared")
         session = opened.enter_context(self._contacts.kept_session())
-        shared_snapshot.join(session, self._snapshot)
+        try:
+            shared_snapshot.join(session, self._snapshot)
+        except SnapshotNotShared:
+            session.close()  # it would be kept, and of several servers the next one may be the right one
+            raise
         changed_contact_repository.prepare_reading(session)
         return session
 
