@@ -98,7 +98,7 @@ def _compared(
 def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool) -> float:
     (queries().trigger_on if logged else queries().trigger_off)(conn)
     queries().tidy(conn)
-    queries().checkpoint(conn)
+    contacts.queries().checkpoint(conn)
     since = queries().clock(conn)
     began = time.perf_counter()
     made = change(value)

@@ -28,9 +28,6 @@ TRUNCATE {partition};
 -- name: tidy#
 VACUUM (ANALYZE) contact, contact_change;
 
--- name: checkpoint#
-CHECKPOINT;
-
 -- name: changes$
 SELECT count(*) FROM contact_change WHERE changed_at >= :since;
 

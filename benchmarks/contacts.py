@@ -144,7 +144,10 @@ def administer(server_url: str, query: str, **parts: sql.Composable) -> None:
 
 
 def settle(server_url: str) -> None:
-    """Has Postgres write what it has to write, and waits, a minute at most, until it vacuums nothing by itself."""
+    """Has disk and Postgres write what others have left to them, since that slows down whatever is measured next; waits
+    as well, a minute at most, until Postgres vacuums nothing by itself.
+    """
+    os.sync()
     with connected(server_url) as conn:
         with suppress(psycopg2.errors.InsufficientPrivilege):
             queries().checkpoint(conn)

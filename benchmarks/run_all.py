@@ -50,15 +50,9 @@ def main() -> int:
     return 0
 
 
-def _settle(server_url: str) -> None:
-    """What one leaves to the disk and to Postgres, files to be written and rows to be vacuumed, slows down the next."""
-    os.sync()
-    contacts.settle(server_url)
-
-
 def _runs(script: str, server_url: str, scale: float) -> bool:
     print(f"\n# {script}", flush=True)
-    _settle(server_url)
+    contacts.settle(server_url)
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name(f"{script}.py")), "--scale", str(scale)],

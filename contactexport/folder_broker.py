@@ -90,8 +90,8 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
     implements = filesystem.Transport.implements.extend(asynchronous=True)
-    # Folders that are away are a connection that is lost: a worker tries again until they are back.
     _loop: Any = None
+    # Folders that are away are a connection that is lost: a worker tries again until they are back.
     connection_errors = (*filesystem.Transport.connection_errors, OSError)  # type: ignore[assignment] # one more
 
     def establish_connection(self) -> Any:

@@ -314,9 +314,9 @@ $$;
 -- Backs the advisory lock: one unfinished export a setting, whatever happens to the processes.
 CREATE UNIQUE INDEX export_unfinished_setting ON export (setting_key)
     WHERE status IN ('scheduled', 'in progress', 'ready');
--- What is due is looked for here as well: hardly any export is unfinished, and each index costs every change of status.
 -- Said in other words than above, so that no search for a setting can go through it. A session keeps its plans, and while
--- hardly any export is unfinished, Postgres takes either index for as good.
+-- hardly any export is unfinished, Postgres takes either index for as good. What is due is looked for here as well: each
+-- index costs every change of status.
 CREATE INDEX export_unfinished_by_user ON export (created_by) WHERE finished_at IS NULL;
 CREATE INDEX export_ended_setting ON export (setting_key, finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX export_file_kept ON export (finished_at) WHERE file_deleted_at IS NULL AND due_at IS NULL;
