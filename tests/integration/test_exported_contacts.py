@@ -186,6 +186,55 @@ def test_a_temporary_table_does_not_hide_the_log(backend: Backend):
     assert len(exported_ids(backend, now_settings())) == 1
 
 
+IMPOSTORS = """
+CREATE SCHEMA impostors;
+CREATE FUNCTION impostors.refuse() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION impostors.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT impostors.refuse(); SELECT now()';
+CREATE FUNCTION impostors.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT impostors.refuse(); SELECT pg_catalog.now()';
+CREATE FUNCTION impostors.pg_sequence_last_value(regclass) RETURNS bigint LANGUAGE sql
+    AS 'SELECT impostors.refuse(); SELECT 1::bigint';
+CREATE FUNCTION impostors.contact_change_time() RETURNS timestamptz LANGUAGE sql AS 'SELECT impostors.now()';
+CREATE FUNCTION impostors.current_setting(text) RETURNS text LANGUAGE sql AS 'SELECT impostors.refuse(); SELECT $1';
+CREATE FUNCTION impostors.set_config(text, text, boolean) RETURNS text LANGUAGE sql
+    AS 'SELECT impostors.refuse(); SELECT $1';
+CREATE FUNCTION impostors.differ(record, record) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION impostors.same(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION impostors.before(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql
+    AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION impostors.later(timestamptz, interval) RETURNS timestamptz LANGUAGE plpgsql
+    AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION impostors.times(bigint, interval) RETURNS interval LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE OPERATOR impostors.*<> (LEFTARG = record, RIGHTARG = record, FUNCTION = impostors.differ);
+CREATE OPERATOR impostors.= (LEFTARG = text, RIGHTARG = text, FUNCTION = impostors.same);
+CREATE OPERATOR impostors.< (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = impostors.before);
+CREATE OPERATOR impostors.> (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = impostors.before);
+CREATE OPERATOR impostors.+ (LEFTARG = timestamptz, RIGHTARG = interval, FUNCTION = impostors.later);
+CREATE OPERATOR impostors.* (LEFTARG = bigint, RIGHTARG = interval, FUNCTION = impostors.times);
+CREATE TABLE impostors.contact_change (LIKE public.contact_change);
+CREATE DOMAIN impostors.text AS integer;
+CREATE DOMAIN impostors.timestamptz AS integer;
+CREATE DOMAIN impostors.int8 AS pg_catalog.bool;
+"""
+
+
+@pytest.mark.parametrize("contacts", [1, 2, 200])
+def test_whatever_else_has_the_same_name_is_not_called_when_a_change_is_logged(backend: Backend, contacts: int):
+    """It would be called with the rights of the owner of the log."""
+    with other_session(backend, autocommit=False) as conn, conn.cursor() as cursor:
+        cursor.execute(IMPOSTORS)
+        cursor.execute("SET search_path = impostors, pg_catalog, public")
+        cursor.execute("SELECT public.contact_change_time()")
+        cursor.execute(f"INSERT INTO contact (origin_id) SELECT 1 FROM generate_series(1, {contacts})")
+        cursor.execute("UPDATE contact SET first_name = 'x'")
+        cursor.execute("SELECT count(*) FROM public.contact_change")
+        assert cursor.fetchone()[0] == 2 * contacts
+        cursor.execute("UPDATE contact SET first_name = 'x'")
+        cursor.execute("SHOW search_path")
+        assert cursor.fetchone()[0] == "impostors, pg_catalog, public"
+        cursor.execute("SELECT count(*) FROM public.contact_change")
+        assert cursor.fetchone()[0] == 2 * contacts
+
+
 def test_changes_of_any_time_have_a_place_in_the_log(backend: Backend):
     moments = [START.replace(year=1970), START, START.replace(year=2400)]
     contact = add_contact(backend)
