@@ -25,10 +25,10 @@ from contactexport.export_queue import message_folders
 from contactexport.services import manage_users
 
 CONTACTS = 1_000
-REQUESTS = 6_000
+REQUESTS = 4_000
 CLIENTS = 16
 # At the end of a round each has ten unfinished exports, as many as he may have by default; then they are ended.
-USERS = 600
+USERS = 400
 # The usual ones are for people, and for rounds of this size.
 LIMITS = {"REQUESTS_PER_MINUTE": "10000", "EXPORTS_PER_USER": "1000"}
 
@@ -42,7 +42,7 @@ class LostRequest(Exception):
 def main() -> None:
     """Compares, prints and keeps the table `api_throughput`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1, help="1: 6,000 requests of each kind and round")
+    parser.add_argument("--scale", type=float, default=1, help="1: 4,000 requests of each kind and round")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each kind")
     options = parser.parse_args()
     requests = max(round(REQUESTS * options.scale), 2 * CLIENTS)

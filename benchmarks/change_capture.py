@@ -38,7 +38,7 @@ def main() -> None:
     """Measures, prints and keeps the tables `change_capture` and `change_log`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 100,000 contacts in one statement")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds with and without each")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds with and without each")
     options = parser.parse_args()
     many, single = max(round(MANY * options.scale), 500), max(round(SINGLE * options.scale), 20)
     with contacts.server() as server, contacts.copy_of(server, 2 * many) as backend:

@@ -189,8 +189,10 @@ def test_a_temporary_table_does_not_hide_the_log(backend: Backend):
 IMPOSTORS = """
 CREATE SCHEMA impostors;
 CREATE FUNCTION impostors.refuse() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
-CREATE FUNCTION impostors.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT impostors.refuse(); SELECT now()';
-CREATE FUNCTION impostors.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT impostors.refuse(); SELECT pg_catalog.now()';
+CREATE FUNCTION impostors.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+    AS 'SELECT impostors.refuse(); SELECT now()';
+CREATE FUNCTION impostors.now() RETURNS timestamptz LANGUAGE sql
+    AS 'SELECT impostors.refuse(); SELECT pg_catalog.now()';
 CREATE FUNCTION impostors.pg_sequence_last_value(regclass) RETURNS bigint LANGUAGE sql
     AS 'SELECT impostors.refuse(); SELECT 1::bigint';
 CREATE FUNCTION impostors.contact_change_time() RETURNS timestamptz LANGUAGE sql AS 'SELECT impostors.now()';
