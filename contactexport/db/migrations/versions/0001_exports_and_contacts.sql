@@ -105,7 +105,8 @@ CREATE TABLE contact_change (
 
 CREATE TABLE contact_change_other PARTITION OF contact_change DEFAULT;
 
-CREATE INDEX contact_change_by_origin ON contact_change (origin_kind, origin_id, changed_at) INCLUDE (contact_id);
+-- The number first: it is compared sooner than a text, and finding its place here is most of what logging a change costs.
+CREATE INDEX contact_change_by_origin ON contact_change (origin_id, origin_kind, changed_at) INCLUDE (contact_id);
 -- For exports of all origins. From 18 on Postgres skips from origin to origin in the index above.
 DO $$
 BEGIN
