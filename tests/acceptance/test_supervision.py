@@ -59,7 +59,15 @@ def _runs(process: psutil.Process) -> bool:
 
 def _is_back(served: Served, name: str, former: int) -> bool:
     children = psutil.Process(served.process.pid).children()
-    return any(name in child.cmdline() and child.pid != former for child in children if child.status() != "zombie")
+    return any(child.pid != former and name in _command(child) for child in children)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Empty once it has ended, which it may do at any moment."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # zombies included
+        return []
 
 
 def _is_ready(served: Served) -> bool:
