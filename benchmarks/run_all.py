@@ -1,7 +1,7 @@
 """`make bench`: all benchmarks one after the other on one Postgres, then the tables and charts of docs/performance.md.
 
-At scale 1 it takes up to a quarter of an hour and 10 GB under var/bench, which are kept for the next run. A smaller
-scale is for a quick look: its page is written into var/bench/report. Nothing else should run on the machine.
+At scale 1 it takes up to 25 minutes, by the machine, and 10 GB under var/bench, which are kept for the next run. A
+smaller scale is for a quick look: its page is written into var/bench/report. Nothing else should run on the machine.
 """
 
 import argparse
