@@ -85,7 +85,7 @@ class Served:
     def child(self, name: str) -> psutil.Process:
         """The process that `flask serve` keeps running: gunicorn or celery."""
         children = psutil.Process(self.process.pid).children()
-        return next(child for child in children if name in child.cmdline())
+        return next(child for child in children if name in command_of(child))
 
     def _credentials(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
@@ -124,6 +124,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Empty once it has ended, which it may do at any moment."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # zombies included
+        return []
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

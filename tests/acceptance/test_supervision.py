@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from served import Served, running, wait_until
+from served import Served, command_of, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +59,7 @@ def _runs(process: psutil.Process) -> bool:
 
 def _is_back(served: Served, name: str, former: int) -> bool:
     children = psutil.Process(served.process.pid).children()
-    return any(child.pid != former and name in _command(child) for child in children)
-
-
-def _command(process: psutil.Process) -> list[str]:
-    """Empty once it has ended, which it may do at any moment."""
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:  # zombies included
-        return []
+    return any(child.pid != former and name in command_of(child) for child in children)
 
 
 def _is_ready(served: Served) -> bool:

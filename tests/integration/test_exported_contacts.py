@@ -186,26 +186,20 @@ def test_a_temporary_table_does_not_hide_the_log(backend: Backend):
     assert len(exported_ids(backend, now_settings())) == 1
 
 
-IMPOSTORS = """
+REFUSED = "LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$"
+IMPOSTORS = f"""
 CREATE SCHEMA impostors;
-CREATE FUNCTION impostors.refuse() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
-CREATE FUNCTION impostors.clock_timestamp() RETURNS timestamptz LANGUAGE sql
-    AS 'SELECT impostors.refuse(); SELECT now()';
-CREATE FUNCTION impostors.now() RETURNS timestamptz LANGUAGE sql
-    AS 'SELECT impostors.refuse(); SELECT pg_catalog.now()';
-CREATE FUNCTION impostors.pg_sequence_last_value(regclass) RETURNS bigint LANGUAGE sql
-    AS 'SELECT impostors.refuse(); SELECT 1::bigint';
-CREATE FUNCTION impostors.contact_change_time() RETURNS timestamptz LANGUAGE sql AS 'SELECT impostors.now()';
-CREATE FUNCTION impostors.current_setting(text) RETURNS text LANGUAGE sql AS 'SELECT impostors.refuse(); SELECT $1';
-CREATE FUNCTION impostors.set_config(text, text, boolean) RETURNS text LANGUAGE sql
-    AS 'SELECT impostors.refuse(); SELECT $1';
-CREATE FUNCTION impostors.differ(record, record) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
-CREATE FUNCTION impostors.same(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
-CREATE FUNCTION impostors.before(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql
-    AS $$ BEGIN RAISE 'called'; END $$;
-CREATE FUNCTION impostors.later(timestamptz, interval) RETURNS timestamptz LANGUAGE plpgsql
-    AS $$ BEGIN RAISE 'called'; END $$;
-CREATE FUNCTION impostors.times(bigint, interval) RETURNS interval LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION impostors.clock_timestamp() RETURNS timestamptz {REFUSED};
+CREATE FUNCTION impostors.now() RETURNS timestamptz {REFUSED};
+CREATE FUNCTION impostors.pg_sequence_last_value(regclass) RETURNS bigint {REFUSED};
+CREATE FUNCTION impostors.contact_change_time() RETURNS timestamptz {REFUSED};
+CREATE FUNCTION impostors.current_setting(text) RETURNS text {REFUSED};
+CREATE FUNCTION impostors.set_config(text, text, boolean) RETURNS text {REFUSED};
+CREATE FUNCTION impostors.differ(record, record) RETURNS boolean {REFUSED};
+CREATE FUNCTION impostors.same(text, text) RETURNS boolean {REFUSED};
+CREATE FUNCTION impostors.before(timestamptz, timestamptz) RETURNS boolean {REFUSED};
+CREATE FUNCTION impostors.later(timestamptz, interval) RETURNS timestamptz {REFUSED};
+CREATE FUNCTION impostors.times(bigint, interval) RETURNS interval {REFUSED};
 CREATE OPERATOR impostors.*<> (LEFTARG = record, RIGHTARG = record, FUNCTION = impostors.differ);
 CREATE OPERATOR impostors.= (LEFTARG = text, RIGHTARG = text, FUNCTION = impostors.same);
 CREATE OPERATOR impostors.< (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = impostors.before);
@@ -226,7 +220,7 @@ def test_whatever_else_has_the_same_name_is_not_called_when_a_change_is_logged(b
         cursor.execute(IMPOSTORS)
         cursor.execute("SET search_path = impostors, pg_catalog, public")
         cursor.execute("SELECT public.contact_change_time()")
-        cursor.execute(f"INSERT INTO contact (origin_id) SELECT 1 FROM generate_series(1, {contacts})")
+        cursor.execute("INSERT INTO contact (origin_id) SELECT 1 FROM generate_series(1, %s)", (contacts,))
         cursor.execute("UPDATE contact SET first_name = 'x'")
         cursor.execute("SELECT count(*) FROM public.contact_change")
         assert cursor.fetchone()[0] == 2 * contacts
