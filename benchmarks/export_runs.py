@@ -1,7 +1,6 @@
 """Exports that are run in this process as a worker does it, timed and checked."""
 
 import hashlib
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -53,8 +52,8 @@ def remove(backend: Backend, done: Export | None) -> None:
 def expected_sha256(job: Job) -> str:
     """SHA-256 of what `psql` writes, which is compared with a file made in Python where the tools are compared."""
     digest = hashlib.sha256()
-    environment = os.environ | {"PGOPTIONS": psql_copy_tuned.PLANNER}  # the fastest way
-    with subprocess.Popen(psql_copy.command(job, "STDOUT"), stdout=subprocess.PIPE, env=environment) as psql:
+    command, environment = psql_copy.command(job, "STDOUT"), psql_copy_tuned.environment()  # the fastest way
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as psql:
         while psql.stdout is not None and (block := psql.stdout.read(1 << 20)):
             digest.update(block)
     if psql.returncode:

@@ -1,6 +1,7 @@
 """psql: the same \\copy, in a session whose planner is told what was found out by hand for this export."""
 
 import os
+import subprocess
 
 from tools import psql_copy
 from tools.job import Job, run
@@ -11,8 +12,12 @@ PLANNER = "-c enable_hashjoin=off -c jit=off"
 
 def export(job: Job) -> None:
     """With parallel workers of Postgres, as they come."""
-    os.environ["PGOPTIONS"] = PLANNER
-    psql_copy.export(job)
+    subprocess.run(psql_copy.command(job, str(job.file)), check=True, env=environment())
+
+
+def environment() -> dict[str, str]:
+    """What psql is started with."""
+    return os.environ | {"PGOPTIONS": PLANNER}
 
 
 if __name__ == "__main__":
