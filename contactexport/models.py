@@ -88,10 +88,15 @@ class ExportSettings:
 
     @property
     def key(self) -> int:
-        """Signed 64 bits, equal for the same setting: all but password and notification_url (contract, 4001)."""
-        same = {name: value for name, value in self.to_json().items() if name != "notification_url"}
-        digest = hashlib.sha256(sorted_json(same).encode()).digest()
-        return int.from_bytes(digest[:8], "big", signed=True)
+        """Signed 64 bits, equal for the same setting (contract, 4001)."""
+        return setting_key(self.to_json())
+
+
+def setting_key(stored: Mapping[str, Any]) -> int:
+    """The key of settings as they are stored, all but the notification_url; the password is none of them."""
+    same = {name: value for name, value in stored.items() if name != "notification_url"}
+    digest = hashlib.sha256(sorted_json(same).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 `flask.g.user_name` is the caller afterwards.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -69,25 +70,30 @@ def add_challenge(response: Response) -> Response:
 
 def _remembered_with_permit() -> Caller | None:
     """None as well when the caller's requests have to be counted: who is refused by that must be known for certain."""
-    if _wsse_header():
+    wsse, authorization = _credentials()
+    if wsse:
         return None
-    caller = authenticate.remembered(current_backend(), _header("HTTP_AUTHORIZATION"))
-    return caller if caller and current_backend().permits.take(caller.name) else None
+    backend = current_backend()
+    caller = authenticate.remembered(backend, authorization)
+    return caller if caller and backend.permits.take(caller.name) else None
 
 
 def _authenticated() -> Caller:
     g.user_name = None
-    g.user_name = authenticate.authenticate(current_backend(), _wsse_header(), _header("HTTP_AUTHORIZATION"))
+    g.user_name = authenticate.authenticate(current_backend(), *_credentials())
     return Caller(g.user_name)
 
 
-def _wsse_header() -> str | None:
-    return _header("HTTP_X_WSSE") or _header("HTTP_WSSE")
+def _credentials() -> tuple[str | None, str | None]:
+    """The header of WSSE, by either name, and that of HTTP itself."""
+    sent = request.environ
+    wsse = _header(sent, "HTTP_X_WSSE") or _header(sent, "HTTP_WSSE")
+    return wsse, _header(sent, "HTTP_AUTHORIZATION")
 
 
-def _header(name: str) -> str | None:
+def _header(sent: Mapping[str, Any], name: str) -> str | None:
     """A header by its name in WSGI, which hands its bytes over as Latin-1; ours are UTF-8."""
-    value = request.environ.get(name)
+    value = sent.get(name)
     try:
         return value.encode("latin-1").decode() if value else None
     except UnicodeError:

@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
@@ -18,6 +18,8 @@ WITH_OFFSET = re.compile(
     r"\d{4}-\d{2}-\d{2}[T ](?!24)\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)", re.ASCII
 )
 MOST_DIGITS = 18  # more than any id has, fewer than make trouble
+
+Value = TypeVar("Value")
 
 
 def shown(value: Any) -> str:
@@ -41,7 +43,14 @@ class InvalidValue(ValidationError):
         super().__init__(f"Invalid value for {parameter}: {shown(value)}")
 
 
-class OneOf(fields.Field[str]):
+class Parameter(fields.Field[Value]):
+    """A parameter whose `_deserialize` checks all there is to check."""
+
+    def _validate(self, value: Any) -> None:
+        """Nothing: marshmallow would put together the list of validators, an empty one, for each value."""
+
+
+class OneOf(Parameter[str]):
     """A string out of a few; `message` is what is said otherwise, with {value}."""
 
     def __init__(self, *allowed: str, message: str, **kwargs: Any) -> None:
@@ -55,7 +64,7 @@ class OneOf(fields.Field[str]):
         return value
 
 
-class TimeRange(fields.Field[tuple[datetime, datetime]]):
+class TimeRange(Parameter[tuple[datetime, datetime]]):
     """Two dates, the window [start, end) in UTC; a bare one is in the schema's time zone."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[datetime, datetime]:
@@ -103,7 +112,7 @@ def _clock_change(before: datetime, after: datetime, time_zone: tzinfo) -> datet
     return after
 
 
-class OriginIds(fields.Field[tuple[int, ...]]):
+class OriginIds(Parameter[tuple[int, ...]]):
     """One id or an array of them, each of which the origin must have; sorted and unique."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[int, ...]:
@@ -117,7 +126,7 @@ class OriginIds(fields.Field[tuple[int, ...]]):
         return tuple(sorted({origin_id for origin_id in ids if origin_id is not None}))
 
 
-class ContactFields(fields.Field[tuple[int, ...]]):
+class ContactFields(Parameter[tuple[int, ...]]):
     """Ids of exportable fields, in the order asked for, each once."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[int, ...]:
@@ -133,7 +142,7 @@ class ContactFields(fields.Field[tuple[int, ...]]):
         return tuple(dict.fromkeys(field_id for field_id in ids if field_id is not None))
 
 
-class Flag(fields.Field[bool]):
+class Flag(Parameter[bool]):
     """1 or 0; `parameter` is its name in the error text where that is not the field's own."""
 
     def __init__(self, *, parameter: str | None = None, **kwargs: Any) -> None:
@@ -147,7 +156,7 @@ class Flag(fields.Field[bool]):
         return bool(number)
 
 
-class Language(fields.Field[str]):
+class Language(Parameter[str]):
     """A code of the language table, either case; lower case from here on."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
@@ -156,7 +165,7 @@ class Language(fields.Field[str]):
         return value.lower()
 
 
-class Port(fields.Field[int]):
+class Port(Parameter[int]):
     """1 to 65535."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
@@ -166,7 +175,7 @@ class Port(fields.Field[int]):
         return number
 
 
-class Line(fields.Field[str]):
+class Line(Parameter[str]):
     """Text of one line without control characters: they would become FTP commands of their own (RFC 959, 5.3)."""
 
     def __init__(self, *, may_be_empty: bool = False, secret: bool = False, most: int = 1024, **kwargs: Any) -> None:
@@ -181,7 +190,7 @@ class Line(fields.Field[str]):
         raise InvalidValue(f"ftp_settings.{attr}", "***" if self.secret else value)
 
 
-class NotificationUrl(fields.Field[str]):
+class NotificationUrl(Parameter[str]):
     """An http or https URL with a host."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:

@@ -51,7 +51,8 @@ def parse(body: bytes) -> Any:
 
 
 def _require_json_type(request: Request) -> None:
-    if request.content_encoding not in {None, "", "identity"} or not _is_json_type(request.content_type or ""):
+    encoding, content_type = (request.environ.get(name, "") for name in ("HTTP_CONTENT_ENCODING", "CONTENT_TYPE"))
+    if encoding not in {"", "identity"} or not _is_json_type(content_type):
         raise UnsupportedMediaType
 
 

@@ -10,7 +10,7 @@ from psycopg2.extras import Json
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, Outdated, UnknownExport
-from contactexport.models import Assumed, Export, ExportProgress, ExportSettings, ExportStatus
+from contactexport.models import Assumed, Export, ExportProgress, ExportSettings, ExportStatus, setting_key
 
 LARGEST_ID = 2**63 - 1
 EXPORT_COLUMNS = tuple(one.name for one in fields(Export))
@@ -35,11 +35,12 @@ def accept(
     ExportAlreadyRunning when one with its key is unfinished, DatabaseUnavailable when other requests of the user keep
     it waiting too long.
     """
+    stored = settings.to_json()
     try:
         answer = queries("export").accept_export(
             conn,
-            settings=Json(settings.to_json()),
-            setting_key=settings.key,
+            settings=Json(stored),
+            setting_key=setting_key(stored),
             ftp_secret=ftp_secret,
             suffix=suffix,
             created_by=created_by,
