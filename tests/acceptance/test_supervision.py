@@ -1,5 +1,6 @@
 """`flask serve` keeps its processes running, and leaves none behind."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -12,6 +13,12 @@ from served import Served, command_of, running, wait_until
 def served(tmp_path_factory) -> Iterator[Served]:
     with running(tmp_path_factory.mktemp("served"), contacts=100) as started:
         yield started
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
+def test_threads_that_answer_requests_do_not_interrupt_each_other(served):
+    assert served.get("/api/v2/form").status_code == 200
+    wait_until(lambda: set(map(os.sched_getscheduler, _threads_of_gunicorn(served))) == {os.SCHED_BATCH}, "all are set")
 
 
 @pytest.mark.parametrize("name", ["celery", "gunicorn"])
@@ -44,6 +51,10 @@ def test_ctrl_c_ends_everything(served):
     assert served.process.wait(timeout=60) == 0
     assert [process for process in (*ours, database) if _runs(process)] == []
     assert "Traceback" not in served.log.read_text()
+
+
+def _threads_of_gunicorn(served: Served) -> list[int]:
+    return [thread.id for process in served.child("gunicorn").children() for thread in process.threads()]
 
 
 def _postgres(served: Served) -> psutil.Process:
