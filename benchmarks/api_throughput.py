@@ -10,9 +10,7 @@ message, in the folder of the broker.
 import argparse
 import itertools
 import statistics
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import contacts
 import http_load
@@ -25,10 +23,10 @@ from contactexport.export_queue import message_folders
 from contactexport.services import manage_users
 
 CONTACTS = 1_000
-REQUESTS = 4_000
+REQUESTS = 1_500
 CLIENTS = 16
 # At the end of a round each has ten unfinished exports, as many as he may have by default; then they are ended.
-USERS = 400
+USERS = 150
 # The usual ones are for people, and for rounds of this size.
 LIMITS = {"REQUESTS_PER_MINUTE": "10000", "EXPORTS_PER_USER": "1000"}
 
@@ -42,17 +40,16 @@ class LostRequest(Exception):
 def main() -> None:
     """Compares, prints and keeps the table `api_throughput`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1, help="1: 4,000 requests of each kind and round")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each kind")
+    parser.add_argument("--scale", type=float, default=1, help="1: 1,500 requests of each kind and round")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of each kind")
     options = parser.parse_args()
     requests = max(round(REQUESTS * options.scale), 2 * CLIENTS)
     with (
         contacts.server() as server,
         contacts.database_of(server, CONTACTS) as filled,
-        tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
+        contacts.folder_of_many_files() as folder,
     ):
-        # A new folder: where thousands of messages were deleted a moment ago, ext4 makes new files slowly.
-        backend = contacts.make_backend(filled.database.url, Path(folder))
+        backend = contacts.make_backend(filled.database.url, folder)
         tokens = prepared_tokens(backend)
         with serving(backend, "wsgi:app", **LIMITS) as ours, serving(backend, "bare_app:app") as bare:
             loads = _measured(backend, ours, bare, tokens, requests, options.rounds)

@@ -26,7 +26,7 @@ def changed_in(backend: Backend, month: int, changed: int, *, every: int = 1) ->
             contacts.queries().make_month(conn, month=start)
             contacts.queries().forget_changes(conn, month=start)
             contacts.queries().change_contacts(conn, month=start, changed=changed, every=every)
-            contacts.queries().tidy(conn)
+            contacts.queries().tidy_changes(conn)
         if (found := _found(conn, start)) != wanted:
             raise ValueError(f"{found} instead of {wanted} in {start:%B %Y}")
     return start, start + LONGEST

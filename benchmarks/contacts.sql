@@ -9,7 +9,7 @@ ORDER BY attnum;
 
 -- name: begin_copying#
 ALTER TABLE contact DISABLE TRIGGER contact_inserted;
-DROP INDEX contact_email;
+DROP INDEX IF EXISTS contact_email;
 
 -- name: copy_contacts!
 -- A template: {columns} are those above.
@@ -32,9 +32,11 @@ WHERE changed_at >= :start AND contact_id <= :originals
 ORDER BY changed_at;
 
 -- name: end_copying#
-CREATE INDEX contact_email ON contact (email);
 ALTER TABLE contact ENABLE TRIGGER contact_inserted;
 SELECT setval(pg_get_serial_sequence('contact', 'id'), (SELECT max(id) FROM contact));
+
+-- name: index_email#
+CREATE INDEX contact_email ON contact (email);
 
 -- name: tidy#
 VACUUM ANALYZE contact, contact_change;
@@ -102,6 +104,9 @@ SELECT c.id, c.origin_kind, c.origin_id, CAST(:month AS timestamptz) + number * 
 FROM generate_series(0, :changed - 1) AS number
 JOIN contact AS c ON c.id = CAST(:every AS bigint) * number + 1
 ORDER BY number;
+
+-- name: tidy_changes#
+VACUUM ANALYZE contact_change;
 
 -- name: forget_exports#
 DELETE FROM export;

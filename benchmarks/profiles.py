@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,13 +44,13 @@ def main() -> None:
     with (
         contacts.server() as server,
         contacts.database_of(server, number) as filled,
-        tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
+        contacts.folder_of_many_files() as folder,
     ):
-        backend = contacts.make_backend(filled.database.url, Path(folder))
+        backend = contacts.make_backend(filled.database.url, folder)
         start, end = contacts.window_with(backend, number // 4)
-        job = Job(backend.database.url, start.isoformat(), end.isoformat(), Path(folder, "changes.csv"))
-        _save_profile("profile_export", _of_export(job, Path(folder)))
-        _save_profile("profile_post", _of_post(backend, max(round(REQUESTS * scale), 100), Path(folder)))
+        job = Job(backend.database.url, start.isoformat(), end.isoformat(), folder / "changes.csv")
+        _save_profile("profile_export", _of_export(job, folder))
+        _save_profile("profile_post", _of_post(backend, max(round(REQUESTS * scale), 100), folder))
         results.save_text("plan_export", _plan(backend, job))
 
 
