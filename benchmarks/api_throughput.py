@@ -41,7 +41,7 @@ def main() -> None:
     """Compares, prints and keeps the table `api_throughput`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 1,500 requests of each kind and round")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds of each kind")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each kind")
     options = parser.parse_args()
     requests = max(round(REQUESTS * options.scale), 2 * CLIENTS)
     with (

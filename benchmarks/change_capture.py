@@ -97,7 +97,7 @@ def _compared(
 
 def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool) -> float:
     (queries().trigger_on if logged else queries().trigger_off)(conn)
-    queries().tidy(conn)
+    _tidy(conn)
     contacts.queries().checkpoint(conn)
     since = queries().clock(conn)
     began = time.perf_counter()
@@ -107,6 +107,13 @@ def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool)
     if (found := queries().changes(conn, since=since)) != (made if logged else 0):
         raise NotLogged(f"{found:,} changes logged, {made:,} made, triggers {'on' if logged else 'off'}")
     return seconds
+
+
+def _tidy(conn: Any) -> None:
+    """Of the log this month only, the one that is written to."""
+    statement = contacts.template(queries().tidy).format(partition=sql.Identifier(queries().this_month(conn)))
+    with conn.cursor() as cursor:
+        cursor.execute(statement)
 
 
 def _log_size(conn: Any, many: int) -> list[results.Row]:

@@ -25,8 +25,9 @@ SELECT 'contact_change_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM');
 -- A template.
 TRUNCATE {partition};
 
--- name: tidy#
-VACUUM (ANALYZE) contact, contact_change;
+-- name: tidy!
+-- A template.
+VACUUM (ANALYZE) contact, {partition};
 
 -- name: changes$
 SELECT count(*) FROM contact_change WHERE changed_at >= :since;

@@ -32,5 +32,13 @@ def changed_in(backend: Backend, month: int, changed: int, *, every: int = 1) ->
     return start, start + LONGEST
 
 
+def first_changed_in(backend: Backend, month: int, first: int) -> tuple[datetime, datetime]:
+    """The part of a set's window in which its first so many contacts changed; `every` contact must be in it."""
+    start = datetime(YEAR, month, 1, tzinfo=UTC)
+    with backend.database.session() as conn:
+        last = contacts.queries().last_change(conn, month=start, contact=first)
+    return start, last + timedelta(microseconds=1)
+
+
 def _found(conn: Connection, start: datetime) -> dict[str, int | None]:
     return dict(contacts.queries().change_set(conn, month=start))

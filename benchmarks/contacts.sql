@@ -90,6 +90,10 @@ WHERE status = 'scheduled';
 SELECT count(*) AS changes, max(contact_id) AS last FROM contact_change
 WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';
 
+-- name: last_change$
+SELECT max(changed_at) FROM contact_change
+WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days' AND contact_id <= :contact;
+
 -- name: forget_changes!
 DELETE FROM contact_change
 WHERE changed_at >= :month AND changed_at < CAST(:month AS timestamptz) + interval '25 days';

@@ -21,7 +21,12 @@ CHANGES = """
 SELECT contact_id, changed_at FROM contact_change
 WHERE origin_kind = 'form' AND origin_id = %s AND changed_at >= %s AND changed_at < %s
 """
-CONTACTS = "SELECT id, {columns} FROM contact WHERE origin_kind = 'form' AND origin_id = %s ORDER BY id"
+CONTACTS = """
+SELECT id, {columns} FROM contact
+WHERE origin_kind = 'form' AND origin_id = %s
+  AND id IN (SELECT contact_id FROM contact_change WHERE changed_at >= %s AND changed_at < %s)
+ORDER BY id
+"""
 
 
 class WrongFile(Exception):
@@ -43,7 +48,7 @@ def make(database: Database, start: datetime, end: datetime, file: Path) -> Expe
         latest: dict[int, datetime] = {}
         for contact_id, changed_at in _read(conn, CHANGES, FORM, start, end):
             latest[contact_id] = max(changed_at, latest.get(contact_id, changed_at))
-        contacts = _read(conn, CONTACTS.format(columns=", ".join(FIELDS.values())), FORM)
+        contacts = _read(conn, CONTACTS.format(columns=", ".join(FIELDS.values())), FORM, start, end)
         rows = _write(file, (_values(contact, latest[contact[0]]) for contact in contacts if contact[0] in latest))
     return ExpectedFile(rows, _sha256(file), _sorted_sha256(file))
 

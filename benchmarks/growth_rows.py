@@ -15,7 +15,7 @@ import results
 
 CONTACTS = 4_000_000
 ROWS = (250_000, 500_000, 1_000_000, 2_000_000)
-FIRST_MONTH = 2
+MONTH = 2
 
 
 def main() -> None:
@@ -33,9 +33,10 @@ def main() -> None:
 def _measured(number: int, sizes: list[int], rounds: int) -> dict[int, list[float]]:
     """Seconds of each round by rows."""
     with contacts.server() as server, contacts.database_of(server, number) as backend:
+        change_sets.changed_in(backend, MONTH, sizes[-1])
         cases = {}
-        for month, size in enumerate(sizes, FIRST_MONTH):
-            job = export_runs.job_of(backend, change_sets.changed_in(backend, month, size))
+        for size in sizes:
+            job = export_runs.job_of(backend, change_sets.first_changed_in(backend, MONTH, size))
             cases[size] = job, export_runs.expected_sha256(job)
         seconds: dict[int, list[float]] = {size: [] for size in cases}
         for _ in range(rounds):

@@ -33,7 +33,7 @@ from contactexport.backend import Backend
 from contactexport.models import Export
 
 CONTACTS = 1_000_000
-EXPORTS = 40
+EXPORTS = 30
 PAUSE_SECONDS = 0.15
 BROKERS = {
     "folder broker": (None, 250),
@@ -65,7 +65,7 @@ class Timed:
 def main() -> None:
     """Measures, prints and keeps the tables `latency` and `latency_steps`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1, help="1: 40 exports by each broker")
+    parser.add_argument("--scale", type=float, default=1, help="1: 30 exports by each broker")
     scale = parser.parse_args().scale
     exports = max(round(EXPORTS * scale), 3)
     timed: dict[str, list[Timed]] = {}

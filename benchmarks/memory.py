@@ -30,7 +30,7 @@ from contactexport.services import request_export
 
 CONTACTS_OF_OTHERS = 4_000_000  # the database of most benchmarks
 ROWS = (10_000, 1_000_000, 10_000_000)
-MONTHS = (6, 7)
+MONTH = 6
 LOOK_SECONDS = 0.05
 MEGABYTE = 1_000_000
 SETTLE_SECONDS = 1
@@ -56,11 +56,9 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
     ):
         backend = contacts.make_backend(filled.database.url, Path(folder))
-        jobs = [
-            export_runs.job_of(backend, change_sets.changed_in(backend, MONTHS[0], few)),
-            export_runs.job_of(backend, change_sets.changed_in(backend, MONTHS[1], many)),
-            export_runs.job_of(backend, (contacts.START, contacts.END)),
-        ]
+        window = change_sets.changed_in(backend, MONTH, many)
+        windows = change_sets.first_changed_in(backend, MONTH, few), window, (contacts.START, contacts.END)
+        jobs = [export_runs.job_of(backend, one) for one in windows]
         with worker(backend, 1) as process:
             peaks = [_peak(backend, job, process.pid) for job in jobs]
     _save(peaks)

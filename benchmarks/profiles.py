@@ -30,7 +30,7 @@ from contactexport.db import catalogue_repository, changed_contact_repository
 from contactexport.db.changed_contact_repository import Selection
 
 CONTACTS = 4_000_000
-REQUESTS = 4_000
+REQUESTS = 2_000
 SAMPLES_A_SECOND = 250
 LINES = 14
 
@@ -38,7 +38,7 @@ LINES = 14
 def main() -> None:
     """Measures, prints and keeps `profile_export`, `profile_post` and `plan_export`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1, help="1: 1,000,000 of 4,000,000 contacts; 4,000 requests")
+    parser.add_argument("--scale", type=float, default=1, help="1: 1,000,000 of 4,000,000 contacts; 2,000 requests")
     scale = parser.parse_args().scale
     number = max(round(CONTACTS * scale), 1000)
     with (

@@ -64,12 +64,10 @@ TOOLS = (
     Tool("psql_copy_tuned", "psql \\copy, planner tuned", starts_program=True),
     Tool("cursor_and_csv", "psycopg2 cursor, csv.writer", aim="at least 5"),
     Tool("sqlalchemy_orm", "SQLAlchemy ORM, csv.writer"),
-    Tool("pandas_whole", "pandas read_sql, to_csv", ("pandas",)),
-    Tool("pandas_chunks", "pandas in chunks", ("pandas",)),
+    Tool("pandas_chunks", "pandas read_sql in chunks, to_csv", ("pandas",)),
     Tool("duckdb_attach", "DuckDB, tables attached", ("duckdb",)),
     Tool("duckdb_query", "DuckDB, postgres_query", ("duckdb",)),
     Tool("connectorx_polars", "ConnectorX, polars", ("connectorx", "polars")),
-    Tool("connectorx_parts", "ConnectorX in 2 parts, polars", ("connectorx", "polars")),
     Tool("adbc_polars", "ADBC, polars", ("adbc_driver_postgresql", "polars", "pyarrow")),
     Tool("adbc_pyarrow", "ADBC, pyarrow, streamed", ("adbc_driver_postgresql", "pyarrow")),
 )
@@ -119,7 +117,7 @@ def _all_runs(tools: Sequence[Tool], number: int, rounds: int) -> dict[str, list
     """The runs of each tool, or why there are none."""
     with (
         contacts.server() as server,
-        contacts.database_of(server, number) as backend,
+        contacts.database_of(server, number, upon=number // ONE_CHANGED_OF) as backend,
         tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
     ):
         start, end = contacts.window_with(backend, number // ONE_CHANGED_OF)
