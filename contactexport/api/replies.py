@@ -5,12 +5,13 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, jsonify
+from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
 from contactexport.errors import ContactExportError, TooManyRequests
 
 logger = logging.getLogger(__name__)
+encode = json.JSONEncoder(separators=(",", ":")).encode  # jsonify would make an encoder for each answer
 
 # Contract, "Everything else"; other statuses are named by HTTP itself.
 REPLY_TEXTS = {404: "Not found", 405: "Method not allowed"}
@@ -30,7 +31,8 @@ def error(http_status: int, reply_code: int, text: str, data: Any = "") -> Respo
 
 def _reply(reply_code: int, text: str, data: Any) -> Response:
     g.reply = reply_code, data  # for the audit log
-    return jsonify(replyCode=reply_code, replyText=text, data=data)
+    body = encode({"replyCode": reply_code, "replyText": text, "data": data})
+    return Response(f"{body}\n", mimetype="application/json")
 
 
 def raw_error(http_status: int, reason: str) -> bytes:

@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
 
 
 def _adding(application: Application) -> Application:
-    """Around the whole application: for Flask a header costs twenty times as much, since it looks at each anew."""
+    """Around the whole application: Flask checks each header anew, which took 2 % of a request for an export."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
