@@ -226,8 +226,8 @@ class GetChangesSchema(Schema):
 def load_get_changes(schema: GetChangesSchema, body: Mapping[str, Any]) -> GetChanges:
     """The valid request. Raises InvalidRequest with the first error's text."""
     try:
-        # `keep_what_counts` asks for what is required, and `to_settings` fills in defaults: most requests leave out most
-        # fields, and marshmallow would spend as much on each of them as on one that is there.
+        # `keep_what_counts` asks for what is required, and `to_settings` fills in defaults: most requests leave out
+        # most fields, and marshmallow would do as much for each of them as for one that is there.
         loaded: GetChanges = schema.load(body, partial=True)
     except ValidationError as error:
         raise InvalidRequest(_first_text(error.messages, GetChangesSchema)) from None
