@@ -3,7 +3,6 @@
 Threads, so that clients that read slowly or wait for the database hold a thread and not a process.
 """
 
-import contextlib
 import gc
 import mmap
 import os
@@ -14,6 +13,7 @@ from gunicorn import util
 from gunicorn.http.wsgi import Response
 
 from contactexport.api.replies import raw_error
+from contactexport.batch_scheduling import schedule_as_batch
 
 bind = os.environ.get("BIND", "127.0.0.1:8025")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -67,18 +67,9 @@ def hurried(server):
     return not server.SIG_QUEUE.empty() and server.SIG_QUEUE.get() not in (signal.SIGCHLD, server.WAKEUP_REQUEST)
 
 
-def schedule_for_throughput():
-    """SCHED_BATCH of sched(7), for all threads of a worker process; not every system has it.
-
-    One that is woken, by Postgres or since Python's lock is free, does not take the processor from whoever works then.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 def post_worker_init(worker):
     """Once a worker process has started."""
-    schedule_for_throughput()
+    schedule_as_batch()  # before there are threads, which follow it
     gc.collect()
     gc.freeze()  # what was imported stays: there is no use in looking through it again and again
     worker.wsgi.extensions["is_draining"] = lambda: draining[0] == 1

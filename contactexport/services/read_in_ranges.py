@@ -4,11 +4,11 @@ A thread of each reader waits for Postgres most of the time, and passes rows on 
 """
 
 import logging
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
+from contactexport.batch_scheduling import schedule_as_batch
 from contactexport.db import changed_contact_repository, shared_snapshot
 from contactexport.db.connection import Connection, Database, cancel
 from contactexport.db.shared_snapshot import SharedSnapshot
@@ -72,7 +72,8 @@ class Readers:
         While the next one is waited for, `waiting` is told its number, again and again. The first failure ends all of
         them and is raised; so does whatever is raised in this thread meanwhile.
         """
-        with ThreadPoolExecutor(len(tasks), "reader", initializer=_let_rows_gather) as threads:
+        # As a batch: a Postgres on this machine is not interrupted for every few rows then, and more come at a time.
+        with ThreadPoolExecutor(len(tasks), "reader", initializer=schedule_as_batch) as threads:
             running = [threads.submit(task) for task in tasks]
             try:
                 for number, task in enumerate(running):
@@ -85,15 +86,6 @@ class Readers:
                 while wait(running, 0).not_done:
                     self.cancel()  # again and again: one that comes before a query has no effect
                     wait(running, CANCEL_SECONDS)
-
-
-def _let_rows_gather() -> None:
-    """Linux no longer interrupts a Postgres on this machine for every few rows that could be read: more come at a time.
-
-    SCHED_BATCH of sched(7), for the thread that calls; where it is not to be had, all goes on without.
-    """
-    with suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _raise_failure(running: Sequence[Future[int]]) -> None:
