@@ -97,7 +97,7 @@ def _compared(
 
 def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool) -> float:
     (queries().trigger_on if logged else queries().trigger_off)(conn)
-    _tidy(conn)
+    _run_on_this_month(conn, queries().tidy)
     contacts.queries().checkpoint(conn)
     since = queries().clock(conn)
     began = time.perf_counter()
@@ -109,18 +109,16 @@ def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool)
     return seconds
 
 
-def _tidy(conn: Any) -> None:
-    """Of the log this month only, the one that is written to."""
-    statement = contacts.template(queries().tidy).format(partition=sql.Identifier(queries().this_month(conn)))
+def _run_on_this_month(conn: Any, query: Any) -> str:
+    """Runs a template on the part of the log that is written to, and returns that part's name."""
+    partition = str(queries().this_month(conn))
     with conn.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(contacts.template(query).format(partition=sql.Identifier(partition)))
+    return partition
 
 
 def _log_size(conn: Any, many: int) -> list[results.Row]:
-    partition = queries().this_month(conn)
-    statement = contacts.template(queries().empty).format(partition=sql.Identifier(partition))
-    with conn.cursor() as cursor:
-        cursor.execute(statement)
+    partition = _run_on_this_month(conn, queries().empty)
     queries().update_many(conn, value="size", contacts=many)
     size = queries().log_size(conn, partition=partition)
     return [

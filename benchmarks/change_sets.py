@@ -19,7 +19,7 @@ def changed_in(backend: Backend, month: int, changed: int, *, every: int = 1) ->
     anew if it is another one: a run at another scale may have used the same database. Raises ValueError when there are
     too few contacts.
     """
-    start = datetime(YEAR, month, 1, tzinfo=UTC)
+    start = _start_of(month)
     wanted = {"changes": changed, "last": every * (changed - 1) + 1}
     with backend.database.session() as conn:
         if _found(conn, start) != wanted:
@@ -34,10 +34,14 @@ def changed_in(backend: Backend, month: int, changed: int, *, every: int = 1) ->
 
 def first_changed_in(backend: Backend, month: int, first: int) -> tuple[datetime, datetime]:
     """The part of a set's window in which its first so many contacts changed; `every` contact must be in it."""
-    start = datetime(YEAR, month, 1, tzinfo=UTC)
+    start = _start_of(month)
     with backend.database.session() as conn:
         last = contacts.queries().last_change(conn, month=start, contact=first)
     return start, last + timedelta(microseconds=1)
+
+
+def _start_of(month: int) -> datetime:
+    return datetime(YEAR, month, 1, tzinfo=UTC)
 
 
 def _found(conn: Connection, start: datetime) -> dict[str, int | None]:

@@ -16,7 +16,7 @@ import machine
 import report
 
 SCRIPTS = (
-    "api_throughput",  # before others delete many files: ext4 makes new ones slowly for a while after that
+    "api_throughput",
     "tools_compared",
     "memory",
     "growth_contacts",
