@@ -54,6 +54,10 @@ def accept(
         raise ExportAlreadyRunning from None
     except LockNotAvailable:
         raise DatabaseUnavailable("The user's requests wait for each other") from None
+    return _accepted_id(answer)
+
+
+def _accepted_id(answer: Mapping[str, Any]) -> int | None:
     if answer["outcome"] == "outdated":
         raise Outdated
     if answer["outcome"] == "already running":
