@@ -4,6 +4,7 @@ import contextlib
 import ftplib
 import socket
 import ssl
+import struct
 import threading
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -163,8 +164,13 @@ class FtpConnection(ftplib.FTP_TLS):
         if isinstance(self.sock, ssl.SSLSocket):
             # Hosts prove by the session that both connections come from the same client.
             data = self._secured(data, self.sock.session)
-        while block := content.read(BLOCK_BYTES):
-            data.sendall(block)
+        else:
+            _have_kernel_wait(data, self._seconds)
+        try:
+            while block := content.read(BLOCK_BYTES):
+                data.sendall(block)
+        except BlockingIOError:
+            raise TimeoutError("timed out") from None
         if isinstance(data, ssl.SSLSocket):
             with contextlib.suppress(OSError):  # some hosts close without saying goodbye
                 data.unwrap()
@@ -191,6 +197,13 @@ class FtpConnection(ftplib.FTP_TLS):
 def in_latin_1(text: str) -> bool:
     """True when Latin-1 has all signs and encodes some of them differently than UTF-8."""
     return not text.isascii() and all(ord(sign) < 256 for sign in text)
+
+
+def _have_kernel_wait(sock: socket.socket, seconds: float) -> None:
+    """For a write to get on, so many seconds; then it raises BlockingIOError. Python would ask before each write."""
+    whole, rest = divmod(seconds, 1)
+    sock.settimeout(None)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(whole), int(rest * 1_000_000)))
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -29,12 +29,12 @@ def inbox(tmp_path: Path) -> Path:
 class Upload:
     """A delivery in a thread."""
 
-    def __init__(self, folder: Path, port: int, **settings) -> None:
+    def __init__(self, folder: Path, port: int, *, timeout: float = PATIENT_SECONDS, **settings) -> None:
         file = folder / "x.csv"
         file.write_bytes(bytes(20_000_000))
         self.export = SimpleNamespace(file_name="x.csv", attempt=1, bytes=20_000_000)
         target = FtpTarget("127.0.0.1", port, "user", tls=settings.get("ca_file") is not None)
-        self.delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=PATIENT_SECONDS, **settings)
+        self.delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=timeout, **settings)
         self.ended_by: BaseException | None = None
         self.thread = threading.Thread(target=self._deliver, args=(file,))
         self.thread.start()
@@ -87,6 +87,17 @@ def test_so_does_one_over_tls(tmp_path: Path, inbox: Path):
         upload = Upload(tmp_path, port, ca_file=pem)
         assert stalled.wait(PATIENT_SECONDS / 3)
         upload.abort()
+        assert files(inbox) == []
+
+
+def test_a_host_that_takes_nothing_more_is_left_when_the_timeout_is_over(tmp_path: Path, inbox: Path):
+    data_handler, stalled = stalling(DTPHandler)
+    with serving(inbox, dtp_handler=data_handler) as (port, _told):
+        upload = Upload(tmp_path, port, timeout=1.5)
+        assert stalled.wait(PATIENT_SECONDS / 3)
+        upload.thread.join(timeout=PATIENT_SECONDS / 3)
+        assert isinstance(upload.ended_by, DeliveryFailed)
+        assert upload.ended_by.text == "FTP host: timed out"
         assert files(inbox) == []
 
 
