@@ -143,6 +143,21 @@ def test_one_of_many_that_stays_the_same_is_not_logged(backend: Backend, same: i
     assert logged(backend) == [contact for contact in contacts if contact != unchanged]
 
 
+@pytest.mark.parametrize("same", [1, 2, 150, 300])
+def test_one_of_many_that_had_the_value_set_for_all_is_not_logged(backend: Backend, same: int):
+    contacts = many_contacts(backend)
+    execute(backend, "UPDATE contact SET city = %s", (f"Berlin {same}",))
+    assert logged(backend) == [contact for contact in contacts if contact != contacts[same - 1]]
+
+
+def test_many_that_lose_a_value_are_logged_unless_they_had_none(backend: Backend):
+    contacts = many_contacts(backend)
+    execute(backend, "UPDATE contact SET city = NULL WHERE id = %s", (contacts[7],))
+    execute(backend, "DELETE FROM contact_change")
+    execute(backend, "UPDATE contact SET city = NULL")
+    assert logged(backend) == [contact for contact in contacts if contact != contacts[7]]
+
+
 def test_many_that_differ_in_one_column_or_another_are_all_logged(backend: Backend):
     """The column in which the first one differs tells nothing about the others."""
     contacts = many_contacts(backend)

@@ -227,9 +227,12 @@ BEGIN
             TG_RELID, (SELECT to_jsonb(o) FROM old_contact AS o LIMIT 1), (SELECT to_jsonb(n) FROM new_contact AS n LIMIT 1)
         );
         IF told IS NOT NULL THEN
+            -- Most updates of many rows set a column to one value; then no row has to be looked for by its id.
             EXECUTE format(
-                'SELECT NOT EXISTS (SELECT FROM new_contact AS n JOIN old_contact AS o ON o.id = n.id'
-                ' WHERE n.%1$I IS NOT DISTINCT FROM o.%1$I)', told
+                'SELECT NOT EXISTS (SELECT FROM new_contact WHERE %1$I IS DISTINCT FROM (%2$s))'
+                ' AND NOT EXISTS (SELECT FROM old_contact WHERE %1$I IS NOT DISTINCT FROM (%2$s))'
+                ' OR NOT EXISTS (SELECT FROM new_contact AS n JOIN old_contact AS o ON o.id = n.id'
+                ' WHERE n.%1$I IS NOT DISTINCT FROM o.%1$I)', told, format('SELECT %I FROM new_contact LIMIT 1', told)
             ) INTO all_changed;
         END IF;
     END IF;
