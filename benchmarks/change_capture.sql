@@ -27,7 +27,7 @@ TRUNCATE {partition};
 
 -- name: tidy!
 -- A template.
-VACUUM (ANALYZE) contact, {partition};
+VACUUM contact, {partition};
 
 -- name: changes$
 SELECT count(*) FROM contact_change WHERE changed_at >= :since;
