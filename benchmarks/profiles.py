@@ -118,10 +118,11 @@ def _plan(backend: Backend, job: Job) -> str:
     """Of the whole export read by one session, without its result; the log's parts but the first are left out."""
     settings = by_contactexport.settings(job)
     with backend.database.session(snapshot=True) as conn, conn.cursor() as cursor:
-        changed_contact_repository.prepare_reading(conn)
         catalogue = catalogue_repository.read(conn)
         fields = [catalogue.fields[field] for field in settings.contact_fields]
-        statement, values = changed_contact_repository.rows_query(Selection(settings, fields, settings.end, "UTC"))
+        selection = Selection(settings, fields, settings.end, "UTC")
+        changed_contact_repository.prepare_reading(conn, selection)
+        statement, values = changed_contact_repository.rows_query(selection)
         cursor.execute(sql.SQL("EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) ") + statement, values)
         lines = [str(row["QUERY PLAN"]) for row in cursor]
     return "\n".join(_without_parts(lines))

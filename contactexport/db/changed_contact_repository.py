@@ -21,6 +21,12 @@ SAMPLED_ONE_OF = 64
 # Below, an export takes less than half a second, of which more readers would save little; and they are counted one by
 # one, since the sample would be too small.
 CONTACTS_WORTH_A_RANGE = 50_000
+# When one in so many contacts has changed, or fewer, they are fetched by a list of their ids, not by walking past all
+# others: all contacts, and those among the ids of most that have changed, which may be new ones side by side. Postgres
+# keeps the list in memory, so it must not grow with the export.
+SMALL_PART_ONE_OF = 8
+LONGEST_ID_LIST = 1_000_000
+MOST = (0.05, 0.95)
 # Of what each other reader gets: the first one's rows are hashed on the way, those of others are appended while they
 # still read.
 FIRST_SHARE = 0.9
@@ -28,12 +34,16 @@ FIRST_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of a file: contacts that changed in [settings.start, until) with these fields, times in `time_zone`."""
+    """The rows of a file: contacts that changed in [settings.start, until) with these fields, times in `time_zone`.
+
+    `small_part` when they are few of all contacts.
+    """
 
     settings: ExportSettings
     fields: Sequence[ContactField]
     until: datetime
     time_zone: str
+    small_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,10 +56,13 @@ class IdRange:
 
 @dataclass(frozen=True)
 class Extent:
-    """How many contacts changed, of many an estimate within a few percent; and ranges with about as many of them."""
+    """How many contacts changed, of many an estimate within a few percent; ranges with about as many of them; and
+    whether they are a small part of all contacts.
+    """
 
     contacts: int
     ranges: tuple[IdRange, ...]
+    small_part: bool
 
 
 def prepare_measuring(conn: Connection) -> None:
@@ -57,19 +70,15 @@ def prepare_measuring(conn: Connection) -> None:
     queries("changed_contact").prepare_measuring(conn)
 
 
-def prepare_reading(conn: Connection) -> None:
-    """Chooses, for the transaction that runs, how rows are read: by this session alone, fetched in their order."""
-    queries("changed_contact").prepare_reading(conn)
-
-
 def measure(conn: Connection, settings: ExportSettings, until: datetime, most_ranges: int) -> Extent:
     """The extent of what changed in [settings.start, until), cut into so many ranges if it is worth it."""
     cuts = [(FIRST_SHARE + number) / (FIRST_SHARE + most_ranges - 1) for number in range(most_ranges - 1)]
-    sample = _one_row(conn, "sample_changed", settings, until, one_of=SAMPLED_ONE_OF, cuts=cuts)
-    estimated = sample["contacts"] * SAMPLED_ONE_OF
-    if estimated < CONTACTS_WORTH_A_RANGE:
-        return Extent(_one_row(conn, "count_changed", settings, until)["contacts"], (IdRange(),))
-    return Extent(estimated, tuple(_ranges(sample["cuts"] or ())))
+    sample = _one_row(conn, "sample_changed", settings, until, one_of=SAMPLED_ONE_OF, cuts=[*cuts, *MOST])
+    *last_ids, low, high = sample["cuts"] or (SMALLEST_ID, LARGEST_ID)
+    contacts, ranges = sample["contacts"] * SAMPLED_ONE_OF, tuple(_ranges(last_ids))
+    if contacts < CONTACTS_WORTH_A_RANGE:
+        contacts, ranges = _one_row(conn, "count_changed", settings, until)["contacts"], (IdRange(),)
+    return Extent(contacts, ranges, _is_small_part(conn, contacts, high - low))
 
 
 def copy(conn: Connection, selection: Selection, ids: IdRange, to: BinaryIO) -> int:
@@ -80,9 +89,15 @@ def copy(conn: Connection, selection: Selection, ids: IdRange, to: BinaryIO) -> 
     statement = template("changed_contact", "copy_changed").format(
         rows=_rows(selection), delimiter=sql.Literal(selection.settings.delimiter)
     )
+    prepare_reading(conn, selection)
     with conn.cursor() as cursor:
         cursor.copy_expert(cursor.mogrify(statement, _parameters(selection, ids)), to)
         return int(cursor.rowcount)
+
+
+def prepare_reading(conn: Connection, selection: Selection) -> None:
+    """Chooses, for the transaction that runs, how rows are read: by this session alone, fetched in their order."""
+    queries("changed_contact").prepare_reading(conn, small_part=selection.small_part)
 
 
 def rows_query(selection: Selection) -> tuple[sql.Composable, dict[str, Any]]:
@@ -92,10 +107,17 @@ def rows_query(selection: Selection) -> tuple[sql.Composable, dict[str, Any]]:
 
 def read(conn: Connection, selection: Selection) -> Iterator[tuple[str | int | None, ...]]:
     """The rows of all ids as values, fetched in batches through a server-side cursor."""
+    prepare_reading(conn, selection)
     with conn.cursor("changed_rows", cursor_factory=tuple_cursor) as cursor:
         cursor.itersize = BATCH_ROWS
         cursor.execute(*rows_query(selection))
         yield from cursor
+
+
+def _is_small_part(conn: Connection, contacts: int, between: int) -> bool:
+    if contacts > LONGEST_ID_LIST or contacts * SMALL_PART_ONE_OF > between:
+        return False
+    return bool(queries("changed_contact").is_small_part(conn, contacts=contacts, one_of=SMALL_PART_ONE_OF))
 
 
 def _one_row(conn: Connection, query: str, settings: ExportSettings, until: datetime, **values: Any) -> Any:
@@ -116,11 +138,13 @@ def _ranges(cuts: Sequence[int]) -> Iterator[IdRange]:
 def _rows(selection: Selection) -> sql.Composable:
     choices = [field for field in selection.fields if field.application_type in SINGLE_CHOICE | MULTIPLE_CHOICE]
     belongs = "belongs_to_anything" if selection.settings.origin == "all" else "belongs_to_origin"
+    fetched = "fetched_by_ids" if selection.small_part else "fetched_in_range"
     return template("changed_contact", "changed_rows").format(
         labels=_labels(choices),
         columns=sql.SQL(", ").join(_column(field) for field in selection.fields),
         window=_window(selection.settings),
         belongs=template("changed_contact", belongs),
+        fetched=template("changed_contact", fetched),
     )
 
 
@@ -147,9 +171,7 @@ def _window_parameters(settings: ExportSettings, until: datetime) -> dict[str, A
 
 
 def _labels(choices: Sequence[ContactField]) -> sql.Composable:
-    if not choices:
-        return sql.SQL("")
-    return sql.SQL("WITH ") + sql.SQL(", ").join(_part("choice_labels", field) for field in choices)
+    return sql.Composed([_part("choice_labels", field) + sql.SQL(",") for field in choices])
 
 
 def _column(field: ContactField) -> sql.Composable:

@@ -58,7 +58,6 @@ class Readers:
         except SnapshotNotShared:
             session.close()  # it would be kept, and of several servers the next one may be the right one
             raise
-        changed_contact_repository.prepare_reading(session)
         return session
 
     def cancel(self) -> None:

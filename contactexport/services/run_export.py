@@ -178,8 +178,8 @@ def _read_and_write(
     snapshot = readers.sessions[0]
     extent = changed_contact_repository.measure(snapshot, export.settings, until, most)
     export_repository.note_expected_rows(conn, export, extent.contacts)
-    changed_contact_repository.prepare_reading(snapshot)
-    selection = Selection(export.settings, _fields(snapshot, export), until, str(backend.settings.time_zone))
+    fields = _fields(snapshot, export)
+    selection = Selection(export.settings, fields, until, str(backend.settings.time_zone), extent.small_part)
     return export_file.write(
         backend.settings.storage_dir,
         export.file_name,

@@ -15,14 +15,6 @@ SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|COPY|ALTER|CREATE|DROP|TRUNCA
 LONGEST_FUNCTION = 40
 LONGEST_MODULE = 300
 
-# SQL outside .sql files: module and beginning of the text, with the reason.
-SQL_IN_PYTHON = {
-    (
-        "db/changed_contact_repository.py",
-        "WITH ",
-    ): "the word before the list of label tables, of which there may be none",
-}
-
 
 def ids(module: Path) -> str:
     return str(module.relative_to(PACKAGE))
@@ -52,13 +44,7 @@ def definitions(module: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
 
 @pytest.mark.parametrize("module", MODULES, ids=ids)
 def test_sql_stands_in_sql_files(module):
-    found = [text for text in texts(module) if SQL.match(text) and (ids(module), text) not in SQL_IN_PYTHON]
-    assert found == []
-
-
-def test_exceptions_from_the_sql_rule_are_still_needed():
-    for name, text in SQL_IN_PYTHON:
-        assert text in texts(PACKAGE / name)
+    assert [text for text in texts(module) if SQL.match(text)] == []
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if "migrations" not in module.parts], ids=ids)

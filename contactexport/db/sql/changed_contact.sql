@@ -2,14 +2,22 @@
 -- For this transaction. Counting is no more worth compiling than reading, see below.
 SELECT set_config('jit', 'off', true);
 
+-- name: is_small_part$
+-- Of a table that has been analyzed. From 18 on one search by an index takes a list of keys and fetches nothing between
+-- them, in their order. The list costs more than it saves when many contacts have changed.
+SELECT relkind = 'r' AND :contacts * :one_of <= reltuples AND current_setting('server_version_num')::integer >= 180000
+FROM pg_class WHERE oid = 'contact'::regclass;
+
 -- name: prepare_reading$
 -- For this transaction. Compiling wide statements takes longer than running them. Workers of one session would each group
 -- all changes, so several sessions read instead. Contacts are fetched in the order of changes that are sorted by id; a hash
--- join would have to sort whole rows. Of a view it is not known what it joins.
+-- join would have to sort whole rows. Of a view it is not known what it joins. How long a list of ids will be is not known
+-- to the planner, which would look through all changes for each contact.
 SELECT
     set_config('jit', 'off', true),
     set_config('max_parallel_workers_per_gather', '0', true),
-    CASE WHEN relkind IN ('r', 'p') THEN set_config('enable_hashjoin', 'off', true) END
+    CASE WHEN relkind IN ('r', 'p') THEN set_config('enable_hashjoin', 'off', true) END,
+    CASE WHEN :small_part THEN set_config('enable_nestloop', 'off', true) END
 FROM pg_class WHERE oid = 'contact'::regclass;
 
 -- name: count_changed!
@@ -35,18 +43,25 @@ changed_at >= :start AND changed_at < :until;
 COPY ({rows}) TO STDOUT (FORMAT csv, DELIMITER {delimiter}, NULL '', ENCODING 'UTF8');
 
 -- name: changed_rows!
--- A template: the columns in the order asked for, with the joins they need.
-{labels}
-SELECT c.id, {columns}, date_trunc('second', changed.changed_at AT TIME ZONE :time_zone)::text
-FROM (
+-- A template: the columns in the order asked for, with the joins they need, and {fetched} from the two below.
+WITH {labels} changed AS (
     SELECT contact_id, max(changed_at) AS changed_at
     FROM contact_change
     WHERE {window} AND contact_id BETWEEN CAST(:first_id AS bigint) AND CAST(:last_id AS bigint)
     GROUP BY contact_id
-) AS changed
+    ORDER BY contact_id
+)
+SELECT c.id, {columns}, date_trunc('second', changed.changed_at AT TIME ZONE :time_zone)::text
+FROM changed
 JOIN contact AS c ON c.id = changed.contact_id
-WHERE {belongs} AND c.id BETWEEN CAST(:first_id AS bigint) AND CAST(:last_id AS bigint)
+WHERE {belongs} AND {fetched}
 ORDER BY c.id;
+
+-- name: fetched_in_range!
+c.id BETWEEN CAST(:first_id AS bigint) AND CAST(:last_id AS bigint);
+
+-- name: fetched_by_ids!
+c.id = ANY (CAST((SELECT array_agg(contact_id) FROM changed) AS bigint[]));
 
 -- name: belongs_to_origin!
 c.origin_kind = :origin AND c.origin_id = ANY (:origin_ids);
