@@ -8,6 +8,7 @@ Without the right to look into other processes, py-spy has nothing to say; then 
 import argparse
 import collections
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ CONTACTS = 4_000_000
 REQUESTS = 2_000
 SAMPLES_A_SECOND = 250
 LINES = 14
+SAMPLE = re.compile(r"(.*) (\d+)")
 
 
 def main() -> None:
@@ -92,13 +94,15 @@ def _py_spy(samples: Path, *target: str) -> subprocess.Popen[bytes]:
 
 
 def _save_profile(name: str, samples: Path) -> None:
-    lines = samples.read_text().splitlines() if samples.exists() else []
-    stacks = [line.rpartition(" ") for line in lines if "importlib" not in line]
+    lines = samples.read_text(errors="replace").splitlines() if samples.exists() else []
+    # A process that goes on while it is looked at has names now and then that are none, even with line breaks.
+    sampled = [match for match in map(SAMPLE.fullmatch, lines) if match]
+    stacks = [match.groups() for match in sampled if "importlib" not in match[1]]
     if not stacks:
         results.save_text(name, "py-spy is not installed, or has not the right to look into other processes.")
         return
     whole, own = collections.Counter[str](), collections.Counter[str]()
-    for stack, _, count in stacks:
+    for stack, count in stacks:
         # A sample between two functions has no frame.
         frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";") if frame] or ["(nothing)"]
         whole.update(dict.fromkeys(frames, int(count)))
