@@ -4,8 +4,13 @@ SELECT set_config('jit', 'off', true);
 
 -- name: is_small_part$
 -- Of a table that has been analyzed. From 18 on one search by an index takes a list of keys and fetches nothing between
--- them, in their order. The list costs more than it saves when many contacts have changed.
+-- them, in their order. The list costs more than it saves when many contacts have changed; and without an index by id each
+-- contact would be compared with the whole of it.
 SELECT relkind = 'r' AND :contacts * :one_of <= reltuples AND current_setting('server_version_num')::integer >= 180000
+    AND EXISTS (
+        SELECT FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+        WHERE indrelid = pg_class.oid AND attname = 'id' AND indisunique AND indisvalid AND indpred IS NULL
+    )
 FROM pg_class WHERE oid = 'contact'::regclass;
 
 -- name: prepare_reading$
