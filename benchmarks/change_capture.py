@@ -44,21 +44,21 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1, help="1: 100,000 contacts in one statement")
     parser.add_argument("--rounds", type=int, default=8, help="rounds with and without each; an even number")
     options = parser.parse_args()
-    rounds, short_rounds = options.rounds, SHORT_ROUNDS * options.rounds
+    rounds = options.rounds
     many, single = max(round(MANY * options.scale), 500), max(round(SINGLE * options.scale), 20)
     with contacts.server() as server, contacts.copy_of(server, 2 * many) as backend:
         with backend.database.session() as conn:
             update_single, insert_single = _update_single(conn, single), _insert_single(conn, single)
             rows = [
                 _compared(conn, f"UPDATE of {many:,} contacts", _update_many(conn, many), rounds, 1.4),
-                _compared(conn, f"{single:,} UPDATEs of one", update_single, short_rounds, 1.25, SHORT_ROUNDS),
-                _compared(conn, f"{single:,} INSERTs of one", insert_single, short_rounds, None, SHORT_ROUNDS),
+                _compared(conn, f"{single:,} UPDATEs of one", update_single, rounds, 1.25, SHORT_ROUNDS),
+                _compared(conn, f"{single:,} INSERTs of one", insert_single, rounds, None, SHORT_ROUNDS),
             ]
             log = [*_log_size(conn, many), _months_read(conn)]
         log += _old_month(backend, many)
     about = (
-        f"The median of {rounds} rounds with and as many without the triggers, of {short_rounds} where each single one "
-        "is committed."
+        f"The median of {rounds} rounds with and as many without the triggers, of {SHORT_ROUNDS * rounds} where each "
+        "single one is committed."
     )
     table = [row for pair in rows for row in pair]
     results.save(results.Table("change_capture", "Logging of changes", about, "of it without", tuple(table)))
@@ -86,16 +86,16 @@ def _insert_single(conn: Any, single: int) -> Callable[[str], int]:
 
 
 def _compared(
-    conn: Any, name: str, change: Callable[[str], int], rounds: int, aim: float | None, tidied_every: int = 1
+    conn: Any, name: str, change: Callable[[str], int], rounds: int, aim: float | None, short_rounds: int = 1
 ) -> tuple[results.Row, results.Row]:
     """With and without the triggers; `change` makes the changes and returns how many. Raises NotLogged.
 
-    Before one in so many rounds everything is tidied up.
+    Everything is tidied up before each round; a round may be so many short ones.
     """
     seconds: dict[bool, list[float]] = {False: [], True: []}
-    for number in range(rounds + 1):  # the first one writes to pages that are written for the first time
+    for number in range(rounds * short_rounds + 1):  # the first one writes to pages that are written for the first time
         for logged in (number % 2 == 0, number % 2 == 1):
-            if number % tidied_every == 0:
+            if number % short_rounds == 0:
                 _run_on_this_month(conn, queries().tidy)
                 contacts.queries().checkpoint(conn)
             seconds[logged].append(_timed(conn, change, f"{number}{logged}", logged=logged))

@@ -9,7 +9,6 @@ from contactexport.db.changed_contact_repository import Selection
 
 CONTACTS = 4_000
 EVERY = 20
-VERSION = "SELECT current_setting('server_version_num')::integer AS number"
 
 
 @pytest.fixture
@@ -47,8 +46,8 @@ def is_small_part(backend: Backend) -> bool:
 
 
 def takes_lists(backend: Backend) -> bool:
-    [version] = execute(backend, VERSION)
-    return version["number"] >= 180_000
+    with backend.database.session() as conn:
+        return conn.server_version >= 180_000
 
 
 @pytest.mark.parametrize("readers", [1, 2, 3])
