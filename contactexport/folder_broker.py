@@ -36,7 +36,7 @@ class Channel(filesystem.Channel):
             Path(aside).unlink(missing_ok=True)
             raise
 
-    def _get(self, queue: str, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+    def _get(self, queue: str, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override] # see above
         # As text: with a hundred messages waiting, Path objects took longer than all the rest.
         with os.scandir(self.data_folder_in) as entries:  # raises when the folder is away
             names = sorted(entry.name for entry in entries if entry.name.endswith(f".{queue}.msg"))
