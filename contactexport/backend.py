@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from contactexport.db.connection import Database
 from contactexport.export_queue import ExportQueue
 from contactexport.kept_catalogue import KeptCatalogue
-from contactexport.known_tokens import KnownTokens
 from contactexport.network_guard import NetworkGuard
 from contactexport.request_permits import RequestPermits
 from contactexport.secret_box import SecretBox
@@ -29,7 +28,6 @@ class Backend:
     stopping: threading.Event = field(default_factory=threading.Event)
     permits: RequestPermits = field(default_factory=RequestPermits)
     catalogue: KeptCatalogue = field(default_factory=KeptCatalogue)
-    tokens: KnownTokens = field(default_factory=KnownTokens)
 
     @property
     def databases(self) -> tuple[Database, ...]:

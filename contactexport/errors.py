@@ -41,10 +41,6 @@ class ExportAlreadyRunning(ContactExportError):
         super().__init__(ALREADY_RUNNING)
 
 
-class Outdated(ContactExportError):
-    """What a request took from this process's memory is not so any more: it has to ask first, as without memory."""
-
-
 class UnknownExport(InvalidRequest):
     """No export has this id (contract, Status)."""
 

@@ -1,7 +1,59 @@
-"""The language codes an export may ask for (Emarsys API, "Language Codes"), in lower case."""
+"""The language codes an export may ask for (Emarsys API, "Language Codes"), in lower case, and their names.
 
-_CODES = """
-ar bg bp cn cz de dk el en es et fi fr he hi hr hu it jp ko lt lv mk mo mx nl no pl pr ro ru sc sk sl sr sv th tr uk vi
+The original's codes are no standard: `cz` is Czech and `jp` Japanese. By each stands the locale that Babel knows.
 """
 
-LANGUAGES = frozenset(_CODES.split())
+from functools import cache
+
+from babel import Locale
+
+_LOCALES = {
+    "ar": "ar",
+    "bg": "bg",
+    "bp": "pt_BR",
+    "cn": "zh_Hans",
+    "cz": "cs",
+    "de": "de",
+    "dk": "da",
+    "el": "el",
+    "en": "en",
+    "es": "es",
+    "et": "et",
+    "fi": "fi",
+    "fr": "fr",
+    "he": "he",
+    "hi": "hi",
+    "hr": "hr",
+    "hu": "hu",
+    "it": "it",
+    "jp": "ja",
+    "ko": "ko",
+    "lt": "lt",
+    "lv": "lv",
+    "mk": "mk",
+    "mo": "ro_MD",
+    "mx": "es_MX",
+    "nl": "nl",
+    "no": "nb",
+    "pl": "pl",
+    "pr": "pt",
+    "ro": "ro",
+    "ru": "ru",
+    "sc": "sr",
+    "sk": "sk",
+    "sl": "sl",
+    "sr": "sr_Latn",
+    "sv": "sv",
+    "th": "th",
+    "tr": "tr",
+    "uk": "uk",
+    "vi": "vi",
+}
+
+LANGUAGES = frozenset(_LOCALES)
+
+
+@cache
+def language_names(language: str) -> dict[str, str]:
+    """The name of each language by its code, in a language."""
+    return {code: str(Locale.parse(locale).get_display_name(_LOCALES[language])) for code, locale in _LOCALES.items()}

@@ -8,6 +8,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from contactexport.client_rules import COMPATIBLE, STRICT, ClientRules
+
+DEFAULT_TEAM = "default"
+
 sorted_json = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make an encoder each time
 
 
@@ -51,7 +55,7 @@ class ExportSettings:
     """What was asked for, normalised: equal requests give equal values.
 
     `start` and `end` are UTC, the window is [start, end). `origin_ids` are sorted and unique, empty for `all`;
-    `contact_fields` are unique and in the order asked for.
+    `contact_fields` are unique and in the order asked for. `type` is `changes` or `registrations`.
     """
 
     distribution_method: str
@@ -66,11 +70,18 @@ class ExportSettings:
     ftp: FtpTarget | None = None
     notification_url: str | None = None
     spreadsheet: bool = False
+    type: str = "changes"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the column `export.settings`."""
+        """Plain values for the column `export.settings`.
+
+        What came later is left out unless it was asked for: the key of a setting stays what it was before.
+        """
         ftp = None if self.ftp is None else asdict(self.ftp)
-        return vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
+        stored = vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
+        if self.type == "changes":
+            del stored["type"]
+        return stored
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ExportSettings":
@@ -86,57 +97,56 @@ class ExportSettings:
             }
         )
 
-    @property
-    def key(self) -> int:
-        """Signed 64 bits, equal for the same setting (contract, 4001)."""
-        return setting_key(self.to_json())
+    def key(self, team: str = DEFAULT_TEAM) -> int:
+        """Signed 64 bits, equal for the same setting of a team (contract, 4001)."""
+        return setting_key(self.to_json(), team)
 
 
-def setting_key(stored: Mapping[str, Any]) -> int:
-    """The key of settings as they are stored, all but the notification_url; the password is none of them."""
+def setting_key(stored: Mapping[str, Any], team: str) -> int:
+    """The key of a team's settings as they are stored, all but the notification_url; the password is none of them.
+
+    The default team has the key that settings had before there were teams.
+    """
     same = {name: value for name, value in stored.items() if name != "notification_url"}
+    if team != DEFAULT_TEAM:
+        same["team"] = team
     digest = hashlib.sha256(sorted_json(same).encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @dataclass(frozen=True)
-class ExportProgress:
-    """What the status of an export shows; times are UTC.
+class Export:
+    """One row of the table `export`; times are UTC.
 
     `deliveries` are the last attempts at another computer: `attempt`, `at` (ISO 8601) and its `reply`.
     """
 
     id: int
     settings: ExportSettings
+    setting_key: int
+    ftp_secret: bytes | None
+    created_by: str
+    team: str
+    created_at: datetime
     status: ExportStatus
     attempt: int
+    run_attempts: int
+    delivery_attempts: int
+    permanent_failures: int
     deliveries: tuple[Mapping[str, Any], ...]
     due_at: datetime | None
+    published_at: datetime | None
+    started_at: datetime | None
+    ready_at: datetime | None
+    finished_at: datetime | None
+    effective_until: datetime | None
+    error: str | None
+    file_name: str
+    file_deleted_at: datetime | None
     rows: int | None
     rows_expected: int | None
     bytes: int | None
     sha256: str | None
-    file_name: str
-    error: str | None
-    effective_until: datetime | None
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class Export(ExportProgress):
-    """One row of the table `export`."""
-
-    setting_key: int
-    ftp_secret: bytes | None
-    run_attempts: int
-    delivery_attempts: int
-    permanent_failures: int
-    published_at: datetime | None
-    file_deleted_at: datetime | None
-    created_by: str
-    started_at: datetime | None
-    ready_at: datetime | None
-    finished_at: datetime | None
     notify_due_at: datetime | None
     notify_attempts: int
     notified_at: datetime | None
@@ -145,18 +155,23 @@ class Export(ExportProgress):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request. With a `token_hash`, this is only what the process remembers, for the request to prove."""
+    """Who sends a request. A limit that is None is the one of the settings. An operator sees every team's exports."""
 
     name: str
-    token_hash: bytes | None = None
+    team: str = DEFAULT_TEAM
+    operator: bool = False
+    compatible: bool = False
+    requests_per_minute: int | None = None
+    exports_per_user: int | None = None
 
+    @property
+    def rules(self) -> ClientRules:
+        """What the caller may send."""
+        return COMPATIBLE if self.compatible else STRICT
 
-@dataclass(frozen=True)
-class Assumed:
-    """What a request took from the memory of its process, and has its statement check; None: nothing to check."""
-
-    token_hash: bytes | None = None
-    catalogue_version: int | None = None
+    def may_see(self, export: "Export") -> bool:
+        """True when the caller's team asked for the export (contract, Request)."""
+        return self.operator or export.team == self.team
 
 
 @dataclass(frozen=True)

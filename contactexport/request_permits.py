@@ -1,14 +1,35 @@
 """Requests of the running minute that were counted in advance, kept in this process until they are used or void."""
 
+import math
 import threading
 import time
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True)
+class RateLimit:
+    """A user's requests of the running minute after one of them: `remaining` of `limit`, void at `reset` (Unix time).
+
+    `refused` when that one was one too many. Requests that other processes have counted in advance are not remaining.
+    """
+
+    limit: int
+    remaining: int
+    reset: int
+    refused: bool = False
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds until the next minute, at least 1."""
+        return max(math.ceil(self.reset - time.time()), 1)
+
+
 @dataclass
 class _Kept:
-    requests: int
-    void_at: float
+    limit: int
+    requests: int  # counted for this process
+    left: int  # counted for nobody yet
+    void_at: float  # Unix time
 
 
 class RequestPermits:
@@ -18,20 +39,25 @@ class RequestPermits:
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
 
-    def take(self, user_name: str) -> bool:
-        """Uses one, if there is one."""
+    def take(self, user_name: str) -> RateLimit | None:
+        """Uses one; None when there is none."""
         with self._lock:
             kept = self._kept.get(user_name)
-            if kept is None or kept.requests == 0 or time.monotonic() >= kept.void_at:
-                return False
+            if kept is None or kept.requests == 0 or time.time() >= kept.void_at:
+                return None
             kept.requests -= 1
-            return True
+            return RateLimit(kept.limit, kept.requests + kept.left, math.ceil(kept.void_at))
 
-    def keep(self, user_name: str, requests: int, seconds: float) -> None:
-        """Adds some that are good for so many seconds; what was left from the minute before is void."""
+    def keep(self, user_name: str, limit: int, granted: int, left: int, seconds: float) -> RateLimit:
+        """Takes in what was counted just now and uses one of it, unless nothing was granted.
+
+        It is good for so many seconds. What is left of the minute before is void.
+        """
         with self._lock:
-            now = time.monotonic()
+            now = time.time()
+            void_at = now + max(seconds, 0)
             kept = self._kept.get(user_name)
-            if kept is not None and now < kept.void_at:
-                requests += kept.requests
-            self._kept[user_name] = _Kept(requests, now + seconds)
+            unused = kept.requests if kept is not None and now < kept.void_at else 0
+            requests = max(granted + unused - 1, 0)
+            self._kept[user_name] = _Kept(limit, requests, left, void_at)
+            return RateLimit(limit, requests + left, math.ceil(void_at), refused=granted + unused == 0)

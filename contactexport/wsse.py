@@ -1,7 +1,8 @@
 """The WSSE UsernameToken of the Emarsys API: reading the header, checking its digest and its time.
 
 `UsernameToken Username="…", PasswordDigest="…", Nonce="…", Created="…"`, where the digest is base64 of the
-hexadecimal SHA-1 of nonce + created + secret. Some clients encode the 20 raw bytes instead: accepted too.
+hexadecimal SHA-1 of nonce + created + secret. Some clients encode the 20 raw bytes instead, put blanks where the
+commas are, or write `usernametoken`: accepted too.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import hmac
 import re
 from base64 import b64encode
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from contactexport.errors import Unauthorized
 
@@ -18,17 +19,18 @@ LONGEST_USERNAME = 100
 ATTRIBUTES = {"Username", "PasswordDigest", "Nonce", "Created"}
 
 _ATTRIBUTE = r'([A-Za-z]{1,20})="([^"\\]{1,200})"'
-_HEADER = re.compile(rf"UsernameToken[ \t]+{_ATTRIBUTE}(?:[ \t]*,[ \t]*{_ATTRIBUTE}){{3}}")
+_SEPARATOR = r"(?:[ \t]*,[ \t]*|[ \t]+)"
+_HEADER = re.compile(rf"(?i:UsernameToken)[ \t]+{_ATTRIBUTE}(?:{_SEPARATOR}{_ATTRIBUTE}){{3}}")
 _DIGEST = re.compile(r"[A-Za-z0-9+/]{26,54}={1,2}")
 _NONCE = re.compile(r"[!-~]{1,128}")
 # Exactly one way to write the beginning: otherwise digits could be moved from the nonce to the time and back
 # without changing the digest, which would make a replayed call look new.
-_CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})")
+_CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?")
 
 
 @dataclass(frozen=True)
 class UsernameToken:
-    """The four attributes as sent, and `created` as a point in time."""
+    """The four attributes as sent, and `created` as a time; without a zone if it was sent without an offset."""
 
     username: str
     digest: str
@@ -59,9 +61,13 @@ def digest_matches(token: UsernameToken, secret: str) -> bool:
     return hexadecimal or raw
 
 
-def is_current(token: UsernameToken, now: datetime, window: float) -> bool:
-    """True when Created lies at most `window` seconds before or after `now`."""
-    return abs(token.created_at - now) <= timedelta(seconds=window)
+def is_current(token: UsernameToken, now: datetime, window: float, time_zone: tzinfo) -> bool:
+    """True when Created lies at most `window` seconds before or after `now`.
+
+    Without an offset it is in the time zone. When clocks are set back it may be either of two times.
+    """
+    times = {token.created_at.replace(tzinfo=token.created_at.tzinfo or time_zone, fold=fold) for fold in (0, 1)}
+    return any(abs(time.astimezone(UTC) - now) <= timedelta(seconds=window) for time in times)
 
 
 def _attributes(header: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""The HTTP API: one blueprint a topic, one envelope for every answer."""
+"""The HTTP API: one blueprint a topic, one envelope for every answer, the same routes under /api/v2 and /api/v3."""
 
-from flask import Flask
+from flask import Blueprint, Flask
 
 from contactexport.api import (
     audit,
@@ -11,8 +11,11 @@ from contactexport.api import (
     export_routes,
     health_routes,
     openapi_routes,
+    rate_limit_headers,
     replies,
     security_headers,
+    settings_routes,
+    trailing_slash,
 )
 
 
@@ -24,7 +27,21 @@ def init_app(app: Flask) -> None:
     app.url_map.merge_slashes = False
     replies.init_app(app)
     security_headers.init_app(app)
+    trailing_slash.init_app(app)
     audit.init_app(app)
+    rate_limit_headers.init_app(app)
     authentication.init_app(app)
-    for routes in (contact_routes, export_routes, download_routes, catalogue_routes, health_routes, openapi_routes):
-        app.register_blueprint(routes.blueprint)
+    for version in ("v2", "v3"):
+        api = Blueprint(version, __name__, url_prefix=f"/api/{version}")
+        for routes in (
+            contact_routes,
+            export_routes,
+            download_routes,
+            catalogue_routes,
+            settings_routes,
+            openapi_routes,
+        ):
+            api.register_blueprint(routes.blueprint)
+        app.register_blueprint(api)
+    app.register_blueprint(health_routes.blueprint)
+    app.register_blueprint(openapi_routes.pages)

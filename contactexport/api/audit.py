@@ -21,7 +21,7 @@ def _note(response: Response) -> Response:
     reply_code, data = g.get("reply", (None, None))
     audit_log.note(
         "request",
-        user=g.get("user_name"),
+        user=g.caller.name if "caller" in g else None,
         method=request.method,
         path=request.path[:200],
         http=response.status_code,

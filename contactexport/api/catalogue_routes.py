@@ -1,19 +1,20 @@
-"""GET /api/v2/field, /form and /source: the ids that a request may name (Emarsys API, "Querying Field List")."""
+"""GET /field, /form, /source and /language: the ids that a request may name (Emarsys API, "Querying Field List")."""
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from contactexport.api import replies
 from contactexport.api.backend import current_backend
 from contactexport.api.request_fields import integer
 from contactexport.db import catalogue_repository
 from contactexport.errors import InvalidRequest
-from contactexport.languages import LANGUAGES
+from contactexport.languages import LANGUAGES, language_names
 from contactexport.models import Catalogue
 from contactexport.services import read_catalogue
+from contactexport.system_fields import STRING_IDS
 
-blueprint = Blueprint("catalogue", __name__, url_prefix="/api/v2")
+blueprint = Blueprint("catalogue", __name__)
 
 
 @blueprint.get("/field")
@@ -23,7 +24,12 @@ def fields(language: str = "") -> Response:
     chosen = _language(language)
     return replies.ok(
         [
-            {"id": field.id, "name": field.name_in(chosen), "application_type": field.application_type}
+            {
+                "id": field.id,
+                "name": field.name_in(chosen),
+                "application_type": field.application_type,
+                "string_id": STRING_IDS.get(field.id, ""),
+            }
             for field in _catalogue().fields.values()
         ]
     )
@@ -33,24 +39,58 @@ def fields(language: str = "") -> Response:
 @blueprint.get("/field/<field_id>/choice/translate/<language>")
 def choices(field_id: str, language: str = "") -> Response:
     """The choices of a field, their labels in a language."""
-    known_id = integer(field_id)
-    if known_id is None or known_id not in _catalogue().fields:
-        raise InvalidRequest(f"Invalid contact field id: {field_id}")
-    with current_backend().contacts.transaction() as conn:
-        labels = catalogue_repository.list_choices(conn, known_id, _language(language))
-    return replies.ok([{"id": str(choice_id), "choice": label} for choice_id, label in labels])
+    return replies.ok(_choices([_field_id(field_id)], language)[0])
+
+
+@blueprint.get("/field/choices")
+def choices_of_fields() -> Response:
+    """The choices of several fields by the ids of these: `fields=5,9`, and a `language` if wanted."""
+    asked = request.args.get("fields", "")
+    if not asked:
+        raise InvalidRequest("Missing parameter: fields")
+    ids = [_field_id(one.strip()) for one in asked.split(",")]
+    found = _choices(ids, request.args.get("language", ""))
+    return replies.ok({str(field_id): of_field for field_id, of_field in zip(ids, found, strict=True)})
 
 
 @blueprint.get("/form")
 def forms() -> Response:
-    """All forms."""
-    return replies.ok(_origins("form"))
+    """All forms. What kind of form one is, is not known: each is the original's type 1, general registration form."""
+    return replies.ok([form | {"type": "1"} for form in _origins("form")])
 
 
 @blueprint.get("/source")
 def sources() -> Response:
     """All API sources."""
     return replies.ok(_origins("api"))
+
+
+@blueprint.get("/language")
+@blueprint.get("/language/translate/<language>")
+def languages(language: str = "") -> Response:
+    """All languages an export may ask for, named in a language."""
+    named = language_names(_language(language))
+    return replies.ok([{"id": code, "language": name} for code, name in named.items()])
+
+
+def _field_id(sent: str) -> int:
+    known_id = integer(sent)
+    if known_id is None or known_id not in _catalogue().fields:
+        raise InvalidRequest(f"Invalid contact field id: {sent}")
+    return known_id
+
+
+def _choices(field_ids: list[int], language: str) -> list[list[dict[str, str]]]:
+    """For each field its choices."""
+    chosen = _language(language)
+    with current_backend().contacts.transaction() as conn:
+        return [
+            [
+                {"id": str(choice_id), "choice": label}
+                for choice_id, label in catalogue_repository.list_choices(conn, field_id, chosen)
+            ]
+            for field_id in field_ids
+        ]
 
 
 def _origins(kind: str) -> list[dict[str, Any]]:

@@ -1,42 +1,72 @@
-"""POST /api/v2/contact/getchanges: asks for an export of the contacts that changed."""
+"""POST /contact/getchanges and getregistrations: ask for an export of contacts that changed or were created."""
 
-from typing import cast
+import logging
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, Response, current_app, g, request
 
 from contactexport.api import replies, request_json
-from contactexport.api.authentication import answered_for_caller
+from contactexport.api.authentication import current_caller
 from contactexport.api.backend import current_backend
-from contactexport.api.schemas import GetChangesSchema, load_get_changes
-from contactexport.backend import Backend
-from contactexport.models import Assumed, Caller, Catalogue
+from contactexport.api.schemas import GetChanges, GetChangesSchema, load_get_changes
+from contactexport.client_rules import COMPATIBLE, ClientRules
+from contactexport.errors import InvalidRequest
+from contactexport.models import Catalogue
 from contactexport.services import read_catalogue, request_export
+from contactexport.services.authenticate import remedy
 
-SCHEMA = "contactexport getchanges schema"
+SCHEMAS = "contactexport request schemas"
 
-blueprint = Blueprint("contact", __name__, url_prefix="/api/v2/contact")
+blueprint = Blueprint("contact", __name__, url_prefix="/contact")
+logger = logging.getLogger(__name__)
 
 
 @blueprint.post("/getchanges")
 def getchanges() -> Response:
     """Accepts the export and answers with its id (specification)."""
-    return answered_for_caller(_accept)
+    return _accept("changes")
 
 
-def _accept(caller: Caller) -> Response:
+@blueprint.post("/getregistrations")
+def getregistrations() -> Response:
+    """The same for contacts that were created in the time range (contract, What clients ask besides)."""
+    return _accept("registrations")
+
+
+def _accept(export_type: str) -> Response:
+    caller = current_caller()
     body = request_json.load_object(request)
-    backend = current_backend()
-    catalogue = read_catalogue.current(backend)
-    asked = load_get_changes(_schema(backend, catalogue), body)
-    assumed = Assumed(caller.token_hash, read_catalogue.version_to_check(backend, catalogue))
-    export_id = request_export.request(backend, asked.settings, asked.ftp_password, caller.name, g.started, assumed)
+    try:
+        asked = _valid(export_type, body, caller.rules)
+    except InvalidRequest as refusal:
+        if caller.rules != COMPATIBLE and _is_valid_for_compatible_clients(export_type, body):
+            logger.info("export refused: user=%r reason=%r; %s", caller.name, refusal.text, remedy(caller.name))
+        raise
+    export_id = request_export.request(current_backend(), asked.settings, asked.ftp_password, caller, g.started)
     return replies.ok({"id": export_id})
 
 
-def _schema(backend: Backend, catalogue: Catalogue) -> GetChangesSchema:
-    """Made once for a catalogue: that takes longer than a request's check."""
-    kept = cast(GetChangesSchema | None, current_app.extensions.get(SCHEMA))
-    if kept is None or kept.catalogue is not catalogue:
-        kept = GetChangesSchema(catalogue, backend.settings.time_zone, backend.settings.language, backend.guard)
-        current_app.extensions[SCHEMA] = kept
-    return kept
+def _valid(export_type: str, body: Mapping[str, Any], rules: ClientRules) -> GetChanges:
+    return load_get_changes(_schema(read_catalogue.current(current_backend()), export_type, rules), body)
+
+
+def _schema(catalogue: Catalogue, export_type: str, rules: ClientRules) -> GetChangesSchema:
+    """Cached for a catalogue: making it takes longer than checking a request."""
+    cached: dict[tuple[str, ClientRules], GetChangesSchema] = current_app.extensions.setdefault(SCHEMAS, {})
+    schema = cached.get((export_type, rules))
+    if schema is None or schema.catalogue is not catalogue:
+        backend = current_backend()
+        schema = GetChangesSchema(
+            catalogue, backend.settings.time_zone, backend.settings.language, backend.guard, export_type, rules
+        )
+        cached[export_type, rules] = schema
+    return schema
+
+
+def _is_valid_for_compatible_clients(export_type: str, body: Mapping[str, Any]) -> bool:
+    try:
+        _valid(export_type, body, COMPATIBLE)
+    except InvalidRequest:
+        return False
+    return True

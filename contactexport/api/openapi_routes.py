@@ -1,4 +1,4 @@
-"""GET /api/v2/openapi.json, for tools, and GET /docs, the same for people; both are open to everybody."""
+"""GET openapi.json, for tools, and GET /docs, the same for people; both are open to everybody."""
 
 from flask import Blueprint, Response, jsonify, make_response, render_template
 
@@ -10,18 +10,19 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-blueprint = Blueprint(
-    "openapi", __name__, template_folder="templates", static_folder="static", static_url_path="/docs/assets"
+blueprint = Blueprint("openapi", __name__)
+pages = Blueprint(
+    "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/docs/assets"
 )
 
 
-@blueprint.get("/api/v2/openapi.json")
+@blueprint.get("/openapi.json")
 def openapi() -> Response:
     """The document itself, not in the envelope: tools expect it so."""
     return jsonify(document())
 
 
-@blueprint.get("/docs")
+@pages.get("/docs")
 def docs() -> Response:
     """The page."""
     page = make_response(render_template("docs.html", api=document(), operations=docs_page.operations(document())))

@@ -73,7 +73,8 @@ class TimeRange(Parameter[tuple[datetime, datetime]]):
         if len(value) != 2:
             raise ValidationError("Invalid data format for time_range. Array size must be 2")
         start, end = (moment(item, self.parent.time_zone) for item in value)  # type: ignore[union-attr] # our schema
-        if end <= start:
+        may_be_empty = self.parent.rules.equal_start_and_end  # type: ignore[union-attr] # our schema
+        if end < start or (end == start and not may_be_empty):
             raise ValidationError("Invalid value for end_date: end_date is earlier than the start_date")
         return start, end
 

@@ -6,11 +6,14 @@ surrogates, NUL, deep nesting, integers of thousands of digits.
 
 import json
 import math
+import zlib
 from functools import lru_cache
-from typing import Any
+from gzip import GzipFile
+from io import BytesIO
+from typing import IO, Any
 
 from flask import Request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_options_header
 
 from contactexport.errors import InvalidRequest
@@ -19,14 +22,29 @@ MOST_LEVELS = 32
 # Their own checks name the value that holds a control character.
 MAY_HOLD_NUL = frozenset({"ftp_settings", "notification_url"})
 # What clients send: curl's default among them; a body that is something else fails as JSON anyway.
-MEDIA_TYPES = frozenset({"", "application/json", "text/json", "application/x-www-form-urlencoded"})
+MEDIA_TYPES = frozenset(
+    {
+        "",
+        "application/json",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "text/json",
+        "text/plain",
+    }
+)
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def load_object(request: Request) -> dict[str, Any]:
-    """The body as an object. Raises InvalidRequest; UnsupportedMediaType for another declared type than JSON."""
-    _require_json_type(request)
+    """The body as an object.
+
+    Raises InvalidRequest. Raises BadRequest for a body that breaks off, RequestEntityTooLarge for one that is too long,
+    as sent or unpacked, UnsupportedMediaType for another declared type than JSON or another coding than gzip.
+    """
+    if not _is_json_type(request.environ.get("CONTENT_TYPE", "")):
+        raise UnsupportedMediaType
     try:
-        value = parse(request.get_data())
+        value = parse(_unpacked(request, _body(request)))
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -34,9 +52,41 @@ def load_object(request: Request) -> dict[str, Any]:
     return value
 
 
+def _body(request: Request) -> bytes:
+    """All of the body as sent. Of one that is sent in chunks werkzeug would silently drop what is beyond the limit."""
+    try:
+        if request.content_length is not None or "wsgi.input_terminated" not in request.environ:
+            return request.get_data()
+        return _read(request, request.environ["wsgi.input"])
+    except OSError:  # a chunk that is malformed, a client that went away
+        raise BadRequest from None
+
+
+def _unpacked(request: Request, body: bytes) -> bytes:
+    """The body without its gzip, if it has one. Raises ValueError for a body that is no gzip."""
+    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "").lower()
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "x-gzip"}:  # both are the same (RFC 9110, 8.4.1.3)
+        raise UnsupportedMediaType
+    try:
+        return _read(request, GzipFile(fileobj=BytesIO(body)))
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(str(error)) from None
+
+
+def _read(request: Request, stream: IO[bytes] | GzipFile) -> bytes:
+    """All of a stream, of which no more than the limit of a body is ever held."""
+    most = request.max_content_length
+    content = stream.read() if most is None else stream.read(most + 1)
+    if most is not None and len(content) > most:
+        raise RequestEntityTooLarge
+    return content
+
+
 def parse(body: bytes) -> Any:
     """The value of a JSON text in UTF-8. Raises ValueError or RecursionError."""
-    text = body.decode("utf-8")
+    text = body.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
     value = json.loads(
         text,
         object_pairs_hook=_object_without_duplicates,
@@ -48,12 +98,6 @@ def parse(body: bytes) -> Any:
     if "\\u" in text or text.count("[") + text.count("{") >= MOST_LEVELS:
         _check_strings(value)
     return value
-
-
-def _require_json_type(request: Request) -> None:
-    encoding, content_type = (request.environ.get(name, "") for name in ("HTTP_CONTENT_ENCODING", "CONTENT_TYPE"))
-    if encoding not in {"", "identity"} or not _is_json_type(content_type):
-        raise UnsupportedMediaType
 
 
 @lru_cache(maxsize=16)

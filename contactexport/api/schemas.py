@@ -1,4 +1,4 @@
-"""The marshmallow schema of getchanges: a request body in, an ExportSettings and the FTP password out.
+"""The marshmallow schema of requests for an export: a body in, an ExportSettings and the FTP password out.
 
 One error is reported, the first in the documented order: what is missing, then what is wrong (contract, Request).
 """
@@ -23,6 +23,7 @@ from contactexport.api.request_fields import (
     Port,
     TimeRange,
 )
+from contactexport.client_rules import STRICT, ClientRules
 from contactexport.errors import HostRefused, InvalidRequest
 from contactexport.models import Catalogue, ExportSettings, FtpTarget
 from contactexport.network_guard import NetworkGuard
@@ -159,18 +160,33 @@ class GetChangesSchema(Schema):
         },
     )
 
-    def __init__(self, catalogue: Catalogue, time_zone: tzinfo, language: str, guard: NetworkGuard) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        time_zone: tzinfo,
+        language: str,
+        guard: NetworkGuard,
+        export_type: str = "changes",
+        rules: ClientRules = STRICT,
+    ) -> None:
         super().__init__()
         self.catalogue = catalogue
         self.time_zone = time_zone
         self.default_language = language
         self.guard = guard
+        self.export_type = export_type
+        self.rules = rules
         self.defaults = {name: one.load_default for name, one in self.fields.items() if one.load_default is not missing}
 
     @pre_load
     def keep_what_counts(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
         """Drops nulls, and what another parameter makes irrelevant; then asks for what is missing."""
         kept = _without_nulls(data)
+        for name in self.rules.empty_means_absent:
+            if kept.get(name) == "":
+                del kept[name]
+        if self.rules.origin_of_registrations and self.export_type == "registrations":
+            kept.setdefault("origin", "all")
         if kept.get("origin") == "all":
             kept.pop("origin_id", None)
         if kept.get("distribution_method") != "ftp":
@@ -218,6 +234,7 @@ class GetChangesSchema(Schema):
                 ftp=_ftp_target(ftp) if ftp else None,
                 notification_url=data["notification_url"],
                 spreadsheet=data["spreadsheet"],
+                type=self.export_type,
             ),
             ftp["password"] if ftp else None,
         )

@@ -1,6 +1,5 @@
 """`flask export`: ad hoc exports, and a look at all of them."""
 
-import getpass
 import json
 import sys
 from typing import Any
@@ -11,11 +10,11 @@ from rich.table import Table
 
 from contactexport.backend import Backend
 from contactexport.cli import export_output, export_progress
-from contactexport.cli.backend import current_backend
+from contactexport.cli.backend import current_backend, current_operator
 from contactexport.cli.command_errors import CommandGroup
 from contactexport.cli.export_options import ask_ftp_password, asked_for
 from contactexport.errors import ContactExportError, UsageError
-from contactexport.models import Export, ExportStatus
+from contactexport.models import DEFAULT_TEAM, Export, ExportStatus
 from contactexport.services import cancel_export, delete_files, request_export, retry_export, run_export, track_export
 from contactexport.services.deliver_export import stored_file
 
@@ -34,6 +33,7 @@ group = CommandGroup("export", help="Exports of changed contacts: run one here a
 @click.option("--spreadsheet", is_flag=True, help="For spreadsheet programs: BOM, CRLF, formulas made harmless.")
 @click.option("--output", metavar="FILE|-", help="Copy the finished file there; - is standard output.")
 @click.option("--ftp", metavar="URL", help="Upload to ftp[s]://user@host:port/folder; the password is asked for.")
+@click.option("--team", default=DEFAULT_TEAM, show_default=True, help="Users of this team see the export.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def changes(as_json: bool, output: str | None, **options: Any) -> None:
     """Export the contacts that changed in a time range, here and now.
@@ -55,7 +55,9 @@ def changes(as_json: bool, output: str | None, **options: Any) -> None:
     asked = asked_for(backend, options)
     if output:
         export_output.require_writable(output)
-    export_id = request_export.store(backend, asked.settings, asked.ftp_password, f"cli:{getpass.getuser()}")
+    export_id = request_export.store(
+        backend, asked.settings, asked.ftp_password, current_operator().name, team=options["team"]
+    )
     export = _run(backend, export_id)
     _report(backend, export_id, export, output, as_json)
 
@@ -72,7 +74,7 @@ def list_(status: str | None, limit: int, before: int | None, as_json: bool) -> 
     Example:
       flask export list --status error --json
     """
-    found = track_export.newest(current_backend(), status=status, before=before, limit=limit)
+    found = track_export.newest(current_backend(), current_operator(), status=status, before=before, limit=limit)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
         return
@@ -97,7 +99,7 @@ def show(export_id: int, as_json: bool) -> None:
     Example:
       flask export show 2140 --json
     """
-    _print_status(track_export.status(current_backend(), export_id), as_json)
+    _print_status(track_export.status(current_backend(), export_id, current_operator()), as_json)
 
 
 @group.command()
@@ -114,10 +116,10 @@ def retry(export_id: int, username: str | None, as_json: bool) -> None:
       flask export retry 2140
     """
     backend = current_backend()
-    goes_by_ftp = track_export.status(backend, export_id)["ftp_host"] is not None
+    goes_by_ftp = track_export.status(backend, export_id, current_operator())["ftp_host"] is not None
     password = ask_ftp_password() if goes_by_ftp else None
     retry_export.retry(backend, export_id, password, username)
-    _print_status(track_export.status(backend, export_id), as_json)
+    _print_status(track_export.status(backend, export_id, current_operator()), as_json)
 
 
 @group.command()
@@ -131,8 +133,8 @@ def cancel(export_id: int, as_json: bool) -> None:
       flask export cancel 2140
     """
     backend = current_backend()
-    cancel_export.cancel(backend, export_id)
-    _print_status(track_export.status(backend, export_id), as_json)
+    cancel_export.cancel(backend, export_id, current_operator())
+    _print_status(track_export.status(backend, export_id, current_operator()), as_json)
 
 
 def _run(backend: Backend, export_id: int) -> Export | None:
@@ -141,7 +143,7 @@ def _run(backend: Backend, export_id: int) -> Export | None:
             return run_export.run(backend, export_id, progress)
     except KeyboardInterrupt:
         # Left as it is, it would refuse the same setting until a worker comes along.
-        cancel_export.cancel(backend, export_id)
+        cancel_export.cancel(backend, export_id, current_operator())
         raise ContactExportError(f"Export {export_id} is cancelled") from None
 
 

@@ -10,48 +10,140 @@ import click
 
 from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import CommandGroup
-from contactexport.db.user_repository import ApiUser
+from contactexport.db.user_repository import ApiUser, Rights
+from contactexport.errors import UsageError
 from contactexport.services import manage_users
 from contactexport.services.manage_users import NewCredentials
+
+HEADER = (
+    "NAME",
+    "TEAM",
+    "CREDENTIALS",
+    "RIGHTS",
+    "REQUESTS/MIN",
+    "EXPORTS",
+    "TOKEN EXPIRES",
+    "REPLAY",
+    "CREATED",
+    "REVOKED",
+)
 
 group = CommandGroup("users", help="The users of the API: WSSE secrets and bearer tokens.")
 
 
-def _credential_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option("--expires", metavar="DAYS|DATE", help="Last day of the token: 30d, 2027-01-31 or never."),
-        click.option(
-            "--replay", type=click.Choice(["strict", "off"]), help="Whether a repeated WSSE nonce is refused."
-        ),
-        click.option("--token", "with_token", is_flag=True, help="A bearer token."),
-        click.option("--wsse", "with_wsse", is_flag=True, help="A WSSE secret."),
-    ):
-        command = option(command)
-    return command
+class Limit(click.ParamType[int]):
+    """A whole number from 1 on, or `default`, which becomes 0."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. Refuses anything else in one line."""
+        if value == "default":
+            return 0
+        if not str(value).isascii() or not str(value).isdigit() or not 1 <= int(value) < 2**31:
+            self.fail(f"{value!r} is not a whole number from 1 on, nor `default`", param, ctx)
+        return int(value)
+
+
+Options = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _options(*options: Options) -> Options:
+    def add_all(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add_all
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_expires = click.option("--expires", metavar="DAYS|DATE", help="Last day of the token: 30d, 2027-01-31 or never.")
+_replay = click.option(
+    "--replay", type=click.Choice(["strict", "off"]), help="Whether a repeated WSSE nonce is refused."
+)
+_credentials = _options(
+    click.option("--wsse", "with_wsse", is_flag=True, help="A WSSE secret."),
+    click.option("--token", "with_token", is_flag=True, help="A bearer token."),
+    _expires,
+    _replay,
+    _json,
+)
+_rights = _options(
+    click.option("--team", metavar="TEAM", help="Sees, cancels and downloads what this team asked for."),
+    click.option("--operator/--no-operator", default=None, help="Sees what every team asked for."),
+    click.option(
+        "--compatible/--strict",
+        default=None,
+        help="Takes what clients of the original send: the same nonce again, Created without an offset, equal start "
+        "and end of time_range, empty optional parameters.",
+    ),
+    click.option(
+        "--requests-per-minute", type=Limit(), metavar="N|default", help="Instead of the setting for all users."
+    ),
+    click.option(
+        "--exports", "exports_per_user", type=Limit(), metavar="N|default", help="Unfinished exports at a time."
+    ),
+)
 
 
 @group.command()
 @click.argument("name")
-@_credential_options
-def add(name: str, as_json: bool, replay: str | None, **credentials: Any) -> None:
+@_credentials
+@_rights
+def add(
+    name: str, with_wsse: bool, with_token: bool, expires: str | None, as_json: bool, **rights: str | int | bool | None
+) -> None:
     """Add a user and print the credentials, which are never shown again.
 
-    With neither --wsse nor --token both are made. --replay off is for clients that repeat their nonce;
-    without it every WSSE header is accepted once.
+    With neither --wsse nor --token both are made. Users of the team `default` share exports unless --team says
+    otherwise. --compatible is for clients that were written for the original.
 
     \b
     Examples:
       flask users add anna
       flask users add cron --token --expires 90d --json
-      flask users add shop --wsse --replay off
+      flask users add shop --wsse --compatible --team shop
     """
-    _show(manage_users.add_user(current_backend(), name, replay=replay or "strict", **credentials), as_json)
+    new = manage_users.add_user(
+        current_backend(),
+        name,
+        with_wsse=with_wsse,
+        with_token=with_token,
+        expires=expires,
+        rights=Rights(**_given(rights)),
+    )
+    _show(new, as_json)
+
+
+@group.command("set")
+@click.argument("name")
+@_rights
+@_replay
+@_expires
+@_json
+def set_(name: str, expires: str | None, as_json: bool, **rights: str | int | bool | None) -> None:
+    """Change a user without new credentials; what is not named stays as it is.
+
+    \b
+    Examples:
+      flask users set shop --compatible
+      flask users set cron --requests-per-minute 60 --exports default
+      flask users set cron --expires 2027-01-31
+    """
+    changes = _given(rights)
+    if not changes and expires is None:
+        raise UsageError("Nothing to change: name what is to be different, see `flask users set --help`")
+    user = manage_users.set_user(current_backend(), name, expires, changes)
+    if as_json:
+        click.echo(json.dumps(asdict(user), default=datetime.isoformat))
+    else:
+        _print_table([user])
 
 
 @group.command()
 @click.argument("name")
-@_credential_options
+@_credentials
 def rotate(name: str, as_json: bool, **changes: Any) -> None:
     """Replace a user's credentials and print the new ones; the former ones end at once.
 
@@ -91,8 +183,18 @@ def list_(as_json: bool) -> None:
     users = manage_users.list_users(current_backend())
     if as_json:
         click.echo(json.dumps([asdict(user) for user in users], default=datetime.isoformat, indent=2))
-        return
-    rows = [("NAME", "CREDENTIALS", "TOKEN EXPIRES", "REPLAY", "CREATED", "REVOKED"), *map(_row, users)]
+    else:
+        _print_table(users)
+
+
+def _given(rights: dict[str, Any]) -> dict[str, Any]:
+    """Without what was not named; a limit of 0 is none of the user's own."""
+    limits = {"requests_per_minute", "exports_per_user"}
+    return {name: value or None if name in limits else value for name, value in rights.items() if value is not None}
+
+
+def _print_table(users: list[ApiUser]) -> None:
+    rows = [HEADER, *map(_row, users)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -100,9 +202,14 @@ def list_(as_json: bool) -> None:
 
 def _row(user: ApiUser) -> tuple[str, ...]:
     kinds = [kind for kind, has in (("wsse", user.has_wsse), ("token", user.has_token)) if has]
+    rights = [right for right, has in (("operator", user.operator), ("compatible", user.compatible)) if has]
     return (
         user.name,
+        user.team,
         "+".join(kinds) or "-",
+        "+".join(rights) or "-",
+        str(user.requests_per_minute or "default"),
+        str(user.exports_per_user or "default"),
         _shown(user.token_expires_at),
         user.replay,
         _shown(user.created_at),

@@ -1,8 +1,10 @@
-"""Whether contacts may be written here: `contact` may be an adopter's view or a replica, which is only read."""
+"""What `contact` is: it may be an adopter's view, or lie on a replica, which is only read; and how many there are."""
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.errors import UsageError
+
+MOST_COUNTED = 1_000_000
 
 
 def require_table(conn: Connection) -> None:
@@ -14,3 +16,8 @@ def require_table(conn: Connection) -> None:
         raise UsageError("`contact` is not a table here but a view of another: write contacts where they come from")
     if table["is_read_only"]:
         raise UsageError("The contacts' database is read-only: write contacts on the server it is copied from")
+
+
+def count_roughly(conn: Connection) -> int:
+    """How many contacts there are: up to a million counted, beyond it as many as Postgres has last estimated."""
+    return int(queries("contact_table").count_roughly(conn, most=MOST_COUNTED))

@@ -9,8 +9,8 @@ from psycopg2.extras import Json
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
-from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, Outdated, UnknownExport
-from contactexport.models import Assumed, Export, ExportProgress, ExportSettings, ExportStatus, setting_key
+from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, UnknownExport
+from contactexport.models import Caller, Export, ExportSettings, ExportStatus, setting_key
 
 LARGEST_ID = 2**63 - 1
 EXPORT_COLUMNS = tuple(one.name for one in fields(Export))
@@ -23,43 +23,35 @@ def accept(
     ftp_secret: bytes | None,
     suffix: str,
     created_by: str,
+    team: str,
     wait_seconds: float,
     waited_seconds: float | None,
     most_unfinished: int | None,
-    assumed: Assumed,
 ) -> int | None:
     """Adds a scheduled export and returns its id; None when the user has `most_unfinished` already.
 
     Waits so many seconds for other requests of the same setting or user. An export with the same setting that has ended
-    within the last `waited_seconds` counts as unfinished. Raises Outdated when what is assumed is not so,
-    ExportAlreadyRunning when one with its key is unfinished, DatabaseUnavailable when other requests of the user keep
-    it waiting too long.
+    within the last `waited_seconds` counts as unfinished. Raises ExportAlreadyRunning when one with its key is
+    unfinished, DatabaseUnavailable when other requests of the user keep it waiting too long.
     """
     stored = settings.to_json()
     try:
         answer = queries("export").accept_export(
             conn,
             settings=Json(stored),
-            setting_key=setting_key(stored),
+            setting_key=setting_key(stored, team),
             ftp_secret=ftp_secret,
             suffix=suffix,
             created_by=created_by,
+            team=team,
             lock_wait=f"{int(wait_seconds * 1000)}ms",
             waited=waited_seconds,
             most_unfinished=most_unfinished,
-            assumed_token=assumed.token_hash,
-            assumed_catalogue=assumed.catalogue_version,
         )
     except UniqueViolation:
         raise ExportAlreadyRunning from None
     except LockNotAvailable:
         raise DatabaseUnavailable("The user's requests wait for each other") from None
-    return _accepted_id(answer)
-
-
-def _accepted_id(answer: Mapping[str, Any]) -> int | None:
-    if answer["outcome"] == "outdated":
-        raise Outdated
     if answer["outcome"] == "already running":
         raise ExportAlreadyRunning
     return None if answer["id"] is None else int(answer["id"])
@@ -75,22 +67,20 @@ def get(conn: Connection, export_id: int) -> Export:
     return _export(row)
 
 
-def get_progress(conn: Connection, export_id: int, user_name: str, token_hash: bytes) -> ExportProgress:
-    """What an export's status shows, if this token is the user's.
-
-    Raises Outdated when it is not, or when there is no such export.
-    """
-    row = None
-    if 0 < export_id <= LARGEST_ID:
-        row = queries("export").get_progress(conn, id=export_id, user_name=user_name, token_hash=token_hash)
-    if row is None:
-        raise Outdated
-    return ExportProgress(**_shown(row))
+def get_visible(conn: Connection, export_id: int, caller: Caller) -> Export:
+    """The export, if the caller may see it. Raises UnknownExport."""
+    export = get(conn, export_id)
+    if not caller.may_see(export):
+        raise UnknownExport
+    return export
 
 
-def list_newest(conn: Connection, *, status: str | None, before: int | None, limit: int) -> Iterator[Export]:
-    """Exports with ids below `before`, newest first, at most `limit`."""
-    for row in queries("export").list_exports(conn, status=status, before=before, limit=limit):
+def list_newest(
+    conn: Connection, caller: Caller, *, status: str | None, before: int | None, limit: int
+) -> Iterator[Export]:
+    """Exports that the caller may see, with ids below `before`, newest first, at most `limit`."""
+    team = None if caller.operator else caller.team
+    for row in queries("export").list_exports(conn, team=team, status=status, before=before, limit=limit):
         yield _export(row)
 
 
@@ -213,13 +203,12 @@ def _moved(conn: Connection, query: str, export: Export, **values: Any) -> Expor
 def _export(row: Mapping[str, Any]) -> Export:
     secret = row["ftp_secret"]
     known = {name: row[name] for name in EXPORT_COLUMNS}
-    return Export(**_shown(known) | {"ftp_secret": None if secret is None else bytes(secret)})
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **row,
-        "settings": ExportSettings.from_json(row["settings"]),
-        "status": ExportStatus(row["status"]),
-        "deliveries": tuple(row["deliveries"]),
-    }
+    return Export(
+        **known
+        | {
+            "settings": ExportSettings.from_json(row["settings"]),
+            "status": ExportStatus(row["status"]),
+            "deliveries": tuple(row["deliveries"]),
+            "ftp_secret": None if secret is None else bytes(secret),
+        }
+    )

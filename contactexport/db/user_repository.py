@@ -1,10 +1,13 @@
 """The table api_user, and the nonces its users have sent."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
+from contactexport.models import DEFAULT_TEAM, Caller
 
 _QUERIES = queries("user")
 
@@ -14,7 +17,7 @@ class WsseUser:
     """What checking a WSSE header takes; `now` is the database's clock."""
 
     id: int
-    name: str
+    caller: Caller
     wsse_secret: bytes
     replay: str
     now: datetime
@@ -25,7 +28,7 @@ class WsseUser:
 class TokenUser:
     """Who sent a token."""
 
-    name: str
+    caller: Caller
     catalogue_version: int
 
 
@@ -38,8 +41,30 @@ class ApiUser:
     has_token: bool
     token_expires_at: datetime | None
     replay: str
+    team: str
+    operator: bool
+    compatible: bool
+    requests_per_minute: int | None
+    exports_per_user: int | None
     created_at: datetime
     revoked_at: datetime | None
+
+    @property
+    def rights(self) -> "Rights":
+        """What the user may do."""
+        return Rights(**{one.name: getattr(self, one.name) for one in fields(Rights)})
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a user may do; a limit that is None is the one of the settings."""
+
+    replay: str = "strict"
+    team: str = DEFAULT_TEAM
+    operator: bool = False
+    compatible: bool = False
+    requests_per_minute: int | None = None
+    exports_per_user: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,13 +79,17 @@ class Credentials:
 def find_wsse_user(conn: Connection, name: str) -> WsseUser | None:
     """The active user of this name, if it has a WSSE secret."""
     row = _QUERIES.find_wsse_user(conn, name=name)
-    return WsseUser(**{**row, "wsse_secret": bytes(row["wsse_secret"])}) if row else None
+    if row is None:
+        return None
+    return WsseUser(
+        row["id"], _caller(row), bytes(row["wsse_secret"]), row["replay"], row["now"], row["catalogue_version"]
+    )
 
 
 def find_token_user(conn: Connection, token_hash: bytes) -> TokenUser | None:
     """The active user whose unexpired token has this SHA-256."""
     row = _QUERIES.find_token_user(conn, token_hash=token_hash)
-    return TokenUser(**row) if row["name"] is not None else None
+    return TokenUser(_caller(row), row["catalogue_version"]) if row else None
 
 
 def remember_nonce(conn: Connection, user_id: int, nonce: str, created: str) -> bool:
@@ -77,9 +106,9 @@ def forget_old_nonces(conn: Connection, window: float) -> int:
     return int(_QUERIES.forget_nonces(conn, seconds=2 * window + 60))
 
 
-def add_user(conn: Connection, name: str, credentials: Credentials, replay: str) -> bool:
+def add_user(conn: Connection, name: str, credentials: Credentials, rights: Rights) -> bool:
     """Adds a user, or brings a revoked one back; False when an active one has the name."""
-    return bool(_QUERIES.add_user(conn, name=name, replay=replay, **vars(credentials)))
+    return bool(_QUERIES.add_user(conn, name=name, **vars(credentials), **vars(rights)))
 
 
 def lock_active_user(conn: Connection, name: str) -> ApiUser | None:
@@ -103,11 +132,20 @@ def replace_credentials(conn: Connection, name: str, credentials: Credentials) -
         )
 
 
-def set_replay(conn: Connection, name: str, replay: str) -> None:
-    """Says whether a repeated nonce is refused (`strict`) or not (`off`)."""
-    _QUERIES.set_replay(conn, name=name, replay=replay)
+def set_rights(conn: Connection, name: str, rights: Rights) -> None:
+    """Replaces what a user may do."""
+    _QUERIES.set_rights(conn, name=name, **vars(rights))
+
+
+def set_token_expiry(conn: Connection, name: str, token_expires_at: datetime | None) -> None:
+    """Changes the last moment of a user's token; None for no end."""
+    _QUERIES.set_token_expiry(conn, name=name, token_expires_at=token_expires_at)
 
 
 def revoke_user(conn: Connection, name: str) -> bool:
     """Ends a user's credentials; False when no active user has the name."""
     return bool(_QUERIES.revoke_user(conn, name=name))
+
+
+def _caller(row: Mapping[str, Any]) -> Caller:
+    return Caller(**{one.name: row[one.name] for one in fields(Caller)})

@@ -1,4 +1,4 @@
-"""Who is calling: the name behind a WSSE header or a bearer token.
+"""Who is calling: the caller behind a WSSE header or a bearer token.
 
 The same query tells the version of the catalogue, so that a request need not ask for it.
 """
@@ -7,31 +7,34 @@ import hashlib
 import logging
 import re
 import secrets
+import shlex
 from functools import lru_cache
 
 from contactexport import wsse
 from contactexport.backend import Backend
 from contactexport.db import user_repository
+from contactexport.db.user_repository import WsseUser
 from contactexport.errors import SecretUnreadable, Unauthorized
 from contactexport.models import Caller
 from contactexport.secret_box import SecretBox
 from contactexport.services import read_catalogue
+from contactexport.wsse import UsernameToken
 
 logger = logging.getLogger(__name__)
 
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,200}=*)", re.IGNORECASE)
 
 
-def authenticate(backend: Backend, wsse_header: str | None, authorization: str | None) -> str:
-    """The user's name. The WSSE header decides when there is one, else the Authorization header.
+def authenticate(backend: Backend, wsse_header: str | None, authorization: str | None) -> Caller:
+    """Who is calling. The WSSE header decides when there is one, else the Authorization header.
 
     Raises Unauthorized when it does not prove who is calling (the log says why), SecretUnreadable when
     the key of the stored secrets was lost.
     """
     try:
         if wsse_header:
-            return _wsse_user(backend, wsse_header)
-        return _token_user(backend, authorization or "")
+            return _wsse_caller(backend, wsse_header)
+        return _token_caller(backend, authorization or "")
     except Unauthorized as refusal:
         logger.info("call refused: %s", refusal)
         raise
@@ -40,17 +43,9 @@ def authenticate(backend: Backend, wsse_header: str | None, authorization: str |
         raise
 
 
-def remembered(backend: Backend, authorization: str | None) -> Caller | None:
-    """The caller by what this process remembers of his token, without asking the database; None: it has to be asked.
-
-    Not a proof: whatever is done for him has to be refused if the token is no longer his (see Caller).
-    """
-    bearer = _BEARER.fullmatch(authorization or "")
-    if not bearer:
-        return None
-    sent = token_hash(bearer[1])
-    name = backend.tokens.name_behind(sent)
-    return None if name is None else Caller(name, sent)
+def remedy(user_name: str) -> str:
+    """What the log says to whoever looks up why a client of the original is refused."""
+    return f"accepted after `flask users set {shlex.quote(user_name)} --compatible`"
 
 
 def token_hash(token: str) -> bytes:
@@ -58,7 +53,7 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _wsse_user(backend: Backend, header: str) -> str:
+def _wsse_caller(backend: Backend, header: str) -> Caller:
     token = wsse.parse(header)
     with backend.database.autocommit() as conn:
         user = user_repository.find_wsse_user(conn, token.username)
@@ -66,28 +61,34 @@ def _wsse_user(backend: Backend, header: str) -> str:
         matches = wsse.digest_matches(token, backend.secrets.decrypt(stored))
         if user is None or not matches:
             raise Unauthorized(f"WSSE: unknown user or wrong secret: {token.username!r}")
-        if not wsse.is_current(token, user.now, backend.settings.wsse_window):
-            raise Unauthorized(f"WSSE: Created {token.created} of {user.name!r} is too far from {user.now:%FT%TZ}")
+        _require_current(backend, token, user)
         # Only now, so that strangers cannot fill the table.
-        if user.replay == "strict" and not user_repository.remember_nonce(conn, user.id, token.nonce, token.created):
-            raise Unauthorized(f"WSSE: nonce used before by {user.name!r}")
+        keeps_nonces = user.replay == "strict" and not user.caller.rules.repeated_nonce
+        if keeps_nonces and not user_repository.remember_nonce(conn, user.id, token.nonce, token.created):
+            raise Unauthorized(f"WSSE: nonce used before by {token.username!r}; {remedy(token.username)}")
     read_catalogue.note_version(backend, user.catalogue_version)
-    return user.name
+    return user.caller
 
 
-def _token_user(backend: Backend, authorization: str) -> str:
+def _require_current(backend: Backend, token: UsernameToken, user: WsseUser) -> None:
+    if token.created_at.tzinfo is None and not user.caller.rules.created_without_offset:
+        raise Unauthorized(
+            f"WSSE: Created {token.created} of {token.username!r} has no offset; {remedy(token.username)}"
+        )
+    if not wsse.is_current(token, user.now, backend.settings.wsse_window, backend.settings.time_zone):
+        raise Unauthorized(f"WSSE: Created {token.created} of {token.username!r} is too far from {user.now:%FT%TZ}")
+
+
+def _token_caller(backend: Backend, authorization: str) -> Caller:
     bearer = _BEARER.fullmatch(authorization)
     if not bearer:
         raise Unauthorized("neither a WSSE header nor `Authorization: Bearer TOKEN`")
-    sent = token_hash(bearer[1])
     with backend.database.autocommit() as conn:
-        user = user_repository.find_token_user(conn, sent)
+        user = user_repository.find_token_user(conn, token_hash(bearer[1]))
     if user is None:
-        backend.tokens.forget(sent)
         raise Unauthorized("unknown, expired or revoked token")
-    backend.tokens.note(sent, user.name)
     read_catalogue.note_version(backend, user.catalogue_version)
-    return user.name
+    return user.caller
 
 
 @lru_cache(maxsize=1)

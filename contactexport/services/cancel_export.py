@@ -3,10 +3,10 @@
 from contactexport import audit_log, export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.models import Export
+from contactexport.models import Caller, Export
 
 
-def cancel(backend: Backend, export_id: int) -> Export:
+def cancel(backend: Backend, export_id: int, caller: Caller) -> Export:
     """Ends an unfinished export in `error` with the reason "cancelled"; a finished one only loses its file.
 
     A worker that is on it notices within a second, stops its query or upload and removes its temporary file
@@ -14,12 +14,12 @@ def cancel(backend: Backend, export_id: int) -> Export:
     deletes the file. Raises UnknownExport.
     """
     with backend.database.transaction() as conn:
-        export = export_repository.get(conn, export_id)
+        export = export_repository.get_visible(conn, export_id, caller)
         cancelled = export_repository.cancel(conn, export_id)
         export_repository.note_file_deleted(conn, export_id)
         if cancelled is not None:
             # Even if the worker hangs. Before the commit: after it, the lock may be that of a newer export.
             export_lock.free(conn, cancelled.setting_key)
     (backend.settings.storage_dir / export.file_name).unlink(missing_ok=True)
-    audit_log.note("export cancelled" if cancelled else "file deleted", export=export_id)
+    audit_log.note("export cancelled" if cancelled else "file deleted", export=export_id, user=caller.name)
     return cancelled or export

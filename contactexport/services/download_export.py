@@ -6,7 +6,7 @@ from pathlib import Path
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import DownloadRefused
-from contactexport.models import Export, ExportStatus
+from contactexport.models import Caller, Export, ExportStatus
 from contactexport.row_marks import RowMarks
 
 NOT_LOCAL = (404, 4004, '"distribution_method" of this export is not compatible.')
@@ -19,32 +19,32 @@ FILE_NOT_FOUND = (404, 4006, "Internal error occurred. File was not found.")
 class Slice:
     """The bytes [start, end) of a file."""
 
-    file: Path
     start: int
     end: int
 
 
-def whole(backend: Backend, export_id: int) -> tuple[Export, Path]:
+def whole(backend: Backend, export_id: int, caller: Caller) -> tuple[Export, Path]:
     """The export and its file. Raises UnknownExport, DownloadRefused."""
     with backend.database.transaction() as conn:
-        export = export_repository.get(conn, export_id)
+        export = export_repository.get_visible(conn, export_id, caller)
     return export, _file(backend, export)
 
 
-def part(backend: Backend, export_id: int, offset: int, limit: int) -> tuple[Export, Slice]:
-    """The rows of `limit` contacts from contact number `offset` on, counted from 0; the header comes with number 0.
+def part(backend: Backend, export_id: int, caller: Caller, offset: int, limit: int) -> tuple[Path, tuple[Slice, Slice]]:
+    """The file, its header, and the rows of `limit` contacts from contact number `offset` on, counted from 0.
 
-    Takes about the same time wherever the slice begins. Raises UnknownExport, DownloadRefused.
+    The header is empty if the export has none. Takes about the same time wherever the rows begin.
+    Raises UnknownExport, DownloadRefused.
     """
     with backend.database.transaction() as conn:
-        export = export_repository.get(conn, export_id)
+        export = export_repository.get_visible(conn, export_id, caller)
         file = _file(backend, export)
         marks = RowMarks(export_repository.row_marks(conn, export_id))
-    header = int(export.settings.header)
-    first = 0 if offset == 0 else header + offset
-    start = marks.offset_of(file, first)
-    end = marks.offset_of(file, header + offset + limit)
-    return export, Slice(file, start, end)
+    header_lines = int(export.settings.header)
+    header_end, start, end = (
+        marks.offset_of(file, line) for line in (header_lines, header_lines + offset, header_lines + offset + limit)
+    )
+    return file, (Slice(0, header_end), Slice(start, end))
 
 
 def _file(backend: Backend, export: Export) -> Path:

@@ -1,17 +1,21 @@
-"""Adding, listing, revoking the users of the API and rotating their credentials."""
+"""Adding, changing, listing and revoking the users of the API, and rotating their credentials."""
 
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from contactexport.backend import Backend
 from contactexport.db import user_repository
-from contactexport.db.user_repository import ApiUser, Credentials
+from contactexport.db.connection import Connection
+from contactexport.db.user_repository import ApiUser, Credentials, Rights
 from contactexport.errors import UsageError
 from contactexport.services.authenticate import token_hash
 from contactexport.wsse import LONGEST_USERNAME
 
+DEFAULT_RIGHTS = Rights()
 TOKEN_PREFIX = "cx_"  # noqa: S105 - a prefix by which scanners recognise a leaked token, not a token
 
 
@@ -31,23 +35,41 @@ def add_user(
     *,
     with_wsse: bool,
     with_token: bool,
-    replay: str = "strict",
     expires: str | None = None,
+    rights: Rights = DEFAULT_RIGHTS,
 ) -> NewCredentials:
     """Adds a user; with neither kind asked for, both are made. A revoked user's name may be used again.
 
     Raises UsageError for a name that is taken or not allowed, and for an `expires` that is none.
     """
-    _require_name(name)
+    _require_name("user", name)
+    _require_name("team", rights.team)
     if not with_wsse and not with_token:
         with_wsse = with_token = True
     if expires is not None and not with_token:
         raise UsageError("--expires is for tokens: give --token too")
     new = _make(name, with_wsse, with_token, _expiry(backend, expires))
     with backend.database.transaction() as conn:
-        if not user_repository.add_user(conn, name, _stored(backend, new), replay):
+        if not user_repository.add_user(conn, name, _stored(backend, new), rights):
             raise UsageError(f"User {name!r} exists already: `flask users rotate` makes new credentials")
     return new
+
+
+def set_user(backend: Backend, name: str, expires: str | None, rights: Mapping[str, Any]) -> ApiUser:
+    """Changes what a user may do and how long the token lasts, without a new secret; returns the user as it is then.
+
+    `rights` has the attributes of Rights that change. Counts for the next request. Raises UsageError for an unknown or
+    revoked user, for a team's name that is not allowed, and for an `expires` that is none.
+    """
+    _require_name("team", rights.get("team", DEFAULT_RIGHTS.team))
+    with backend.database.transaction() as conn:
+        user = _locked(conn, name)
+        if expires is not None and not user.has_token:
+            raise UsageError(f"User {name!r} has no token that could expire")
+        user_repository.set_rights(conn, name, replace(user.rights, **rights))
+        if expires is not None:
+            user_repository.set_token_expiry(conn, name, _expiry(backend, expires))
+        return _locked(conn, name)
 
 
 def rotate_user(
@@ -64,9 +86,7 @@ def rotate_user(
     Without `expires` a token keeps the former one's date. Raises UsageError for an unknown or revoked user.
     """
     with backend.database.transaction() as conn:
-        user = user_repository.lock_active_user(conn, name)
-        if user is None:
-            raise UsageError(f"No active user {name!r}")
+        user = _locked(conn, name)
         if not with_wsse and not with_token:
             with_wsse, with_token = user.has_wsse, user.has_token
         if expires is not None and not with_token:
@@ -74,7 +94,7 @@ def rotate_user(
         new = _make(name, with_wsse, with_token, _next_expiry(backend, user, expires) if with_token else None)
         user_repository.replace_credentials(conn, name, _stored(backend, new))
         if replay:
-            user_repository.set_replay(conn, name, replay)
+            user_repository.set_rights(conn, name, replace(user.rights, replay=replay))
     return new
 
 
@@ -89,6 +109,13 @@ def list_users(backend: Backend) -> list[ApiUser]:
     """All users by name, revoked ones included."""
     with backend.database.transaction() as conn:
         return user_repository.list_users(conn)
+
+
+def _locked(conn: Connection, name: str) -> ApiUser:
+    user = user_repository.lock_active_user(conn, name)
+    if user is None:
+        raise UsageError(f"No active user {name!r}")
+    return user
 
 
 def _make(name: str, with_wsse: bool, with_token: bool, expires_at: datetime | None) -> NewCredentials:
@@ -108,11 +135,11 @@ def _stored(backend: Backend, new: NewCredentials) -> Credentials:
     )
 
 
-def _require_name(name: str) -> None:
+def _require_name(kind: str, name: str) -> None:
     allowed = 1 <= len(name) <= LONGEST_USERNAME and name.isprintable() and name == name.strip()
     if not allowed or any(sign in name for sign in "\"'\\"):
         raise UsageError(
-            f"Invalid user name {name!r}: 1 to {LONGEST_USERNAME} printable characters expected, "
+            f"Invalid {kind} name {name!r}: 1 to {LONGEST_USERNAME} printable characters expected, "
             "no quotes, no backslash, no space at either end"
         )
 

@@ -7,12 +7,11 @@ import time
 from contactexport import audit_log, crash_points
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.errors import DatabaseUnavailable
-from contactexport.models import Assumed, ExportSettings
-from contactexport.services import limit_requests
+from contactexport.errors import DatabaseUnavailable, TooManyRequests
+from contactexport.models import DEFAULT_TEAM, Caller, ExportSettings
 
 BUSY_LOCK_SECONDS = 1.0
-NOTHING_ASSUMED = Assumed()
+UNFINISHED_RETRY_SECONDS = 30
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +20,23 @@ def request(
     backend: Backend,
     settings: ExportSettings,
     ftp_password: str | None,
-    created_by: str,
+    caller: Caller,
     arrived: float | None = None,
-    assumed: Assumed = NOTHING_ASSUMED,
 ) -> int:
     """Stores the export and wakes a worker; returns its id. `arrived` is when the request came in (perf_counter).
 
     If the process dies before the commit, nothing was accepted; after it, the sweep finds the row.
-    Raises Outdated, ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
+    Raises ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
     """
-    export_id = store(backend, settings, ftp_password, created_by, limited=True, arrived=arrived, assumed=assumed)
+    export_id = store(
+        backend,
+        settings,
+        ftp_password,
+        caller.name,
+        team=caller.team,
+        most_unfinished=caller.exports_per_user or backend.settings.exports_per_user,
+        arrived=arrived,
+    )
     crash_points.reach("export accepted")
     publish(backend, export_id)
     return export_id
@@ -42,16 +48,15 @@ def store(
     ftp_password: str | None,
     created_by: str,
     *,
-    limited: bool = False,
+    team: str = DEFAULT_TEAM,
+    most_unfinished: int | None = None,
     arrived: float | None = None,
-    assumed: Assumed = NOTHING_ASSUMED,
 ) -> int:
-    """Stores the export without waking anybody; `limited` counts the user's unfinished ones.
+    """Stores the export without waking anybody. `most_unfinished` of one user are stored, None for no limit.
 
     The same setting is refused, too, if it was running when this request arrived and has ended since: of requests at
     the same instant one is accepted, however short the export.
-    What is assumed is checked before all else, and in the same round trip.
-    Raises Outdated, ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
+    Raises ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
     """
     ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
     crash_points.reach("export asked for")
@@ -62,13 +67,15 @@ def store(
             ftp_secret=ftp_secret,
             suffix=secrets.token_hex(3),
             created_by=created_by,
+            team=team,
             wait_seconds=BUSY_LOCK_SECONDS,
             waited_seconds=None if arrived is None else time.perf_counter() - arrived,
-            most_unfinished=backend.settings.exports_per_user if limited else None,
-            assumed=assumed,
+            most_unfinished=most_unfinished,
         )
     if export_id is None:
-        raise limit_requests.too_many_unfinished(backend)
+        raise TooManyRequests(
+            f"{most_unfinished} exports are not finished yet: no more at a time", UNFINISHED_RETRY_SECONDS
+        )
     audit_log.note("export accepted", export=export_id, user=created_by, method=settings.distribution_method)
     return export_id
 

@@ -24,7 +24,7 @@ def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_userna
         export = _with_username(export, ftp_username)
         if export.settings.ftp is not None and ftp_password is None:
             raise UsageError(f"Export {export_id} goes by FTP and its password was wiped: give it again")
-        export_lock.require_for_transaction(conn, export.settings.key, BUSY_LOCK_SECONDS)
+        export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
         secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
         has_file = stored_file(backend, export).is_file()
         revived = export_repository.retry(conn, export, secret, has_file=has_file)
@@ -36,4 +36,4 @@ def _with_username(export: Export, username: str | None) -> Export:
     if username is None or export.settings.ftp is None:
         return export
     settings = replace(export.settings, ftp=replace(export.settings.ftp, username=username))
-    return replace(export, settings=settings, setting_key=settings.key)
+    return replace(export, settings=settings, setting_key=settings.key(export.team))

@@ -5,36 +5,26 @@ from typing import Any
 
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.models import Caller, ExportProgress, ExportStatus
+from contactexport.models import Caller, Export, ExportStatus
 
 
-def status(backend: Backend, export_id: int) -> dict[str, Any]:
+def status(backend: Backend, export_id: int, caller: Caller) -> dict[str, Any]:
     """The status payload (contract, Status). Raises UnknownExport, DatabaseUnavailable."""
     with backend.database.autocommit() as conn:
-        export = export_repository.get(conn, export_id)
+        export = export_repository.get_visible(conn, export_id, caller)
     return payload(backend, export)
 
 
-def status_for(backend: Backend, export_id: int, caller: Caller) -> dict[str, Any]:
-    """The same for a caller who has still to be proven; that takes no further round trip.
-
-    Raises Outdated when he is not, or when there is no such export; DatabaseUnavailable.
-    """
-    if caller.token_hash is None:
-        return status(backend, export_id)
-    with backend.database.autocommit() as conn:
-        progress = export_repository.get_progress(conn, export_id, caller.name, caller.token_hash)
-    return payload(backend, progress)
-
-
-def newest(backend: Backend, *, status: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """Status payloads of the newest exports, newest first."""
+def newest(
+    backend: Backend, caller: Caller, *, status: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Status payloads of the newest exports that the caller may see, newest first."""
     with backend.database.transaction() as conn:
-        exports = list(export_repository.list_newest(conn, status=status, before=before, limit=limit))
+        exports = list(export_repository.list_newest(conn, caller, status=status, before=before, limit=limit))
     return [payload(backend, export) for export in exports]
 
 
-def payload(backend: Backend, export: ExportProgress) -> dict[str, Any]:
+def payload(backend: Backend, export: Export) -> dict[str, Any]:
     """What the original shows, and ours beyond it; times are in the service's time zone."""
     zone = backend.settings.time_zone
     target = export.settings.ftp

@@ -12,7 +12,7 @@ from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.embedded import sample_contacts
 from contactexport.embedded.local_service import PROJECT, LocalService
-from contactexport.models import ExportSettings, ExportStatus
+from contactexport.models import Caller, ExportSettings, ExportStatus
 from contactexport.services import request_export
 
 
@@ -40,7 +40,7 @@ def worker(remote: Backend) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_export_is_done_by_a_worker_behind_the_broker(remote, worker, sample_settings):
     sample_contacts.generate(remote.contacts, 200)
-    export_id = request_export.request(remote, sample_settings, None, "tester")
+    export_id = request_export.request(remote, sample_settings, None, Caller("tester"))
     wait_until(lambda: _status(remote, export_id) is ExportStatus.DONE, "the export is done")
     assert list(remote.settings.storage_dir.glob(f"changes_{export_id}_*.csv"))
 

@@ -16,12 +16,13 @@ from psycopg2.extensions import connection
 import contactexport
 from contactexport.backend import Backend
 from contactexport.export_queue import message_folders
-from contactexport.models import Export, ExportSettings, FtpTarget
+from contactexport.models import Caller, Export, ExportSettings, FtpTarget
 from contactexport.services import deliver_export, request_export, run_export
 
 START = datetime(2012, 2, 9, tzinfo=UTC)
 END = datetime(2012, 4, 2, tzinfo=UTC)
 PASSWORD = "geheim§1"
+TESTER = Caller("tester", operator=True)
 
 
 def backend_with(backend: Backend, **settings: Any) -> Backend:
@@ -98,7 +99,7 @@ def contact_changed(backend: Backend, at: datetime = START, **columns: Any) -> i
 def request(backend: Backend, settings: ExportSettings, password: str | None = None) -> int:
     if settings.ftp is not None and password is None:
         password = PASSWORD
-    return request_export.request(backend, settings, password, "tester")
+    return request_export.request(backend, settings, password, TESTER)
 
 
 def run(backend: Backend, export_id: int) -> Export:

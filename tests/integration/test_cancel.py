@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
-from exporting import add_contact, around_now, by_ftp, execute, request, row_of, run, settings_for
+from exporting import TESTER, add_contact, around_now, by_ftp, execute, request, row_of, run, settings_for
 from ftp_hosts import serving
 
 from contactexport.db import export_repository
@@ -48,7 +48,7 @@ def test_a_running_query_is_stopped_and_leaves_no_file(backend, caplog):
     worker.start()
     while row_of(backend, export_id)["rows_expected"] is None:
         time.sleep(0.01)
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     worker.join(timeout=10)
     assert results == [None]
     assert list(backend.settings.storage_dir.iterdir()) == []
@@ -60,7 +60,7 @@ def test_a_running_query_is_stopped_and_leaves_no_file(backend, caplog):
 def test_a_finished_export_stays_done_and_loses_its_file(backend):
     add_contact(backend)
     export = run(backend, request(backend, window()))
-    cancel_export.cancel(backend, export.id)
+    cancel_export.cancel(backend, export.id, TESTER)
     row = row_of(backend, export.id)
     assert (row["status"], row["error"]) == ("done", None)
     assert row["file_deleted_at"] is not None
@@ -148,7 +148,7 @@ def test_a_cancel_that_comes_between_two_queries_stops_the_next_one(backend):
     export_id = request(backend, window())
     with backend.database.session() as conn, conn.cursor() as cursor:
         export = export_repository.claim(conn, export_id, row_of(backend, export_id)["setting_key"])
-        cancel_export.cancel(backend, export_id)
+        cancel_export.cancel(backend, export_id, TESTER)
         in_vain = threading.Event()
 
         def abort():

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from exporting import PASSWORD, backend_with, execute, make_due, row_of, run, seconds_until_due
+from exporting import PASSWORD, TESTER, backend_with, execute, make_due, row_of, run, seconds_until_due
 from ftp_hosts import RefusesUploads, files, free_port, host_is_back, is_whole, large_export, serving
 
 from contactexport.backend import Backend
@@ -65,7 +65,7 @@ def test_only_permanent_failures_count_towards_three(backend: Backend, inbox: Pa
             assert tried.status == status
             if status == "ready":
                 make_due(backend, export_id)
-    replies = [one["reply"] for one in track_export.status(backend, export_id)["delivery"]]
+    replies = [one["reply"] for one in track_export.status(backend, export_id, TESTER)["delivery"]]
     assert replies == ["FTP host: Connection refused"] * 4 + ["FTP host: 553 Name not allowed."] * 3
 
 
@@ -124,7 +124,7 @@ def test_the_status_keeps_the_last_50_attempts(backend: Backend):
     )
     make_due(backend, export_id)
     run(backend, export_id)
-    attempts = [one["attempt"] for one in track_export.status(backend, export_id)["delivery"]]
+    attempts = [one["attempt"] for one in track_export.status(backend, export_id, TESTER)["delivery"]]
     assert attempts == list(range(12, 62))
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from exporting import add_contact, around_now, by_ftp, request, run, settings_for
+from exporting import TESTER, add_contact, around_now, by_ftp, request, run, settings_for
 
 from contactexport.db.queries import queries
 from contactexport.services import cancel_export
@@ -118,7 +118,7 @@ def test_an_export_by_ftp_is_not_downloaded(api, backend):
 
 def test_a_cancelled_export_has_no_data(api, backend):
     export_id = request(backend, window())
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     assert refusal(api, export_id) == (410, 4003, "Exported data is not available.")
 
 
@@ -137,6 +137,6 @@ def test_a_file_that_somebody_removed_is_an_error_of_ours(api, backend, export):
 def test_marks_are_kept_with_the_export_and_go_with_its_file(backend, export):
     with backend.database.transaction() as conn:
         assert queries("export").row_marks(conn, id=export.id) is not None
-    cancel_export.cancel(backend, export.id)
+    cancel_export.cancel(backend, export.id, TESTER)
     with backend.database.transaction() as conn:
         assert queries("export").row_marks(conn, id=export.id) is None

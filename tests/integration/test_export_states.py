@@ -10,6 +10,7 @@ from exporting import (
     END,
     PASSWORD,
     START,
+    TESTER,
     by_ftp,
     execute,
     make_due,
@@ -124,8 +125,8 @@ def test_an_outdated_attempt_writes_nothing(backend: Backend, move: str):
 def test_a_claim_counts_and_one_that_is_not_due_is_not_claimed(backend: Backend):
     export_id = request(backend, settings_for())
     with backend.database.transaction() as conn:
-        first = export_repository.claim(conn, export_id, settings_for().key)
-        second = export_repository.claim(conn, export_id, settings_for().key)
+        first = export_repository.claim(conn, export_id, settings_for().key())
+        second = export_repository.claim(conn, export_id, settings_for().key())
     assert [(one.attempt, one.run_attempts, one.delivery_attempts) for one in (first, second)] == [(1, 1, 0), (2, 2, 0)]
     assert second.started_at == first.started_at
     execute(backend, "UPDATE export SET due_at = clock_timestamp() + interval '1 minute' WHERE id = %s", (export_id,))
@@ -136,7 +137,7 @@ def test_a_claim_counts_and_one_that_is_not_due_is_not_claimed(backend: Backend)
 
 
 def test_a_claim_under_the_lock_of_a_key_the_export_had_before_is_none(backend: Backend):
-    former = settings_for().key
+    former = settings_for().key()
     export_id = request(backend, settings_for())
     execute(backend, "UPDATE export SET setting_key = %s WHERE id = %s", (former - 1, export_id))
     with backend.database.transaction() as conn:
@@ -147,7 +148,7 @@ def test_a_claim_under_the_lock_of_a_key_the_export_had_before_is_none(backend: 
 def test_an_attempt_that_an_outage_ended_does_not_count(backend: Backend):
     export_id = request(backend, settings_for())
     with backend.database.transaction() as conn:
-        claimed = export_repository.claim(conn, export_id, settings_for().key)
+        claimed = export_repository.claim(conn, export_id, settings_for().key())
         counted = export_repository.postpone(conn, claimed, 60, "disk")
         uncounted = export_repository.postpone(conn, claimed, 60, "outage", counted=False)
     assert (counted.run_attempts, uncounted.run_attempts, uncounted.error) == (1, 0, "outage")
@@ -197,7 +198,7 @@ def test_the_row_of_an_export_holds_what_was_asked_for(backend: Backend):
     settings = by_ftp(2121)
     export = read(backend, request(backend, settings))
     assert export.settings == settings
-    assert export.setting_key == settings.key
+    assert export.setting_key == settings.key()
     assert (export.status, export.attempt, export.created_by) == ("scheduled", 0, "tester")
     assert export.file_name.startswith(f"changes_{export.id}_en-")
 
@@ -216,7 +217,7 @@ def test_the_newest_exports_come_first(backend: Backend):
 
     def listed(**wanted) -> list[str]:
         values = {"status": None, "before": None, "limit": 100} | wanted
-        return [payload["id"] for payload in track_export.newest(backend, **values)]
+        return [payload["id"] for payload in track_export.newest(backend, TESTER, **values)]
 
     assert listed() == [str(export_id) for export_id in reversed(ids)]
     assert listed(limit=1) == [str(ids[2])]
@@ -228,7 +229,7 @@ def test_the_newest_exports_come_first(backend: Backend):
 def test_the_status_payload_is_that_of_the_contract(backend: Backend):
     before = datetime.now(UTC)
     export_id = request(backend, by_ftp(2121, "a/b"))
-    payload = track_export.status(backend, export_id)
+    payload = track_export.status(backend, export_id, TESTER)
     created = datetime.strptime(payload.pop("created"), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     assert created >= before.replace(microsecond=0)
     assert payload == {
@@ -238,17 +239,17 @@ def test_the_status_payload_is_that_of_the_contract(backend: Backend):
         "attempts": 0, "delivery": [], "error": None, "next_attempt": None,
     }  # fmt: skip
     done = run(backend, request(backend, settings_for()))
-    payload = track_export.status(backend, done.id)
+    payload = track_export.status(backend, done.id, TESTER)
     assert (payload["file_name"], payload["status"], payload["attempts"]) == (done.file_name, "done", 1)
     assert (payload["effective_until"], payload["rows"], payload["bytes"]) == (END.isoformat(), 0, 0)
     with pytest.raises(UnknownExport):
-        track_export.status(backend, 99)
+        track_export.status(backend, 99, TESTER)
 
 
 def test_the_status_tells_when_a_failed_attempt_is_followed_by_the_next(backend: Backend):
     export_id = request(backend, by_ftp(1))
     waiting = run(backend, export_id)
-    payload = track_export.status(backend, export_id)
+    payload = track_export.status(backend, export_id, TESTER)
     assert (payload["status"], payload["error"]) == ("ready", "FTP host: Connection refused")
     assert datetime.fromisoformat(payload["next_attempt"]) == waiting.due_at > datetime.now(UTC)
 

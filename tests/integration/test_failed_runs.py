@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from exporting import (
     START,
+    TESTER,
     backend_with,
     contact_changed,
     execute,
@@ -138,7 +139,7 @@ def test_an_export_that_kills_its_workers_ends_in_error(backend: Backend):
     export_id = request(backend, settings_for())
     for _ in range(backend.settings.attempt_limit):
         with backend.database.transaction() as conn:
-            export_repository.claim(conn, export_id, settings_for().key)
+            export_repository.claim(conn, export_id, settings_for().key())
     failed = run(backend, export_id)
     assert (failed.status, failed.error) == ("error", "Given up after 5 attempts")
 
@@ -177,7 +178,7 @@ def test_a_contacts_database_that_is_down_costs_time_and_no_attempt(backend: Bac
 
 
 def lost(backend: Backend, export_id: int) -> None:
-    assert cancel_export.cancel(backend, export_id).error == "cancelled"
+    assert cancel_export.cancel(backend, export_id, TESTER).error == "cancelled"
 
 
 def broken_connection(backend: Backend, _export_id: int) -> None:
@@ -292,7 +293,7 @@ def test_a_setting_is_free_again_after_an_error(backend: Backend):
     export_id = request(backend, settings_for())
     with pytest.raises(ExportAlreadyRunning):
         request(backend, settings_for())
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     assert request(backend, settings_for()) > export_id
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import certificates
 import pytest
-from exporting import PASSWORD, execute, row_of
+from exporting import PASSWORD, TESTER, execute, row_of
 from ftp_hosts import files, large_export, serving
 from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
 
@@ -150,7 +150,7 @@ def test_a_cancelled_export_does_not_arrive(backend: Backend, inbox: Path):
         worker = threading.Thread(target=lambda: results.append(run_export.run(backend, export_id)))
         worker.start()
         assert stalled.wait(PATIENT_SECONDS / 3)
-        cancel_export.cancel(backend, export_id)
+        cancel_export.cancel(backend, export_id, TESTER)
         worker.join(timeout=4)  # less than the timeout of the connection
         assert results == [None]
         assert files(inbox) == []
@@ -171,7 +171,7 @@ def test_a_file_that_may_not_appear_any_more_does_not(backend: Backend, inbox: P
                     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
                 )
             else:
-                cancel_export.cancel(backend, ids[0])
+                cancel_export.cancel(backend, ids[0], TESTER)
             super().ftp_SIZE(path)
 
     with serving(inbox, MeanwhileLost) as (port, _told):

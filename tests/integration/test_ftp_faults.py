@@ -6,7 +6,7 @@ from typing import Any
 
 import ftp_hosts
 import pytest
-from exporting import backend_with, execute, make_due, row_of, run, seconds_until_due
+from exporting import TESTER, backend_with, execute, make_due, row_of, run, seconds_until_due
 from ftp_hosts import files, host_is_back, is_whole, large_export, serving
 from pyftpdlib.handlers import FTPHandler
 
@@ -26,7 +26,7 @@ def impatient(backend: Backend) -> Backend:
 
 
 def replies(backend: Backend, export_id: int) -> list[str]:
-    return [one["reply"] for one in track_export.status(backend, export_id)["delivery"]]
+    return [one["reply"] for one in track_export.status(backend, export_id, TESTER)["delivery"]]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_control_characters_in_a_reply_become_question_marks(backend: Backend, i
         export_id = large_export(backend, port, tls=tls)
         assert run(backend, export_id).status == "ready"
     assert row_of(backend, export_id)["error"] == f"FTP host: {said}553 ?[31mno?way?"
-    assert track_export.status(backend, export_id)["delivery"][0]["reply"].endswith("553 ?[31mno?way?")
+    assert track_export.status(backend, export_id, TESTER)["delivery"][0]["reply"].endswith("553 ?[31mno?way?")
 
 
 class KnowsNoPasv(FTPHandler):

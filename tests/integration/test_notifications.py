@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from exporting import contact_changed, messages, request, run, settings_for
+from exporting import TESTER, contact_changed, messages, request, run, settings_for
 from notification_receiver import receiver, status
 from notifying import due_again, finished, notify, rest, seconds_until, told
 
@@ -99,7 +99,7 @@ def test_the_end_in_error_is_told(backend: Backend, end: str):
     with receiver() as there:
         export_id = request(backend, settings_for(notification_url=there.url(), contact_fields=(4711,)))
         if end == "cancelled":
-            cancel_export.cancel(backend, export_id)
+            cancel_export.cancel(backend, export_id, TESTER)
         else:
             run(backend, export_id)
         assert notify(backend, export_id)["notified_at"] is not None
@@ -121,7 +121,7 @@ def test_two_workers_send_one_notification(backend: Backend):
 def test_a_retry_forgets_the_notification_of_the_error(backend: Backend):
     with receiver() as there:
         export_id = request(backend, settings_for(notification_url=there.url()))
-        cancel_export.cancel(backend, export_id)
+        cancel_export.cancel(backend, export_id, TESTER)
         retry_export.retry(backend, export_id, None)
         assert notify(backend, export_id) == {"due_at": None, "attempts": 0, "notified_at": None, "error": None}
         run(backend, export_id)
@@ -140,7 +140,7 @@ def test_a_retry_while_a_notification_is_under_way_is_not_overwritten(backend: B
 
     with receiver(retry_and_run) as there:
         export_id = request(backend, settings_for(notification_url=there.url()))
-        cancel_export.cancel(backend, export_id)
+        cancel_export.cancel(backend, export_id, TESTER)
         after = notify(backend, export_id)
         assert len(there.received) == 1
     assert (after["attempts"], after["notified_at"], after["error"]) == (1, None, None)

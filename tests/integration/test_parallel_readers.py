@@ -8,6 +8,7 @@ from itertools import accumulate
 import pytest
 from exporting import (
     START,
+    TESTER,
     add_contact,
     around_now,
     backend_with,
@@ -152,7 +153,7 @@ def test_a_cancelled_export_ends_all_its_readers(backend: Backend):
         running = worker.submit(run_export.run, together, export_id)
         while row_of(backend, export_id)["status"] != "in progress":
             pass
-        cancel_export.cancel(backend, export_id)
+        cancel_export.cancel(backend, export_id, TESTER)
         assert running.result() is None
     assert not together.settings.storage_dir.exists() or list(together.settings.storage_dir.iterdir()) == []
 

@@ -3,17 +3,7 @@
 from pathlib import Path
 
 import pytest
-from exporting import (
-    PASSWORD,
-    by_ftp,
-    contact_changed,
-    execute,
-    messages,
-    request,
-    row_of,
-    run,
-    settings_for,
-)
+from exporting import PASSWORD, TESTER, by_ftp, contact_changed, execute, messages, request, row_of, run, settings_for
 from ftp_hosts import serving
 
 from contactexport.backend import Backend
@@ -59,9 +49,9 @@ def test_with_another_username_and_password_it_is_another_setting(backend: Backe
         settings = by_ftp(port, username="stranger")
         export_id = request(backend, settings, "wrong")
         run(backend, export_id)
-        cancel_export.cancel(backend, export_id)
+        cancel_export.cancel(backend, export_id, TESTER)
         revived = retry(backend, export_id, PASSWORD, "user")
-        assert revived.setting_key == revived.settings.key != settings.key
+        assert revived.setting_key == revived.settings.key() != settings.key()
         assert revived.settings.ftp.username == "user"
         assert run(backend, export_id).status == "done"
 
@@ -70,7 +60,7 @@ def test_an_export_that_was_cancelled_with_its_file_starts_anew(backend: Backend
     contact_changed(backend)
     export_id = request(backend, by_ftp(1))
     assert run(backend, export_id).status == "ready"
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     revived = retry(backend, export_id, PASSWORD)
     assert (revived.status, revived.run_attempts, revived.error) == ("scheduled", 0, None)
     waiting = run(backend, export_id)
@@ -111,13 +101,13 @@ def test_a_wiped_password_must_be_given_again(backend: Backend):
 
 def test_a_username_means_nothing_to_a_local_export(backend: Backend):
     export_id = request(backend, settings_for())
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     assert retry(backend, export_id, None, "user").settings == settings_for()
 
 
 def test_the_same_setting_running_meanwhile_refuses_a_retry(backend: Backend):
     export_id = request(backend, settings_for())
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     running = request(backend, settings_for())
     with pytest.raises(ExportAlreadyRunning):
         retry_export.retry(backend, export_id, None)
@@ -128,7 +118,7 @@ def test_the_same_setting_running_meanwhile_refuses_a_retry(backend: Backend):
 
 def test_two_retries_at_once_revive_the_export_once(backend: Backend):
     export_id = request(backend, settings_for())
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     with backend.database.transaction() as conn:
         export = export_repository.get(conn, export_id)
         export_repository.retry(conn, export, None, has_file=False)

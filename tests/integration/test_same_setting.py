@@ -18,7 +18,7 @@ def test_a_lock_held_elsewhere_refuses_the_request_and_stops_the_run(backend: Ba
     settings = settings_for()
     export_id = request(backend, settings)
     with other_session(backend) as other, other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", (settings.key,))
+        cursor.execute("SELECT pg_advisory_lock(%s)", (settings.key(),))
         assert run_export.run(backend, export_id) is None
         assert row_of(backend, export_id)["attempt"] == 0
         execute(backend, "DELETE FROM export")
@@ -55,14 +55,14 @@ def test_a_finished_export_can_be_requested_again_at_once(backend: Backend):
 def test_an_export_seen_as_done_can_be_requested_though_its_worker_still_holds_the_lock(backend: Backend):
     settings = settings_for()
     export_id = request(backend, settings)
-    with backend.database.session() as worker, export_lock.held_for_session(worker, settings.key) as held:
+    with backend.database.session() as worker, export_lock.held_for_session(worker, settings.key()) as held:
         assert held
-        claimed = export_repository.claim(worker, export_id, settings.key)
+        claimed = export_repository.claim(worker, export_id, settings.key())
         export_repository.mark_error(worker, claimed, "over")
         with ThreadPoolExecutor(1) as thread:
             asked = thread.submit(request, backend, settings)
             time.sleep(0.2)  # the worker's last moments
-            advisory_lock.unlock_session(worker, settings.key)
+            advisory_lock.unlock_session(worker, settings.key())
             assert asked.result() > export_id
 
 

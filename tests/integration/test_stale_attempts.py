@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 from exporting import (
+    TESTER,
     add_contact,
     around_now,
     by_ftp,
@@ -33,8 +34,8 @@ def test_after_a_cancel_the_setting_is_free_although_a_hung_worker_holds_its_loc
     settings = window()
     export_id = request(backend, settings)
     with other_session(backend) as hung, hung.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", (settings.key,))
-        cancel_export.cancel(backend, export_id)
+        cursor.execute("SELECT pg_advisory_lock(%s)", (settings.key(),))
+        cancel_export.cancel(backend, export_id, TESTER)
         assert request(backend, settings) > export_id
 
 
@@ -42,7 +43,7 @@ def test_the_end_of_a_finished_export_takes_nobodys_lock(backend):
     export = run(backend, request(backend, window()))
     with other_session(backend) as newer, newer.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (export.setting_key,))
-        cancel_export.cancel(backend, export.id)
+        cancel_export.cancel(backend, export.id, TESTER)
         cursor.execute("SELECT 1")
 
 
@@ -57,7 +58,7 @@ def test_a_cancel_ends_no_session_of_a_newer_export(backend, monkeypatch):
         free(conn, key)
 
     monkeypatch.setattr(export_lock, "free", asked_meanwhile)
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     assert request(backend, settings) > export_id
 
 
@@ -266,5 +267,5 @@ def test_a_change_of_case_counts_although_the_column_ignores_case(backend):
 
 def test_nothing_is_left_to_do_for_a_run_of_a_cancelled_export(backend):
     export_id = request(backend, window())
-    cancel_export.cancel(backend, export_id)
+    cancel_export.cancel(backend, export_id, TESTER)
     assert run_export.run(backend, export_id) is None

@@ -35,8 +35,8 @@ def row(backend: Backend, name: str) -> dict[str, object]:
 def test_adding_without_a_choice_makes_both_credentials_and_both_work(runner: FlaskCliRunner, backend: Backend):
     made = add(runner, "anna")
     assert made.keys() == {"username", "secret", "token", "token_expires_at"}
-    assert authenticate(backend, wsse_header("anna", made["secret"]), None) == "anna"
-    assert authenticate(backend, None, f"Bearer {made['token']}") == "anna"
+    assert authenticate(backend, wsse_header("anna", made["secret"]), None).name == "anna"
+    assert authenticate(backend, None, f"Bearer {made['token']}").name == "anna"
 
 
 def test_only_what_was_asked_for_is_made(runner: FlaskCliRunner):
@@ -66,13 +66,13 @@ def test_a_name_that_no_header_can_carry_is_refused(name: str, runner: FlaskCliR
 @pytest.mark.parametrize("name", ["x" * 100, "Zoë", "a b,c;d=e", "安娜"])
 def test_any_other_name_works(name: str, runner: FlaskCliRunner, backend: Backend):
     made = add(runner, name)
-    assert authenticate(backend, wsse_header(name, made["secret"]), None) == name
+    assert authenticate(backend, wsse_header(name, made["secret"]), None).name == name
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(runner: FlaskCliRunner, backend: Backend):
     made = add(runner, "anna")
     assert "exists already" in users(runner, "add", "anna", exit_code=2).stderr
-    assert authenticate(backend, None, f"Bearer {made['token']}") == "anna"
+    assert authenticate(backend, None, f"Bearer {made['token']}").name == "anna"
 
 
 def test_revoking_ends_both_credentials_at_once(runner: FlaskCliRunner, backend: Backend):
@@ -92,7 +92,7 @@ def test_a_revoked_name_may_be_used_again_with_new_credentials_only(runner: Flas
     former = add(runner, "anna")
     users(runner, "revoke", "anna")
     made = add(runner, "anna", "--token")
-    assert authenticate(backend, None, f"Bearer {made['token']}") == "anna"
+    assert authenticate(backend, None, f"Bearer {made['token']}").name == "anna"
     with pytest.raises(Unauthorized):
         authenticate(backend, None, f"Bearer {former['token']}")
     with pytest.raises(Unauthorized):
@@ -103,7 +103,7 @@ def test_rotating_replaces_what_the_user_has(runner: FlaskCliRunner, backend: Ba
     former = add(runner, "anna", "--wsse")
     made = json.loads(users(runner, "rotate", "anna", "--json").stdout)
     assert made["token"] is None
-    assert authenticate(backend, wsse_header("anna", made["secret"]), None) == "anna"
+    assert authenticate(backend, wsse_header("anna", made["secret"]), None).name == "anna"
     with pytest.raises(Unauthorized):
         authenticate(backend, wsse_header("anna", former["secret"]), None)
 
@@ -111,8 +111,8 @@ def test_rotating_replaces_what_the_user_has(runner: FlaskCliRunner, backend: Ba
 def test_rotating_one_kind_leaves_the_other(runner: FlaskCliRunner, backend: Backend):
     former = add(runner, "anna")
     made = json.loads(users(runner, "rotate", "anna", "--token", "--json").stdout)
-    assert authenticate(backend, None, f"Bearer {made['token']}") == "anna"
-    assert authenticate(backend, wsse_header("anna", former["secret"]), None) == "anna"
+    assert authenticate(backend, None, f"Bearer {made['token']}").name == "anna"
+    assert authenticate(backend, wsse_header("anna", former["secret"]), None).name == "anna"
     with pytest.raises(Unauthorized):
         authenticate(backend, None, f"Bearer {former['token']}")
 
@@ -122,7 +122,7 @@ def test_a_token_expires_after_days_or_at_the_end_of_a_date(runner: FlaskCliRunn
     assert timedelta(days=29, hours=23) < days - datetime.now(UTC) <= timedelta(days=30)
     made = add(runner, "cron", "--token", "--expires", "2999-01-31")
     assert made["token_expires_at"] == "2999-02-01T00:00:00+00:00"
-    assert authenticate(backend, None, f"Bearer {made['token']}") == "cron"
+    assert authenticate(backend, None, f"Bearer {made['token']}").name == "cron"
     expire(backend, "cron")
     with pytest.raises(Unauthorized):
         authenticate(backend, None, f"Bearer {made['token']}")
@@ -140,7 +140,7 @@ def test_a_rotated_token_keeps_the_date_unless_another_is_given(runner: FlaskCli
     assert "say with --expires" in users(runner, "rotate", "anna", exit_code=2).stderr
     made = json.loads(users(runner, "rotate", "anna", "--json", "--expires", "never").stdout)
     assert made["token_expires_at"] is None
-    assert authenticate(backend, None, f"Bearer {made['token']}") == "anna"
+    assert authenticate(backend, None, f"Bearer {made['token']}").name == "anna"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_rotated_secrets_are_readable_with_the_new_key_alone(app: Flask, runner:
     assert (shown.exit_code, shown.stdout) == (0, "3 secrets are under the first key\n")
     new = with_key(app, backend, "new")
     for name, credentials in made.items():
-        assert authenticate(new, wsse_header(name, credentials["secret"]), None) == name
+        assert authenticate(new, wsse_header(name, credentials["secret"]), None).name == name
     assert new.secrets.decrypt(ftp_secret(new, export_id)) == "ftp password"
 
 
@@ -211,7 +211,7 @@ def test_more_secrets_than_one_batch_are_all_rotated(
     with_key(app, backend, "new,old")
     assert runner.invoke(secret_commands.group, ["rotate"]).stdout.startswith("5 ")
     new = with_key(app, backend, "new")
-    assert all(authenticate(new, wsse_header(name, one["secret"]), None) == name for name, one in made.items())
+    assert all(authenticate(new, wsse_header(name, one["secret"]), None).name == name for name, one in made.items())
 
 
 def test_secrets_no_key_fits_are_named_and_the_others_rotated(app: Flask, runner: FlaskCliRunner, backend: Backend):
@@ -227,7 +227,7 @@ def test_secrets_no_key_fits_are_named_and_the_others_rotated(app: Flask, runner
     assert "CONTACTEXPORT_SECRET_KEY was changed or lost" in shown.stderr
     assert "Traceback" not in shown.output
     new = with_key(app, backend, "new")
-    assert authenticate(new, wsse_header("bert", made["secret"]), None) == "bert"
+    assert authenticate(new, wsse_header("bert", made["secret"]), None).name == "bert"
 
 
 def test_with_a_lost_key_tokens_work_and_new_secrets_can_be_made(app: Flask, runner: FlaskCliRunner, backend: Backend):
@@ -235,10 +235,10 @@ def test_with_a_lost_key_tokens_work_and_new_secrets_can_be_made(app: Flask, run
     changed = with_key(app, backend, "another")
     with pytest.raises(SecretUnreadable, match="Put the former key back"):
         authenticate(changed, wsse_header("anna", made["secret"]), None)
-    assert authenticate(changed, None, f"Bearer {made['token']}") == "anna"
+    assert authenticate(changed, None, f"Bearer {made['token']}").name == "anna"
     assert "anna" in users(runner, "list").stdout
     renewed = json.loads(users(runner, "rotate", "anna", "--wsse", "--json").stdout)
-    assert authenticate(changed, wsse_header("anna", renewed["secret"]), None) == "anna"
+    assert authenticate(changed, wsse_header("anna", renewed["secret"]), None).name == "anna"
 
 
 def store_ftp_secret(backend: Backend, password: str) -> int:

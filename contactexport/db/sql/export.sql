@@ -1,23 +1,16 @@
 -- name: accept_export^
--- `waited` and `most_unfinished` may be NULL: the same setting may have ended a moment ago; the user has no limit.
--- So may the last two: there is nothing to check.
+-- `waited` may be NULL: the same setting may have ended a moment ago. `most_unfinished` may be NULL: there is no limit.
 SELECT * FROM export_accept(
-    :settings, :setting_key, :ftp_secret, :suffix, :created_by, :lock_wait, :waited, :most_unfinished,
-    :assumed_token, :assumed_catalogue
+    :settings, :setting_key, :ftp_secret, :suffix, :created_by, :team, :lock_wait, :waited, :most_unfinished
 );
 
 -- name: get_export^
 SELECT * FROM export WHERE id = :id;
 
--- name: get_progress^
--- What its status shows; nothing unless the token is still this user's.
-SELECT id, settings, status, attempt, deliveries, due_at, rows, rows_expected, bytes, sha256, file_name, error,
-       effective_until, created_at
-FROM export WHERE id = :id AND api_user_of_token(:token_hash) = :user_name;
-
 -- name: list_exports
 SELECT * FROM export
-WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:before AS bigint) IS NULL OR id < :before)
+WHERE (CAST(:team AS text) IS NULL OR team = :team)
+  AND (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:before AS bigint) IS NULL OR id < :before)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: claim_export^

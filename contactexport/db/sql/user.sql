@@ -1,12 +1,17 @@
 -- name: find_wsse_user^
 -- An active user with a WSSE secret, and the time by the clock that all processes share.
-SELECT id, name, wsse_secret, replay, clock_timestamp() AS now, (SELECT version FROM catalogue_version) AS catalogue_version
+SELECT id, name, team, operator, compatible, requests_per_minute, exports_per_user, wsse_secret, replay,
+       clock_timestamp() AS now, (SELECT version FROM catalogue_version) AS catalogue_version
 FROM api_user
 WHERE name = :name AND wsse_secret IS NOT NULL AND revoked_at IS NULL;
 
 -- name: find_token_user^
--- `name` is NULL when there is no active user with this token.
-SELECT (SELECT version FROM catalogue_version) AS catalogue_version, api_user_of_token(:token_hash) AS name;
+-- The active user of a token that has not expired by the clock that all processes share.
+SELECT name, team, operator, compatible, requests_per_minute, exports_per_user,
+       (SELECT version FROM catalogue_version) AS catalogue_version
+FROM api_user
+WHERE token_hash = :token_hash AND revoked_at IS NULL
+  AND (token_expires_at IS NULL OR token_expires_at > clock_timestamp());
 
 -- name: remember_nonce!
 -- Affects no row when the same user has sent the same nonce and time before.
@@ -18,24 +23,32 @@ DELETE FROM wsse_nonce WHERE seen_at < clock_timestamp() - make_interval(secs =>
 
 -- name: add_user!
 -- A revoked user's name may be used again; affects no row when the name belongs to an active one.
-INSERT INTO api_user (name, wsse_secret, token_hash, token_expires_at, replay)
-VALUES (:name, :wsse_secret, :token_hash, :token_expires_at, :replay)
+INSERT INTO api_user (
+    name, wsse_secret, token_hash, token_expires_at,
+    replay, team, operator, compatible, requests_per_minute, exports_per_user
+)
+VALUES (
+    :name, :wsse_secret, :token_hash, :token_expires_at,
+    :replay, :team, :operator, :compatible, :requests_per_minute, :exports_per_user
+)
 ON CONFLICT (name) DO UPDATE SET
     wsse_secret = EXCLUDED.wsse_secret, token_hash = EXCLUDED.token_hash,
-    token_expires_at = EXCLUDED.token_expires_at, replay = EXCLUDED.replay,
+    token_expires_at = EXCLUDED.token_expires_at, replay = EXCLUDED.replay, team = EXCLUDED.team,
+    operator = EXCLUDED.operator, compatible = EXCLUDED.compatible,
+    requests_per_minute = EXCLUDED.requests_per_minute, exports_per_user = EXCLUDED.exports_per_user,
     created_at = clock_timestamp(), revoked_at = NULL
 WHERE api_user.revoked_at IS NOT NULL;
 
 -- name: lock_active_user^
 SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token, token_expires_at, replay,
-       created_at, revoked_at
+       team, operator, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
 FROM api_user
 WHERE name = :name AND revoked_at IS NULL
 FOR UPDATE;
 
 -- name: list_users
 SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token, token_expires_at, replay,
-       created_at, revoked_at
+       team, operator, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
 FROM api_user
 ORDER BY name;
 
@@ -45,8 +58,14 @@ UPDATE api_user SET wsse_secret = :wsse_secret WHERE name = :name;
 -- name: set_token!
 UPDATE api_user SET token_hash = :token_hash, token_expires_at = :token_expires_at WHERE name = :name;
 
--- name: set_replay!
-UPDATE api_user SET replay = :replay WHERE name = :name;
+-- name: set_rights!
+UPDATE api_user
+SET replay = :replay, team = :team, operator = :operator, compatible = :compatible,
+    requests_per_minute = :requests_per_minute, exports_per_user = :exports_per_user
+WHERE name = :name;
+
+-- name: set_token_expiry!
+UPDATE api_user SET token_expires_at = :token_expires_at WHERE name = :name;
 
 -- name: revoke_user!
 -- The secrets go at once: nothing is left that a later mistake could bring back to life.

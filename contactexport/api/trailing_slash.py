@@ -1,0 +1,26 @@
+"""Every path answers with and without one trailing slash (contract, Request), directly and not by a redirect.
+
+A redirect would lose the body of a POST, and with many clients the headers that authenticate.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def init_app(app: Flask) -> None:
+    """Takes the slash off before any route is looked for, so no route has to know of it."""
+    app.wsgi_app = _without_slash(app.wsgi_app)  # type: ignore[assignment,method-assign] # the way Flask's manual shows
+
+
+def _without_slash(application: Application) -> Application:
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if len(path) > 1 and path.endswith("/"):
+            environ["PATH_INFO"] = path[:-1]
+        return application(environ, start_response)
+
+    return answer
