@@ -10,7 +10,7 @@ import hmac
 import re
 from base64 import b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from contactexport.errors import Unauthorized
 
@@ -66,8 +66,8 @@ def is_current(token: UsernameToken, now: datetime, window: float, time_zone: tz
 
     Without an offset it is in the time zone. When clocks are set back it may be either of two times.
     """
-    times = {token.created_at.replace(tzinfo=token.created_at.tzinfo or time_zone, fold=fold) for fold in (0, 1)}
-    return any(abs(time.astimezone(UTC) - now) <= timedelta(seconds=window) for time in times)
+    times = [token.created_at.replace(tzinfo=token.created_at.tzinfo or time_zone, fold=fold) for fold in (0, 1)]
+    return any(abs(time - now) <= timedelta(seconds=window) for time in times)
 
 
 def _attributes(header: str) -> dict[str, str]:

@@ -18,15 +18,14 @@ def _start() -> None:
 
 
 def _note(response: Response) -> Response:
-    reply_code, data = g.get("reply", (None, None))
     audit_log.note(
         "request",
         user=g.caller.name if "caller" in g else None,
         method=request.method,
         path=request.path[:200],
         http=response.status_code,
-        reply_code=reply_code,
-        export=data.get("id") if isinstance(data, dict) else None,
+        reply_code=g.get("reply_code"),
+        export=g.get("export_id"),
         ms=round((time.perf_counter() - g.started) * 1000, 1),
     )
     return response

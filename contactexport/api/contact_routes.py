@@ -44,6 +44,7 @@ def _accept(export_type: str) -> Response:
             logger.info("export refused: user=%r reason=%r; %s", caller.name, refusal.text, remedy(caller.name))
         raise
     export_id = request_export.request(current_backend(), asked.settings, asked.ftp_password, caller, g.started)
+    g.export_id = export_id  # for the audit log
     return replies.ok({"id": export_id})
 
 

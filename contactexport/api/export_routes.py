@@ -1,6 +1,6 @@
 """/export: how exports are doing, all of them or one; cancelling one."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from contactexport.api import replies, request_json
 from contactexport.api.authentication import current_caller
@@ -52,7 +52,9 @@ def export_id_of(text: str) -> int:
     """The id in a path. Raises UnknownExport when it can be none."""
     if not text.isascii() or not text.isdigit() or len(text) > 19:
         raise UnknownExport
-    return int(text)
+    export_id = int(text)
+    g.export_id = export_id  # for the audit log
+    return export_id
 
 
 def _names_in_body() -> set[str]:

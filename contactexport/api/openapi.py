@@ -21,13 +21,17 @@ Exports the contacts that changed in a time range as CSV files.
 Every answer is the same envelope: `replyCode` (0 when all went well), `replyText` (`OK`, or what is wrong) and `data` \
 (empty in an error).
 
-Every call under `/api` needs credentials: a WSSE header or a bearer token. Dates without an offset are in the \
+Every call under `/api` needs credentials: a WSSE header or a bearer token. Every path under `/api/v2` is also there \
+under `/api/v3`, without WSSE, and every path may end in one slash. Every answer under `/api` has the headers \
+`X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (Unix time in seconds).
+
+Dates without an offset are in the \
 service's time zone. Numbers may be sent as numbers or as strings of digits.
 """
 WSSE = """\
 `UsernameToken Username="…", PasswordDigest="…", Nonce="…", Created="…"`: the digest is base64 of the hexadecimal \
 SHA-1 of nonce + created + secret, `Created` is the time now in ISO 8601. Every nonce is accepted once. The header may \
-also be named `WSSE`.
+also be named `WSSE`. It counts under `/api/v2` only.
 """
 SECURITY = {
     "wsse": {"type": "apiKey", "in": "header", "name": "X-WSSE", "description": WSSE},

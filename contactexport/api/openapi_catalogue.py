@@ -1,4 +1,4 @@
-"""The operations on the catalogue, and those that are open to everybody, for the OpenAPI document."""
+"""The operations on the catalogue and the account, and those that are open to everybody, for the OpenAPI document."""
 
 from typing import Any
 
@@ -7,15 +7,17 @@ from contactexport.api.openapi_parts import JSON, errors, json_reply, operation,
 
 FIELD_ID = parameter("path", "field_id", "a contact field", "5", pattern="^[0-9]{1,18}$")
 LANGUAGE = parameter("path", "language", "a language code, in either case", "de")
+FIELDS = parameter(
+    "query", "fields", "ids of contact fields, separated by commas", "5,9", pattern="^[0-9]{1,18}(,[0-9]{1,18})*$"
+)
+IN_LANGUAGE = parameter("query", "language", "a language code, in either case", "de")
 
 
 def catalogue_paths() -> dict[str, dict[str, Any]]:
-    """Operations by path and method: the ids that a request may name."""
-    fields, choices, origins = (
-        reply_schemas.ContactFieldsReply,
-        reply_schemas.ChoicesReply,
-        reply_schemas.OriginsReply,
-    )
+    """Operations by path and method: the ids that a request may name, and what clients ask first."""
+    fields, choices = reply_schemas.ContactFieldsReply, reply_schemas.ChoicesReply
+    languages = reply_schemas.LanguagesReply
+    account = "The account is the caller's team. Clients ask this to see whether they are let in."
     tag = "Catalogue"
     named = "Named in the language, or else in English."
     ids = "The ids that `origin_id` may name when `origin` is `{}`."
@@ -30,8 +32,22 @@ def catalogue_paths() -> dict[str, dict[str, Any]]:
         "field/{field_id}/choice/translate/{language}": operation(
             "choices_in_language", tag, "Choices of a field in a language", named, choices, FIELD_ID, LANGUAGE
         ),
-        "form": operation("forms", tag, "Forms", ids.format("form"), origins),
-        "source": operation("sources", tag, "API sources", ids.format("api"), origins),
+        "field/choices": operation(
+            "choices_of_fields",
+            tag,
+            "Choices of several fields",
+            "By the id of the field.",
+            reply_schemas.ChoicesOfFieldsReply,
+            FIELDS | {"required": True},
+            IN_LANGUAGE,
+        ),
+        "form": operation("forms", tag, "Forms", ids.format("form"), reply_schemas.FormsReply),
+        "source": operation("sources", tag, "API sources", ids.format("api"), reply_schemas.OriginsReply),
+        "language": operation("languages", tag, "Languages", "Named in the service's language.", languages),
+        "language/translate/{language}": operation(
+            "languages_in_language", tag, "Languages in a language", named, languages, LANGUAGE
+        ),
+        "settings": operation("settings", "Service", "The account", account, reply_schemas.SettingsReply),
     }
     return {f"/api/v2/{path}": {"get": described} for path, described in gets.items()}
 

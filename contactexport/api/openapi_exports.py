@@ -28,9 +28,9 @@ GET_CHANGES_EXAMPLE = {
 }
 EXPORT_ID = parameter("path", "export_id", "the id that getchanges answered", "2140", pattern="^[0-9]{1,19}$")
 OFFSET = parameter(
-    "query", "offset", "contacts to leave out; the header line comes with 0", "0", pattern="^[0-9]{1,18}$"
+    "query", "offset", "contacts to leave out; every page begins with the header line", "0", pattern="^[0-9]{0,18}$"
 )
-LIMIT = parameter("query", "limit", "contacts, at most 1000000", "1000", pattern="^[0-9]{1,7}$")
+LIMIT = parameter("query", "limit", "contacts; more than 10000000 count as that", "1000", pattern="^[0-9]{0,18}$")
 PARAMETERS = parameter("path", "parameters", "both, as in a query string", "offset=0&limit=1000")
 NEWEST = (
     parameter("query", "status", "only these", "error", enum=[str(status) for status in ExportStatus]),
@@ -46,13 +46,13 @@ def paths(schema: GetChangesSchema) -> dict[str, dict[str, Any]]:
     exports, status = reply_schemas.ExportsReply, reply_schemas.StatusReply
     return {
         "/api/v2/contact/getchanges": {"post": _get_changes(schema)},
+        "/api/v2/contact/getregistrations": {"post": _get_registrations(schema)},
         "/api/v2/export": {"get": operation("exports", TAG, "The newest exports", "Newest first.", exports, *NEWEST)},
         "/api/v2/export/{export_id}": {
             "get": operation("status", TAG, "How is an export doing?", one, status, EXPORT_ID),
             "delete": operation("cancel", TAG, "Cancel an export", cancelled, status, EXPORT_ID),
         },
         "/api/v2/export/{export_id}/data": {"get": _data("data", EXPORT_ID, OFFSET, LIMIT)},
-        "/api/v2/export/{export_id}/data/": {"get": _data("data_with_slash", EXPORT_ID, OFFSET, LIMIT)},
         "/api/v2/export/{export_id}/data/{parameters}": {"get": _data("data_by_path", EXPORT_ID, PARAMETERS)},
     }
 
@@ -72,6 +72,17 @@ def _get_changes(schema: GetChangesSchema) -> dict[str, Any]:
         ),
         "requestBody": {"required": True, "content": {JSON: {"schema": schema, "example": GET_CHANGES_EXAMPLE}}},
         "responses": {"200": accepted} | errors(401, 404, 405, 413, 415, 429, 500, 503, s400="InvalidExport"),
+    }
+
+
+def _get_registrations(schema: GetChangesSchema) -> dict[str, Any]:
+    return _get_changes(schema) | {
+        "operationId": "getregistrations",
+        "summary": "Export the contacts that were created",
+        "description": (
+            "As getchanges, for contacts that were created within the time range. `last update` is the time of the "
+            "creation. A contact belongs to the form or API source that it has when the export runs."
+        ),
     }
 
 

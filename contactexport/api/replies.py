@@ -30,7 +30,7 @@ def error(http_status: int, reply_code: int, text: str, data: Any = "") -> Respo
 
 
 def _reply(reply_code: int, text: str, data: Any) -> Response:
-    g.reply = reply_code, data  # for the audit log
+    g.reply_code = reply_code  # for the audit log
     body = encode({"replyCode": reply_code, "replyText": text, "data": data})
     return Response(f"{body}\n", mimetype="application/json")
 

@@ -61,7 +61,7 @@ class Status(Schema):
             "example": "done",
         },
     )
-    type = fields.String(required=True, validate=OneOf(["changes"]), metadata={"example": "changes"})
+    type = fields.String(required=True, validate=OneOf(["changes", "registrations"]), metadata={"example": "changes"})
     file_name = fields.String(
         required=True,
         allow_none=True,
@@ -149,6 +149,11 @@ class ContactField(Schema):
     name = fields.String(required=True, metadata={"example": "First Name"})
     application_type = fields.String(required=True, metadata={"example": "shorttext"})
 
+    string_id = fields.String(
+        required=True,
+        metadata={"description": "the original's name of a system field, else empty", "example": "first_name"},
+    )
+
 
 class ContactFieldsReply(Envelope):
     """The answer of field."""
@@ -169,6 +174,17 @@ class ChoicesReply(Envelope):
     data = fields.List(fields.Nested(Choice), required=True)
 
 
+class ChoicesOfFieldsReply(Envelope):
+    """The answer of field/choices."""
+
+    data = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.Nested(Choice)),
+        required=True,
+        metadata={"example": {"5": [{"id": "1", "choice": "Male"}, {"id": "2", "choice": "Female"}]}},
+    )
+
+
 class Origin(Schema):
     """A form or an API source."""
 
@@ -177,9 +193,62 @@ class Origin(Schema):
 
 
 class OriginsReply(Envelope):
-    """The answer of form and source."""
+    """The answer of source."""
 
     data = fields.List(fields.Nested(Origin), required=True)
+
+
+class Form(Origin):
+    """A form."""
+
+    type = fields.String(
+        required=True,
+        metadata={"description": "always the original's general registration form: more is not known", "example": "1"},
+    )
+
+
+class FormsReply(Envelope):
+    """The answer of form."""
+
+    data = fields.List(fields.Nested(Form), required=True)
+
+
+class LanguageName(Schema):
+    """A language that an export may have."""
+
+    id = fields.String(required=True, metadata={"description": "its code", "example": "en"})
+    language = fields.String(required=True, metadata={"description": "its name", "example": "English"})
+
+
+class LanguagesReply(Envelope):
+    """The answer of language."""
+
+    data = fields.List(fields.Nested(LanguageName), required=True)
+
+
+class Settings(Schema):
+    """What is told of the account."""
+
+    id = fields.Integer(required=True, metadata={"description": "made from the name", "example": 2892647586})
+    environment = fields.String(
+        required=True, metadata={"description": "the host that was called", "example": "www.example.com"}
+    )
+    timezone = fields.String(
+        required=True, metadata={"description": "of dates without an offset", "example": "Europe/Vienna"}
+    )
+    name = fields.String(required=True, metadata={"description": "the caller's team", "example": "default"})
+    country = fields.String(required=True, metadata={"description": "always empty", "example": ""})
+    totalContacts = fields.String(  # noqa: N815 - its name
+        required=True,
+        metadata={"description": "a number; an estimate if there are more than a million", "example": "1319053"},
+    )
+    password_history_queue_size = fields.Integer(required=True, metadata={"description": "always 0", "example": 0})
+
+
+class SettingsReply(Envelope):
+    """The answer of settings."""
+
+    data = fields.Nested(Settings, required=True)
 
 
 class Alive(Schema):

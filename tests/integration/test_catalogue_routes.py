@@ -25,11 +25,17 @@ def named(fields):
     return {field["id"]: field["name"] for field in fields}
 
 
-def test_every_field_has_id_name_and_type(api):
+def test_every_field_has_id_name_type_and_the_original_s_name(api):
     fields = data(api, "field")
-    assert {"id": 1, "name": "First Name", "application_type": "shorttext"} in fields
+    first_name = {"id": 1, "name": "First Name", "application_type": "shorttext", "string_id": "first_name"}
+    assert first_name in fields
+    assert {field["id"]: field["string_id"] for field in fields if field["id"] in (3, 48, 106533)} == {
+        3: "email",
+        48: "registration_date",
+        106533: "",
+    }
     assert {field["id"] for field in fields} == {*range(49), 106533}
-    assert [set(field) for field in fields] == [{"id", "name", "application_type"}] * len(fields)
+    assert [set(field) for field in fields] == [{"id", "name", "application_type", "string_id"}] * len(fields)
 
 
 @pytest.mark.parametrize("code, name", [("de", "Vorname"), ("DE", "Vorname"), ("fr", "Prénom"), ("en", "First Name")])

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from exporting import TESTER, add_contact, around_now, by_ftp, request, run, settings_for
+from exporting import TESTER, add_contact, around_now, by_ftp, execute, request, run, settings_for
 
 from contactexport.db.queries import queries
 from contactexport.services import cancel_export
@@ -61,21 +61,59 @@ def test_a_file_the_client_has_already_is_not_sent_again(api, export):
     assert fetch(api, url(export), headers={"If-None-Match": f'"{export.sha256}"'}).status_code == 304
 
 
-@pytest.mark.parametrize("spelling", ["?offset={o}&limit={l}", "/offset={o}&limit={l}", "/?offset={o}&limit={l}"])
-@pytest.mark.parametrize("offset,limit", [(0, 10), (1, 1), (7, 3), (20, 100), (24, 1), (25, 5), (0, 0)])
-def test_a_slice_holds_the_contacts_asked_for_and_the_header_only_at_the_beginning(
+SPELLINGS = [
+    "?offset={o}&limit={l}",
+    "/offset={o}&limit={l}",
+    "/?offset={o}&limit={l}",
+    "/offset={o}&limit={l}/",
+    "?offset={o}&limit={l}/",
+    "/?offset={o}&limit={l}/",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize(
+    "offset,limit", [(0, 10), (1, 1), (7, 3), (20, 100), (24, 1), (25, 5), (0, 0), (7, 10_000_000), (10**18, 1)]
+)
+def test_every_page_begins_with_the_header_and_holds_the_contacts_asked_for(
     api, export, content, spelling, offset, limit
 ):
     answer = fetch(api, url(export, spelling.format(o=offset, l=limit)))
     assert answer.status_code == 200
     header, *contacts = rows_of(content)
-    assert rows_of(answer.data) == ([header] if offset == 0 else []) + contacts[offset : offset + limit]
+    assert rows_of(answer.data) == [header, *contacts[offset : offset + limit]]
     assert answer.content_length == len(answer.data)
 
 
-def test_slices_laid_end_to_end_are_the_file(api, export, content):
-    parts = [fetch(api, url(export, f"?offset={offset}&limit=4")).data for offset in range(0, CONTACTS, 4)]
-    assert b"".join(parts) == content
+def test_pages_laid_end_to_end_without_their_headers_are_the_file(api, export, content):
+    header = content[: content.index(b"\n") + 1]
+    pages = [fetch(api, url(export, f"?offset={offset}&limit=4")).data for offset in range(0, CONTACTS, 4)]
+    assert all(page.startswith(header) for page in pages)
+    assert header + b"".join(page.removeprefix(header) for page in pages) == content
+
+
+@pytest.mark.parametrize("spreadsheet", [False, True])
+def test_a_page_behind_the_last_contact_is_the_header_alone(api, backend, spreadsheet):
+    """However it is written: with a byte order mark, quotes and a line break in a name."""
+    execute(backend, "UPDATE contact_field SET names = jsonb_build_object('en', E'First \"\n Name')")
+    add_contact(backend)
+    export = run(backend, request(backend, window(spreadsheet=spreadsheet)))
+    whole = fetch(api, url(export)).data
+    first, beyond = (fetch(api, url(export, f"?offset={offset}&limit=1")).data for offset in (0, 1))
+    assert first == whole
+    assert whole.startswith(beyond)
+    assert len(list(csv.reader(beyond.decode("utf-8-sig").splitlines(keepends=True)))) == 1
+
+
+@pytest.mark.parametrize("query", ["?offset=&limit=", "/offset=&limit=", "?limit="])
+def test_what_is_empty_counts_as_not_given(api, export, content, query):
+    assert fetch(api, url(export, query)).data == content
+    assert len(rows_of(fetch(api, url(export, "?offset=2&limit=")).data)) == 1 + CONTACTS - 2
+
+
+@pytest.mark.parametrize("limit", ["10000000", "10000001", "9" * 30])
+def test_a_larger_limit_than_the_largest_counts_as_that(api, export, content, limit):
+    assert fetch(api, url(export, f"?offset=0&limit={limit}")).data == content
 
 
 def test_a_file_without_header_begins_with_its_first_contact(api, backend):
@@ -86,7 +124,7 @@ def test_a_file_without_header_begins_with_its_first_contact(api, backend):
     assert len(rows_of(fetch(api, f"/api/v2/export/{export_id}/data?offset=2").data)) == 1
 
 
-@pytest.mark.parametrize("query", ["offset=-1", "offset=x", "limit=1000001", "limit=", "offset=1_0", "limit=1.5"])
+@pytest.mark.parametrize("query", ["offset=-1", "offset=x", "limit=0x1", "offset=1_0", "limit=1.5"])
 def test_a_slice_that_is_none_is_refused_with_its_value(api, export, query):
     name, value = query.split("=")
     answer = fetch(api, url(export, f"?{query}"))

@@ -9,9 +9,11 @@ import pytest
 from exporting import other_session, settings_for
 
 import contactexport
+from contactexport.db.user_repository import Rights
 from contactexport.errors import DatabaseUnavailable, TooManyRequests
 from contactexport.models import Caller
-from contactexport.services import limit_requests, request_export, sweep_exports
+from contactexport.request_permits import RateLimit
+from contactexport.services import limit_requests, manage_users, request_export, sweep_exports
 
 LANGUAGES = ["en", "de", "fr", "hu", "es", "it", "nl", "pl", "ro", "ru"]
 
@@ -20,32 +22,33 @@ def with_limits(backend, **limits):
     return contactexport.make_backend(dataclasses.replace(backend.settings, **limits))
 
 
+def count(backend) -> RateLimit:
+    return limit_requests.count_request(backend, Caller("anna"))
+
+
 def test_requests_above_the_limit_are_refused_until_the_next_minute(backend):
     limited = with_limits(backend, requests_per_minute=3)
-    answers = []
-    for _ in range(8):
-        try:
-            limit_requests.count_request(limited, Caller("anna"))
-        except TooManyRequests as refusal:
-            answers.append(refusal)
-    assert len(answers) >= 2  # a minute may begin in between
-    assert all(1 <= refusal.retry_after <= 60 for refusal in answers)
-    limit_requests.count_request(limited, Caller("berta"))
+    refused = [one for one in (count(limited) for _ in range(8)) if one.refused]
+    assert len(refused) >= 2  # a minute may begin in between
+    assert all(1 <= one.retry_after <= 61 for one in refused)
+    assert not limit_requests.count_request(limited, Caller("berta")).refused
+
+
+def test_a_limit_of_the_user_s_own_counts_instead_of_the_setting(backend):
+    limited = with_limits(backend, requests_per_minute=1000)
+    anna = Caller("anna", requests_per_minute=2)
+    with backend.database.session() as conn:
+        let_a_minute_begin(conn)
+        told = [limit_requests.count_request(limited, anna) for _ in range(3)]
+    assert [(one.limit, one.remaining, one.refused) for one in told] == [(2, 1, False), (2, 0, False), (2, 0, True)]
 
 
 def test_processes_together_serve_no_more_than_the_limit_and_hardly_less(backend):
     """Each has some counted in advance: a hundredth of the limit."""
-    limits = {"requests_per_minute": 250}
-    processes = [with_limits(backend, **limits) for _ in range(3)]
+    processes = [with_limits(backend, requests_per_minute=250) for _ in range(3)]
     with backend.database.session() as conn:
         let_a_minute_begin(conn)
-        served = 0
-        for number in range(3 * 250):
-            try:
-                limit_requests.count_request(processes[number % 3], Caller("anna"))
-                served += 1
-            except TooManyRequests:
-                continue
+        served = sum(not count(processes[number % 3]).refused for number in range(3 * 250))
     assert served == 250
 
 
@@ -53,15 +56,47 @@ def test_what_is_left_when_the_limit_is_reached_is_still_served(backend):
     limited, other = (with_limits(backend, requests_per_minute=250) for _ in range(2))
     with backend.database.session() as conn:
         let_a_minute_begin(conn)
-        limit_requests.count_request(other, Caller("anna"))  # two more were counted for this process
-        for _ in range(247):
-            limit_requests.count_request(limited, Caller("anna"))
-        with pytest.raises(TooManyRequests):
-            limit_requests.count_request(limited, Caller("anna"))
-        for _ in range(2):
-            limit_requests.count_request(other, Caller("anna"))
-        with pytest.raises(TooManyRequests):
-            limit_requests.count_request(other, Caller("anna"))
+        assert count(other).remaining == 249  # two more were counted for this process
+        assert not any(count(limited).refused for _ in range(247))
+        assert count(limited).refused
+        assert [count(other).refused for _ in range(3)] == [False, False, True]
+
+
+def test_every_answer_tells_what_is_left(app, client, api, backend):
+    limit = backend.settings.requests_per_minute
+    for answer in (
+        api.get("/api/v2/settings"),
+        api.get("/api/v2/no/such/path"),
+        api.post("/api/v2/contact/getchanges", data="x"),
+        api.delete("/api/v2/settings"),
+        client.get("/api/v2/settings"),
+        client.get("/api/v2/openapi.json"),
+        client.get("/api"),
+    ):
+        told = {name: int(answer.headers[f"X-RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset")}
+        assert told["Limit"] == limit
+        assert 0 <= told["Remaining"] <= limit
+        assert time.time() - 1 <= told["Reset"] <= time.time() + 61
+
+
+def test_a_refusal_by_the_limit_tells_it_too(client, backend):
+    token = manage_users.add_user(
+        backend, "anna", with_wsse=False, with_token=True, rights=Rights(requests_per_minute=1)
+    ).token
+    with backend.database.session() as conn:
+        let_a_minute_begin(conn)
+        answers = [client.get("/api/v2/field", headers={"Authorization": f"Bearer {token}"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["0", "0"]
+    assert 1 <= int(answers[1].headers["Retry-After"]) <= 61
+    assert answers[1].json["replyText"] == "More than 1 requests in a minute"
+
+
+def test_unfinished_exports_of_a_user_s_own_limit(backend):
+    anna = Caller("anna", exports_per_user=1)
+    request_export.request(backend, settings_for(), None, anna)
+    with pytest.raises(TooManyRequests, match="1 exports are not finished yet"):
+        request_export.request(backend, settings_for(language="de"), None, anna)
 
 
 def let_a_minute_begin(conn):
@@ -97,7 +132,7 @@ def test_simultaneous_requests_do_not_slip_past_the_limit_of_unfinished_exports(
     with ThreadPoolExecutor(len(LANGUAGES)) as clients:
         ids = list(clients.map(ask, LANGUAGES))
     assert len([one for one in ids if one is not None]) == 4
-    request_export.request(limited, settings_for(language="tr"), None, "berta")
+    request_export.request(limited, settings_for(language="tr"), None, Caller("berta"))
 
 
 def test_the_command_line_is_not_limited(backend):

@@ -171,8 +171,8 @@ def test_the_list_tells_who_has_what(runner: FlaskCliRunner):
     )
     assert (bert["name"], bert["has_wsse"], bert["has_token"], bert["replay"]) == ("bert", True, False, "off")
     heading, *lines = users(runner, "list").stdout.splitlines()
-    assert heading.split()[:2] == ["NAME", "CREDENTIALS"]
-    assert [line.split()[:2] for line in lines] == [["anna", "-"], ["bert", "wsse"]]
+    assert heading.split()[:3] == ["NAME", "TEAM", "CREDENTIALS"]
+    assert [line.split()[:3] for line in lines] == [["anna", "default", "-"], ["bert", "default", "wsse"]]
 
 
 def test_rotating_may_change_how_repetitions_are_taken(runner: FlaskCliRunner, backend: Backend):

@@ -37,6 +37,8 @@ BASE = ExportSettings(
     "ftp", "form", (123,), datetime(2012, 2, 9, tzinfo=UTC), datetime(2012, 4, 2, tzinfo=UTC), (1, 3), ",", True, "en",
     FtpTarget("www.example.com", 21, "user", "a/b"),
 )  # fmt: skip
+# As it was when exports were first stored.
+KEY_OF_BASE = -5888073934952067451
 
 
 @given(SETTINGS)
@@ -65,6 +67,7 @@ def test_the_key_is_a_signed_64_bit_number_and_does_not_know_the_notification(se
         {"header": False},
         {"language": "de"},
         {"spreadsheet": True},
+        {"type": "registrations"},
         {"ftp": None},
         {"ftp": FtpTarget("example.com", 21, "user", "a/b")},
         {"ftp": FtpTarget("www.example.com", 22, "user", "a/b")},
@@ -78,7 +81,18 @@ def test_everything_else_makes_another_key(change: dict[str, object]):
 
 def test_the_key_of_a_setting_never_changes():
     """Two versions of the program must refuse each other's running exports."""
-    assert BASE.key() == ExportSettings.from_json(BASE.to_json()).key
+    assert BASE.key() == ExportSettings.from_json(BASE.to_json()).key()
+
+
+def test_each_team_has_a_key_of_its_own_and_the_default_one_that_of_before():
+    assert BASE.key("default") == BASE.key() == KEY_OF_BASE
+    assert len({BASE.key(team) for team in ("default", "shop", "agency")}) == 3
+
+
+def test_what_came_later_is_stored_only_when_it_was_asked_for():
+    assert "type" not in BASE.to_json()
+    registrations = dataclasses.replace(BASE, type="registrations")
+    assert ExportSettings.from_json(registrations.to_json()) == registrations
 
 
 def test_finished_states_are_those_that_need_somebody_to_go_on():

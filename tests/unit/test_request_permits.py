@@ -3,31 +3,43 @@
 import pytest
 
 from contactexport import request_permits
-from contactexport.request_permits import RequestPermits
+from contactexport.request_permits import RateLimit, RequestPermits
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The first number is the time."""
     now = [100.0]
-    monkeypatch.setattr(request_permits.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(request_permits.time, "time", lambda: now[0])
     return now
 
 
-def test_each_is_used_once_and_by_its_user():
+def taken(permits: RequestPermits, user_name: str) -> int | None:
+    """What remains after one was used; None when there was none."""
+    one = permits.take(user_name)
+    return None if one is None else one.remaining
+
+
+def test_each_is_used_once_and_by_its_user(clock: list[float]):
     permits = RequestPermits()
-    assert not permits.take("anna")
-    permits.keep("anna", 2, 60)
-    assert not permits.take("berta")
-    assert [permits.take("anna") for _ in range(3)] == [True, True, False]
+    assert permits.take("anna") is None
+    assert permits.keep("anna", 1000, 3, 900, 60) == RateLimit(1000, 902, 160)
+    assert permits.take("berta") is None
+    assert [taken(permits, "anna") for _ in range(3)] == [901, 900, None]
 
 
 def test_they_add_up_within_a_minute_and_are_void_after_it(clock: list[float]):
     permits = RequestPermits()
-    permits.keep("anna", 1, 60)
-    permits.keep("anna", 1, 59)
-    assert permits.take("anna")
+    permits.keep("anna", 10, 2, 5, 60)
+    permits.keep("anna", 10, 1, 5, 59)
+    assert taken(permits, "anna") == 5
+    permits.keep("anna", 10, 2, 5, 59)
     clock[0] += 59
-    assert not permits.take("anna")
-    permits.keep("anna", 1, 60)
-    assert [permits.take("anna") for _ in range(2)] == [True, False]
+    assert permits.take("anna") is None
+    assert permits.keep("anna", 10, 2, 8, 60).remaining == 9
+    assert [taken(permits, "anna") for _ in range(2)] == [8, None]
+
+
+def test_without_any_the_request_is_refused_until_the_minute_ends(clock: list[float]):
+    refused = RequestPermits().keep("anna", 10, 0, 0, 12.5)
+    assert (refused.refused, refused.remaining, refused.reset, refused.retry_after) == (True, 0, 113, 13)

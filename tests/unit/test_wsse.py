@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from contactexport import wsse
 from contactexport.errors import Unauthorized
+
+VIENNA = ZoneInfo("Europe/Vienna")
 
 # Made with sha1sum and base64 of coreutils, for the secret s3cret.
 NONCE = "d36e316282959a9ed4c89851497a717f"
@@ -64,6 +67,10 @@ def test_a_changed_part_breaks_the_digest(which: str):
     [
         header(between=","),
         header(between=" ,\t"),
+        header(between=" "),
+        header(between="\t "),
+        "usernametoken " + header()[14:],
+        "USERNAMETOKEN" + header(between=" ")[13:],
         f" {header()}\r\n",
         'UsernameToken Created="2026-01-31T09:30:00Z", Nonce="n", Username="a", PasswordDigest="' + RAW_DIGEST + '"',
         header(username="Zoë Ünal 2, CRM"),
@@ -92,7 +99,6 @@ def test_created_is_read_in_every_iso_form_with_an_offset(created: str, expected
 @pytest.mark.parametrize(
     "created",
     [
-        "2026-01-31T09:30:00",  # without an offset it is no point in time
         "2026-01-31 09:30:00Z",
         "2026-01-31T09:30Z",
         "2026-02-30T09:30:00Z",
@@ -116,8 +122,12 @@ def test_a_created_that_is_no_point_in_time_is_refused(created: str):
     [
         "",
         "UsernameToken",
-        "usernametoken " + header()[14:],
         header() + ",",
+        header(between=", ,"),
+        header(between=";"),
+        header(between=""),
+        header(between=" ") + " " + 'Username="anna"',
+        header(between=" ").replace("Nonce=", "Username="),
         header() + ", " + 'Username="anna"',
         header() + ", " + header(),  # what a server makes of the header sent twice
         header().replace("Nonce=", "Username="),
@@ -157,12 +167,25 @@ def test_digits_cannot_move_from_the_nonce_to_the_time():
 @pytest.mark.parametrize("seconds, current", [(0, True), (300, True), (-300, True), (301, False), (-301, False)])
 def test_created_may_lie_the_window_before_or_after_now(seconds: int, current: bool):
     token = wsse.parse(header())
-    assert wsse.is_current(token, token.created_at + timedelta(seconds=seconds), 300) is current
+    assert wsse.is_current(token, token.created_at + timedelta(seconds=seconds), 300, VIENNA) is current
+
+
+def test_created_without_an_offset_has_no_zone_and_is_taken_in_that_of_the_service():
+    token = wsse.parse(header(created="2026-01-31T10:30:00"))
+    assert token.created_at.tzinfo is None
+    assert wsse.is_current(token, datetime(2026, 1, 31, 9, 30, tzinfo=UTC), 1, VIENNA)
+    assert not wsse.is_current(token, datetime(2026, 1, 31, 10, 30, tzinfo=UTC), 1, VIENNA)
+
+
+@pytest.mark.parametrize("hour", [0, 1])
+def test_a_local_time_that_comes_twice_may_be_either(hour: int):
+    token = wsse.parse(header(created="2026-10-25T02:30:00"))
+    assert wsse.is_current(token, datetime(2026, 10, 25, hour, 30, tzinfo=UTC), 1, VIENNA)
 
 
 @pytest.mark.parametrize("created", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
 def test_the_ends_of_the_calendar_are_only_far_away(created: str):
-    assert not wsse.is_current(wsse.parse(header(created=created)), datetime(2026, 1, 31, tzinfo=UTC), 300)
+    assert not wsse.is_current(wsse.parse(header(created=created)), datetime(2026, 1, 31, tzinfo=UTC), 300, VIENNA)
 
 
 printable = st.text(max_size=120)

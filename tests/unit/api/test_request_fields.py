@@ -11,6 +11,7 @@ from marshmallow import ValidationError
 
 from contactexport.api import request_fields
 from contactexport.api.request_fields import MOST_DIGITS, integer, is_one_line, shown
+from contactexport.client_rules import STRICT
 from contactexport.languages import LANGUAGES
 from contactexport.models import Catalogue, ContactField, Origin
 
@@ -24,7 +25,7 @@ REFUSED = "Valid start_date and end_date is required"
 
 def load(field, value, name="parameter", **data):
     """What the field makes of a value, in a schema with our catalogue in Vienna."""
-    field.parent = SimpleNamespace(catalogue=CATALOGUE, time_zone=VIENNA)
+    field.parent = SimpleNamespace(catalogue=CATALOGUE, time_zone=VIENNA, rules=STRICT)
     return field._deserialize(value, name, data | {name: value})
 
 

@@ -1,0 +1,241 @@
+"""What clients of the original send and ask, for users with --compatible and for all others."""
+
+import gzip
+import json
+import logging
+import zlib
+from datetime import UTC, datetime
+
+import pytest
+from exporting import add_contact, around_now, execute, export_file, row_of, settings_for
+from flask.testing import FlaskClient
+from wsse_header import wsse_header
+
+from contactexport.backend import Backend
+from contactexport.db import contact_table
+from contactexport.db.user_repository import Rights
+from contactexport.services import manage_users
+
+GETCHANGES = "/api/v2/contact/getchanges"
+BODY = {
+    "distribution_method": "local",
+    "time_range": ["2012-02-09", "2012-04-02"],
+    "origin": "form",
+    "origin_id": "123",
+    "contact_fields": ["1", "3"],
+}
+EARLIER = "Invalid value for end_date: end_date is earlier than the start_date"
+
+
+def client_of(app, backend: Backend, name: str, *, compatible: bool) -> FlaskClient:
+    token = manage_users.add_user(
+        backend, name, with_wsse=False, with_token=True, rights=Rights(compatible=compatible)
+    ).token
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    return client
+
+
+@pytest.fixture
+def strict(app, backend: Backend) -> FlaskClient:
+    return client_of(app, backend, "strict one", compatible=False)
+
+
+@pytest.fixture
+def compatible(app, backend: Backend) -> FlaskClient:
+    return client_of(app, backend, "shop", compatible=True)
+
+
+LOOSENED = {
+    "equal start and end": ({"time_range": ["2012-02-09", "2012-02-09"]}, EARLIER),
+    "empty delimiter": ({"delimiter": ""}, "Invalid value for delimiter: "),
+    "empty language": ({"language": ""}, "Invalid value for language: "),
+    "empty notification_url": ({"notification_url": ""}, "Invalid value for notification_url: "),
+}
+
+
+@pytest.mark.parametrize("what", LOOSENED)
+def test_a_compatible_user_may_send_it(compatible: FlaskClient, what: str):
+    assert compatible.post(GETCHANGES, json=BODY | LOOSENED[what][0]).status_code == 200
+
+
+@pytest.mark.parametrize("what", LOOSENED)
+def test_all_others_are_refused_and_the_log_tells_the_remedy(strict: FlaskClient, what: str, caplog):
+    caplog.set_level(logging.INFO, "contactexport")
+    changes, text = LOOSENED[what]
+    assert strict.post(GETCHANGES, json=BODY | changes).json["replyText"] == text
+    (line,) = [line for line in caplog.messages if "export refused" in line]
+    assert line == (
+        f"export refused: user='strict one' reason={text!r}; accepted after `flask users set 'strict one' --compatible`"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"delimiter": "|"}, {"time_range": ["2012-02-09", "2012-02-08"]}, {"origin": ""}, {"language": "xx"}]
+)
+def test_what_nobody_may_send_is_refused_without_a_remedy(strict, compatible, changes, caplog):
+    caplog.set_level(logging.INFO, "contactexport")
+    answers = [client.post(GETCHANGES, json=BODY | changes) for client in (strict, compatible)]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert "--compatible" not in caplog.text
+
+
+def test_what_is_empty_counts_as_not_given(compatible: FlaskClient, backend: Backend):
+    compatible.post(GETCHANGES, json=BODY | {"delimiter": "", "language": "", "notification_url": ""})
+    stored = row_of(backend, 1)["settings"]
+    assert (stored["delimiter"], stored["language"], stored["notification_url"]) == (",", "en", None)
+    assert compatible.post(GETCHANGES, json=BODY).json["replyCode"] == 4001
+
+
+@pytest.mark.parametrize("at", [datetime(2012, 2, 9, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)])
+def test_a_window_of_nothing_is_a_file_with_a_header_only(backend: Backend, at: datetime):
+    add_contact(backend)
+    settings = settings_for(start=at, end=at, header=True)
+    assert export_file(backend, settings).decode() == "user_id,First Name,E-Mail,last update\n"
+
+
+def test_getregistrations_of_a_compatible_user_goes_without_an_origin(strict, compatible, backend: Backend):
+    body = {name: value for name, value in BODY.items() if not name.startswith("origin")}
+    path = "/api/v2/contact/getregistrations"
+    assert strict.post(path, json=body).json["replyText"] == "Missing parameter: origin"
+    assert compatible.post(path, json=body).status_code == 200
+    assert row_of(backend, 1)["settings"]["origin"] == "all"
+    assert compatible.post(GETCHANGES, json=body).json["replyText"] == "Missing parameter: origin"
+
+
+# WSSE
+
+
+def wsse_user(backend: Backend, compatible: bool) -> str:
+    secret = manage_users.add_user(
+        backend, "anna", with_wsse=True, with_token=False, rights=Rights(compatible=compatible)
+    ).secret
+    assert secret
+    return secret
+
+
+def statuses(client: FlaskClient, header: str, times: int = 2) -> list[int]:
+    return [client.get("/api/v2/field", headers={"X-WSSE": header}).status_code for _ in range(times)]
+
+
+def test_the_same_nonce_again_is_for_compatible_users(client: FlaskClient, backend: Backend, caplog):
+    caplog.set_level(logging.INFO, "contactexport")
+    secret = wsse_user(backend, compatible=False)
+    header = wsse_header("anna", secret)
+    assert statuses(client, header) == [200, 401]
+    assert "nonce used before by 'anna'; accepted after `flask users set anna --compatible`" in caplog.text
+    manage_users.set_user(backend, "anna", None, {"compatible": True})
+    assert statuses(client, header) == [200, 200]
+    manage_users.set_user(backend, "anna", None, {"compatible": False})
+    assert statuses(client, header) == [401, 401]
+
+
+def test_created_without_an_offset_is_for_compatible_users(client: FlaskClient, backend: Backend, caplog):
+    caplog.set_level(logging.INFO, "contactexport")
+    secret = wsse_user(backend, compatible=False)
+    local = datetime.now(backend.settings.time_zone).replace(tzinfo=None).isoformat(timespec="seconds")
+    assert statuses(client, wsse_header("anna", secret, created=local), 1) == [401]
+    assert f"Created {local} of 'anna' has no offset; accepted after `flask users set anna --compatible`" in caplog.text
+    manage_users.set_user(backend, "anna", None, {"compatible": True})
+    assert statuses(client, wsse_header("anna", secret, created=local)) == [200, 200]
+
+
+def test_a_compatible_user_still_has_to_know_the_secret_and_the_time(client: FlaskClient, backend: Backend, caplog):
+    caplog.set_level(logging.INFO, "contactexport")
+    secret = wsse_user(backend, compatible=True)
+    assert statuses(client, wsse_header("anna", "guessed"), 1) == [401]
+    assert statuses(client, wsse_header("anna", secret, seconds_ago=400), 1) == [401]
+    assert statuses(client, wsse_header("anna", secret, created="2012-02-09T00:00:00"), 1) == [401]
+    assert "--compatible" not in caplog.text
+
+
+def test_strangers_learn_nothing_of_the_rules(client: FlaskClient, backend: Backend, caplog):
+    caplog.set_level(logging.INFO, "contactexport")
+    wsse_user(backend, compatible=False)
+    assert statuses(client, wsse_header("anna", "guessed", created="2012-02-09T00:00:00"), 1) == [401]
+    assert "--compatible" not in caplog.text
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "text/plain; charset=utf-8"])
+def test_json_is_taken_for_what_it_is(api: FlaskClient, content_type: str):
+    body = b"\xef\xbb\xbf" + json.dumps(BODY).encode()
+    assert api.post(GETCHANGES, data=body, content_type=content_type).status_code == 200
+
+
+def test_a_body_in_gzip_is_unpacked_up_to_64_kib(api: FlaskClient):
+    def post(body: bytes):
+        return api.post(GETCHANGES, data=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+
+    text = json.dumps(BODY).encode()
+    assert post(text + b" " * (64 * 1024 - len(text))).status_code == 200
+    for too_large in (text + b" " * (64 * 1024 - len(text) + 1), bytes(40_000_000)):
+        answer = post(too_large)
+        assert (answer.status_code, answer.json["replyCode"]) == (413, 1)
+    assert post(b"{").json["replyText"] == "Invalid JSON in the request body"
+
+
+# What they ask besides
+
+
+def test_settings_are_those_of_the_team(app, backend: Backend):
+    backend = app.extensions["contactexport"]
+    for number in range(3):
+        add_contact(backend, first_name=str(number))
+    token = manage_users.add_user(backend, "b", with_wsse=False, with_token=True, rights=Rights(team="shop")).token
+    answer = app.test_client().get("/api/v2/settings", headers={"Authorization": f"Bearer {token}"})
+    assert answer.json == {
+        "replyCode": 0,
+        "replyText": "OK",
+        "data": {
+            "id": zlib.crc32(b"shop"),
+            "environment": "localhost",
+            "timezone": "UTC",
+            "name": "shop",
+            "country": "",
+            "totalContacts": "3",
+            "password_history_queue_size": 0,
+        },
+    }
+
+
+def test_of_many_contacts_the_number_is_an_estimate(backend: Backend, monkeypatch):
+    monkeypatch.setattr(contact_table, "MOST_COUNTED", 10)
+    execute(backend, "INSERT INTO contact (first_name) SELECT n::text FROM generate_series(1, 500) AS n")
+    with backend.database.transaction() as conn:
+        assert contact_table.count_roughly(conn) == 11  # never analyzed
+        with conn.cursor() as cursor:
+            cursor.execute("ANALYZE contact")
+        assert contact_table.count_roughly(conn) == 500
+
+
+@pytest.mark.parametrize("sent", [{"query_string": {"id": "1"}}, {"json": {"id": 1}}, {"json": {"export_id": "1"}}])
+def test_an_id_anywhere_but_in_the_path_is_none(api: FlaskClient, sent: dict):
+    answer = api.get("/api/v2/export", **sent)
+    assert (answer.status_code, answer.json["replyCode"], answer.json["replyText"]) == (400, 10001, "Invalid export ID")
+
+
+@pytest.mark.parametrize("sent", [{"json": {"status": "done"}}, {"data": b"x"}, {"data": b"\xff"}, {}])
+def test_any_other_body_of_the_list_is_ignored(api: FlaskClient, sent: dict):
+    assert api.get("/api/v2/export", **sent).json["data"] == []
+
+
+# The same under v3
+
+
+def test_every_route_answers_under_v3_too(api: FlaskClient, backend: Backend):
+    add_contact(backend)
+    window = {name: value.isoformat() for name, value in around_now().items()}
+    body = BODY | {"time_range": [window["start"], window["end"]]}
+    assert api.post("/api/v3/contact/getchanges", json=body).json["data"] == {"id": 1}
+    for path in ("export/1", "export", "field", "field/5/choice", "form", "source", "language", "export/7"):
+        assert api.get(f"/api/v3/{path}").json == api.get(f"/api/v2/{path}").json
+
+
+def test_wsse_is_no_way_into_v3(client: FlaskClient, backend: Backend):
+    header = wsse_header("anna", wsse_user(backend, compatible=False))
+    answer = client.get("/api/v3/field", headers={"X-WSSE": header})
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert statuses(client, header, 1) == [200]
