@@ -51,7 +51,7 @@ class ExportSettings:
     """What was asked for, normalised: equal requests give equal values.
 
     `start` and `end` are UTC, the window is [start, end). `origin_ids` are sorted and unique, empty for `all`;
-    `contact_fields` are unique and in the order asked for.
+    `contact_fields` are unique and in the order asked for. `type` is `changes` or `registrations`.
     """
 
     distribution_method: str
@@ -66,11 +66,18 @@ class ExportSettings:
     ftp: FtpTarget | None = None
     notification_url: str | None = None
     spreadsheet: bool = False
+    type: str = "changes"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the column `export.settings`."""
+        """Plain values for the column `export.settings`.
+
+        What came later is left out unless it was asked for: the key of a setting stays what it was before.
+        """
         ftp = None if self.ftp is None else asdict(self.ftp)
-        return vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
+        stored = vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
+        if self.type == "changes":
+            del stored["type"]
+        return stored
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ExportSettings":

@@ -61,7 +61,7 @@ class Status(Schema):
             "example": "done",
         },
     )
-    type = fields.String(required=True, validate=OneOf(["changes"]), metadata={"example": "changes"})
+    type = fields.String(required=True, validate=OneOf(["changes", "registrations"]), metadata={"example": "changes"})
     file_name = fields.String(
         required=True,
         allow_none=True,
