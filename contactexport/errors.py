@@ -184,4 +184,4 @@ class DownloadRefused(ContactExportError):
 
 
 class LogInUse(ContactExportError):
-    """The change log cannot be pruned now without holding up others."""
+    """The change log cannot be pruned or upgraded now without holding up others."""

@@ -23,6 +23,12 @@ def upgrade() -> None:
 
     for database in current_backend().databases:
         before, after = migrate.upgrade(database)
+        if schema := migrate.schema_open_to_all(database):
+            click.echo(
+                f"Warning: every role may create functions in the schema {schema}, for this program to run. "
+                f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC ends that (docs/operations.md, Roles)",
+                err=True,
+            )
         click.echo(f"schema {after}" + (" (unchanged)" if before == after else f" (was {before or 'empty'})"))
 
 

@@ -1,4 +1,6 @@
-"""The contacts that changed: how many they are, where to cut them into ranges, and the stream of their rows."""
+"""The contacts that changed, or were created: how many they are, where to cut them into ranges, and the stream of their
+rows.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +36,8 @@ FIRST_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of a file: contacts that changed in [settings.start, until) with these fields, times in `time_zone`.
+    """The rows of a file: contacts that changed in [settings.start, until) with these fields, times in `time_zone`; for
+    registrations those that were created then.
 
     `small_part` when they are few of all contacts.
     """
@@ -75,10 +78,15 @@ def measure(conn: Connection, settings: ExportSettings, until: datetime, most_ra
     cuts = [(FIRST_SHARE + number) / (FIRST_SHARE + most_ranges - 1) for number in range(most_ranges - 1)]
     sample = _one_row(conn, "sample_changed", settings, until, one_of=SAMPLED_ONE_OF, cuts=[*cuts, *MOST])
     *last_ids, low, high = sample["cuts"] or (SMALLEST_ID, LARGEST_ID)
-    contacts, ranges = sample["contacts"] * SAMPLED_ONE_OF, tuple(_ranges(last_ids))
+    one_of = SAMPLED_ONE_OF
+    contacts, ranges = sample["contacts"] * one_of, tuple(_ranges(last_ids))
     if contacts < CONTACTS_WORTH_A_RANGE:
+        one_of = 1
         contacts, ranges = _one_row(conn, "count_changed", settings, until)["contacts"], (IdRange(),)
-    return Extent(contacts, ranges, _is_small_part(conn, contacts, high - low))
+    small_part = _is_small_part(conn, contacts, high - low)
+    if settings.type == "registrations" and settings.origin != "all":
+        contacts = _one_row(conn, "count_registered", settings, until, one_of=one_of)["contacts"] * one_of
+    return Extent(contacts, ranges, small_part)
 
 
 def copy(conn: Connection, selection: Selection, ids: IdRange, to: BinaryIO) -> int:
@@ -122,7 +130,7 @@ def _is_small_part(conn: Connection, contacts: int, between: int) -> bool:
 
 def _one_row(conn: Connection, query: str, settings: ExportSettings, until: datetime, **values: Any) -> Any:
     with conn.cursor() as cursor:
-        statement = template("changed_contact", query).format(window=_window(settings))
+        statement = template("changed_contact", query).format(window=_window(settings), belongs=_belongs(settings))
         cursor.execute(statement, _window_parameters(settings, until) | values)
         return cursor.fetchone()
 
@@ -137,19 +145,24 @@ def _ranges(cuts: Sequence[int]) -> Iterator[IdRange]:
 
 def _rows(selection: Selection) -> sql.Composable:
     choices = [field for field in selection.fields if field.application_type in SINGLE_CHOICE | MULTIPLE_CHOICE]
-    belongs = "belongs_to_anything" if selection.settings.origin == "all" else "belongs_to_origin"
     fetched = "fetched_by_ids" if selection.small_part else "fetched_in_range"
     return template("changed_contact", "changed_rows").format(
         labels=_labels(choices),
         columns=sql.SQL(", ").join(_column(field) for field in selection.fields),
         window=_window(selection.settings),
-        belongs=template("changed_contact", belongs),
+        belongs=_belongs(selection.settings),
         fetched=template("changed_contact", fetched),
     )
 
 
 def _window(settings: ExportSettings) -> sql.SQL:
+    if settings.type == "registrations":
+        return template("changed_contact", "window_of_creations")
     return template("changed_contact", "window_of_anything" if settings.origin == "all" else "window_of_origin")
+
+
+def _belongs(settings: ExportSettings) -> sql.SQL:
+    return template("changed_contact", "belongs_to_anything" if settings.origin == "all" else "belongs_to_origin")
 
 
 def _parameters(selection: Selection, ids: IdRange) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The database side of an import: staging table, checks that need the database, update and insert."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -74,7 +74,7 @@ class StagedContacts:
     def copy(self, rows: RowSource) -> None:
         """Streams all rows into a new staging table; raises what reading them raises."""
         with _clear_refusal(), self._conn.cursor() as cursor:
-            cursor.execute(self._statement("create_staging"))
+            self._execute("create_staging")
             try:
                 cursor.copy_expert(self._statement("copy_staging"), rows)
             except psycopg2.Error:
@@ -130,21 +130,34 @@ class StagedContacts:
 
 
 def _parts(columns: Sequence[str], key: str, *, ignore_case: bool) -> Mapping[str, sql.Composable]:
+    current = {name: sql.Identifier("c", _read_as_format(name)) for name in columns}
+    values = {name: f"value_{number}" for number, name in enumerate(columns, 1)}
+    staged = {name: sql.Identifier("s", value) for name, value in values.items()}
     changed = [name for name in columns if name != key]
-    key_of = "lower({})" if ignore_case else "{}"
+    key_of = sql.SQL("lower({})" if ignore_case else "{}")
     return {
-        "columns": _list(columns),
-        "staged": _list(columns, "s"),
-        "changed_columns": _list(changed),
-        "changed_staged": _list(changed, "s"),
-        "changed_current": _list(changed, "c"),
-        "staged_key": sql.SQL(key_of).format(sql.Identifier("s", key)),
-        "contact_key": sql.SQL(key_of).format(sql.Identifier("c", key)),
+        "columns": _names(columns),
+        "types": _list(sql.SQL("{} AS {}").format(current[name], sql.Identifier(values[name])) for name in columns),
+        "staged": _list(staged.values()),
+        "changed_columns": _names(changed),
+        "changed_staged": _list(staged[name] for name in changed),
+        "changed_current": _list(current[name] for name in changed),
+        "staged_key": key_of.format(staged[key]),
+        "contact_key": key_of.format(current[key]),
     }
 
 
-def _list(columns: Sequence[str], *table: str) -> sql.Composable:
-    return sql.SQL(", ").join(sql.Identifier(*table, name) for name in columns)
+def _names(columns: Sequence[str]) -> sql.Composable:
+    return _list(sql.Identifier(_read_as_format(name)) for name in columns)
+
+
+def _list(parts: Iterable[sql.Composable]) -> sql.Composable:
+    return sql.SQL(", ").join(parts)
+
+
+def _read_as_format(name: str) -> str:
+    """As a statement with parameters has to hold it."""
+    return name.replace("%", "%%")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from contactexport.db import replica_repository
 from contactexport.db.connection import Database
 from contactexport.db.queries import queries
-from contactexport.errors import SchemaMismatch
+from contactexport.errors import ContactExportError, LogInUse, SchemaMismatch
 
 # Any constant does, if nothing else in the database uses it: "contactexport migrations".
 MIGRATION_LOCK = 0x636D6967
@@ -30,12 +31,19 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     Safe to run twice and by several processes at once: all of it is one transaction under an advisory lock that
     Postgres drops with the session, so a killed upgrade leaves nothing behind.
     A read replica gets its schema from its primary and is only looked at.
-    Raises SchemaMismatch when the schema is newer than this program, DatabaseUnavailable without a database.
+    Raises SchemaMismatch when the schema is newer than this program, LogInUse when exports or writers hold a table for
+    longer than a migration may wait, DatabaseUnavailable without a database, ContactExportError when it would call what
+    somebody else has made.
     """
     with database.session() as raw:
         if replica_repository.is_replica(raw):
             check(database)
             return _newest(), _newest()
+        if foreign := queries("schema").foreign_name(raw):
+            raise ContactExportError(
+                f"{foreign['name']} belongs to {foreign['owner']}, and Postgres may call it in place of its own: "
+                "drop it, or move it to another schema (docs/operations.md, Roles)"
+            )
         raw.autocommit = False
         raw.cursor_factory = cursor  # SQLAlchemy reads rows by position
         engine = create_engine("postgresql+psycopg2://", creator=lambda: raw, poolclass=NullPool)
@@ -64,11 +72,23 @@ def check(database: Database) -> None:
         raise SchemaMismatch(_newer(found, expected))
 
 
+def schema_open_to_all(database: Database) -> str | None:
+    """The schema of the program's tables if every role may create functions in it, None if not."""
+    with database.transaction() as conn:
+        schema: str | None = queries("schema").schema_open_to_all(conn)
+        return schema
+
+
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     """SQLAlchemy wraps the driver's errors, which the session knows how to tell the user."""
     try:
         yield
+    except LockNotAvailable:
+        raise LogInUse(
+            "The change log is in use by an export or a writer: nothing was upgraded, "
+            "try again later or stop the workers"
+        ) from None
     except DBAPIError as error:
         raise error.orig or error from None
 

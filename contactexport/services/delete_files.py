@@ -7,7 +7,7 @@ from pathlib import Path
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 
-OUR_FILE = re.compile(r"changes_(\d{1,18})_[a-z]{2}-[0-9a-f]{6}\.csv(?:\.(\d{1,9})\.part)?", re.ASCII)
+OUR_FILE = re.compile(r"(?:changes|registrations)_(\d{1,18})_[a-z]{2}-[0-9a-f]{6}\.csv(?:\.(\d{1,9})\.part)?", re.ASCII)
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ def payload(backend: Backend, export: Export) -> dict[str, Any]:
         "id": str(export.id),
         "created": f"{export.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
         "status": str(export.status),
-        "type": "changes",
+        "type": export.settings.type,
         "file_name": export.file_name if done else None,
         "ftp_host": target.host if target else None,
         "ftp_dir": target.folder if target else None,

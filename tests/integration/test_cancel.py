@@ -167,6 +167,7 @@ def test_a_cancel_that_comes_between_two_queries_stops_the_next_one(backend):
     [
         ("{name}.1.part", False),  # the running attempt's
         ("{name}.0.part", True),  # an earlier attempt's
+        ("registrations_{id}_en-abcdef.csv.0.part", True),  # the same of an export of created contacts
         ("changes_999_en-abcdef.csv.1.part", False),  # of an export that this database does not know
         ("notes.txt", False),
     ],
@@ -175,7 +176,7 @@ def test_only_leftovers_of_attempts_that_are_over_are_swept(backend, name, orpha
     export_id = request(backend, window())
     execute(backend, "UPDATE export SET status = 'in progress', attempt = 1 WHERE id = %s", (export_id,))
     backend.settings.storage_dir.mkdir(parents=True)
-    file = backend.settings.storage_dir / name.format(name=row_of(backend, export_id)["file_name"])
+    file = backend.settings.storage_dir / name.format(name=row_of(backend, export_id)["file_name"], id=export_id)
     file.touch()
     assert delete_files.delete_orphans(backend) == int(orphaned)
     assert file.exists() != orphaned

@@ -36,6 +36,18 @@ def test_upgrade_tells_the_version_before_and_after(runner, empty_database):
     assert runner.invoke(args=["db", "upgrade"]).output.endswith(" (unchanged)\n")
 
 
+def test_upgrade_warns_of_a_schema_in_which_every_role_may_create_functions(runner, backend):
+    with backend.database.transaction() as conn, conn.cursor() as cursor:
+        cursor.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    assert runner.invoke(args=["db", "upgrade"]).stderr == ""
+    with backend.database.transaction() as conn, conn.cursor() as cursor:
+        cursor.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    warned = runner.invoke(args=["db", "upgrade"])
+    assert warned.exit_code == 0
+    assert warned.stderr.startswith("Warning: every role may create functions in the schema public")
+    assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC" in warned.stderr
+
+
 def test_url_is_the_connection_in_use(runner, backend):
     assert runner.invoke(args=["db", "url"]).output == f"{backend.database.url}\n"
 

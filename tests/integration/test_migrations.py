@@ -4,10 +4,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import psycopg2
 import pytest
+from empty_databases import empty_database
 from exporting import backend_with
-from psycopg2 import sql
 
 from contactexport.backend import Backend
 from contactexport.db import migrate
@@ -22,18 +21,10 @@ print(*migrate.upgrade(Database(lambda: sys.argv[1])))
 
 
 @pytest.fixture
-def empty(backend: Backend, server_url: str, database_name: str) -> Iterator[Backend]:
+def empty(backend: Backend, database_name: str) -> Iterator[Backend]:
     """A backend for a database in which nothing has been made."""
-    name = sql.Identifier(f"{database_name}_empty")
-    conn = psycopg2.connect(server_url)
-    conn.autocommit = True
-    with conn.cursor() as cursor:
-        cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        made = backend_with(backend, database_url=backend.database.url.replace(database_name, f"{database_name}_empty"))
+    with empty_database(backend, f"{database_name}_empty") as made:
         yield made
-        made.database.close()
-        cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
-    conn.close()
 
 
 def set_version(backend: Backend, version: str) -> None:

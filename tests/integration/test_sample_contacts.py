@@ -161,6 +161,14 @@ def test_every_contact_has_one_to_three_changes_of_its_own_origin(filled):
     assert {row["changes"] for row in counted} == {1, 2, 3}
 
 
+def test_the_first_change_of_a_contact_created_it_and_the_others_did_not(filled):
+    kinds = rows(
+        filled,
+        "SELECT array_agg(kind ORDER BY changed_at, kind) AS kinds FROM contact_change GROUP BY contact_id",
+    )
+    assert {"".join(row["kinds"]) for row in kinds} == {"c", "cu", "cuu"}
+
+
 def test_the_history_lies_in_monthly_partitions(filled):
     assert value(filled, "SELECT count(*) FROM contact_change_other") == 0
     assert value(filled, "SELECT count(*) FROM contact_change_2012_02") > 100

@@ -32,6 +32,7 @@ SETTINGS = st.builds(
     language=st.sampled_from(["en", "de"]),
     ftp=st.none() | st.builds(FtpTarget, st.text(), st.integers(1, 65535), st.text(), st.none() | st.text()),
     notification_url=st.none() | st.text(),
+    type=st.sampled_from(["changes", "registrations"]),
 )
 BASE = ExportSettings(
     "ftp", "form", (123,), datetime(2012, 2, 9, tzinfo=UTC), datetime(2012, 4, 2, tzinfo=UTC), (1, 3), ",", True, "en",

@@ -26,22 +26,34 @@ SELECT
 FROM pg_class WHERE oid = 'contact'::regclass;
 
 -- name: count_changed!
--- A template: {window} is one of the two below.
+-- A template: {window} is one of the three below.
 SELECT count(*) AS contacts FROM (SELECT DISTINCT contact_id FROM contact_change WHERE {window}) AS changed;
 
 -- name: sample_changed!
--- A template: {window} is one of the two below. Of every so many contacts one, picked by the hash of its id; and the ids
+-- A template: {window} is one of the three below. Of every so many contacts one, picked by the hash of its id; and the ids
 -- at which the sample is cut into equal parts.
 SELECT count(*) AS contacts, percentile_disc(CAST(:cuts AS float8[])) WITHIN GROUP (ORDER BY contact_id) AS cuts
 FROM (
     SELECT DISTINCT contact_id FROM contact_change WHERE {window} AND mod(hashint8(contact_id), :one_of) = 0
 ) AS sample;
 
+-- name: count_registered!
+-- A template, as above, for created contacts: those that belong to the origin now, of all or of a sample like the one above.
+SELECT count(*) AS contacts
+FROM (
+    SELECT DISTINCT contact_id FROM contact_change WHERE {window} AND mod(hashint8(contact_id), :one_of) = 0
+) AS created JOIN contact AS c ON c.id = created.contact_id
+WHERE {belongs};
+
 -- name: window_of_origin!
 origin_kind = :origin AND origin_id = ANY (:origin_ids) AND changed_at >= :start AND changed_at < :until;
 
 -- name: window_of_anything!
 changed_at >= :start AND changed_at < :until;
+
+-- name: window_of_creations!
+-- Under whatever origin.
+changed_at >= :start AND changed_at < :until AND kind = 'c';
 
 -- name: copy_changed!
 -- A template: {rows} is the one below.

@@ -1,5 +1,6 @@
 -- An import of contacts: COPY into a temporary table, check there, then one UPDATE and one INSERT.
 -- Names in {braces} are filled in by contact_import_repository with psycopg2.sql; s is the staged line, c the contact.
+-- Staged values are in value_1, value_2, …: a column of contacts may have any name, also one of those below.
 
 -- name: list_columns()
 SELECT
@@ -18,11 +19,11 @@ WHERE a.attrelid = to_regclass('contact') AND a.attnum > 0 AND NOT a.attisdroppe
 
 -- name: create_staging()!
 CREATE TEMPORARY TABLE contact_import ON COMMIT DROP AS
-SELECT NULL::bigint AS import_line, NULL::text AS import_problems, NULL::bytea AS import_record, {columns}
-FROM contact WITH NO DATA;
+SELECT NULL::bigint AS import_line, NULL::text AS import_problems, NULL::bytea AS import_record, {types}
+FROM contact AS c WITH NO DATA;
 
 -- name: copy_staging()!
-COPY contact_import (import_line, import_problems, import_record, {columns}) FROM STDIN (FORMAT csv);
+COPY contact_import FROM STDIN (FORMAT csv);
 
 -- name: mark_repeated_keys(label)!
 UPDATE contact_import AS s

@@ -172,15 +172,15 @@ WITH arrived AS (
     SELECT id, origin_kind, origin_id, pg_temp.first_change(id, :seed, :today) AS first
     FROM contact WHERE id BETWEEN :first_id AND :last_id
 )
-INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
-SELECT id, origin_kind, origin_id, first AS changed_at FROM arrived
+INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at, kind)
+SELECT id, origin_kind, origin_id, first AS changed_at, 'c'::"char" FROM arrived
 UNION ALL
 SELECT id, origin_kind, origin_id, pg_temp.pick_moment(
     id, :seed + 83, first, extract(epoch FROM timestamptz '2013-01-01 00:00:00+00' - first)::bigint
-)
+), 'u'
 FROM arrived WHERE first < timestamptz '2012-12-31 00:00:00+00' AND pg_temp.pick(id, :seed + 82, 4) = 0
 UNION ALL
-SELECT id, origin_kind, origin_id, pg_temp.pick_moment(id, :seed + 85, :today - interval '60 days', 60 * 86400)
+SELECT id, origin_kind, origin_id, pg_temp.pick_moment(id, :seed + 85, :today - interval '60 days', 60 * 86400), 'u'
 FROM arrived WHERE first < timestamptz '2013-01-01 00:00:00+00' AND pg_temp.pick(id, :seed + 84, 10) < 3
 ORDER BY changed_at;
 

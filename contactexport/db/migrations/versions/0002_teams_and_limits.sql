@@ -1,31 +1,34 @@
+-- A template: {schema} is where our tables stand, {id_sequence} the sequence of the exports' ids.
+
 -- A limit that is NULL is the one of the settings.
-ALTER TABLE api_user
+ALTER TABLE {schema}.api_user
     ADD COLUMN team text NOT NULL DEFAULT 'default',
     ADD COLUMN operator boolean NOT NULL DEFAULT false,
     ADD COLUMN compatible boolean NOT NULL DEFAULT false,
     ADD COLUMN requests_per_minute integer CHECK (requests_per_minute > 0),
     ADD COLUMN exports_per_user integer CHECK (exports_per_user > 0);
 
-ALTER TABLE export ADD COLUMN team text NOT NULL DEFAULT 'default';
+ALTER TABLE {schema}.export ADD COLUMN team text NOT NULL DEFAULT 'default';
 -- The newest exports of a team, however many those of others are.
-CREATE INDEX export_of_team ON export (team, id);
+CREATE INDEX export_of_team ON {schema}.export (team, id);
 
-DROP FUNCTION export_accept(
+DROP FUNCTION {schema}.export_accept(
     jsonb, bigint, bytea, text, text, text, double precision, integer, bytea, bigint
 );
-DROP FUNCTION api_user_of_token(bytea);
+DROP FUNCTION {schema}.api_user_of_token(bytea);
 
+-- Only Postgres' own functions and operators are looked for by name: others may have made some that fit better.
 -- Accepts an export, or says why not, in one round trip. Every refusal comes before the row. Requests of one setting queue
 -- up, and so do requests of one user.
-CREATE FUNCTION export_accept(
+CREATE FUNCTION {schema}.export_accept(
     wanted jsonb, wanted_key bigint, secret bytea, suffix text, requester text, requester_team text,
     lock_wait text, waited_seconds double precision, most_unfinished integer,
     OUT outcome text, OUT id bigint
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     outcome := 'already running';
     IF EXISTS (
-        SELECT FROM export AS e WHERE e.setting_key = wanted_key AND e.status IN ('scheduled', 'in progress', 'ready')
+        SELECT FROM {schema}.export AS e WHERE e.setting_key = wanted_key AND e.status IN ('scheduled', 'in progress', 'ready')
     ) THEN
         RETURN;
     END IF;
@@ -40,7 +43,7 @@ BEGIN
     -- One that was running when the request arrived refuses it, too.
     waited_seconds := waited_seconds + extract(epoch FROM clock_timestamp() - statement_timestamp());
     IF EXISTS (
-        SELECT FROM export AS e
+        SELECT FROM {schema}.export AS e
         WHERE e.setting_key = wanted_key
           AND e.finished_at > clock_timestamp() - make_interval(secs => waited_seconds)
     ) THEN
@@ -50,16 +53,16 @@ BEGIN
         -- Two 32-bit numbers, apart from setting keys, which are single 64-bit ones.
         PERFORM pg_advisory_xact_lock(hashtext('contactexport user'), hashtext(requester));
         IF EXISTS (
-            SELECT FROM export AS e WHERE e.created_by = requester AND e.finished_at IS NULL OFFSET most_unfinished - 1
+            SELECT FROM {schema}.export AS e WHERE e.created_by = requester AND e.finished_at IS NULL OFFSET most_unfinished - 1
         ) THEN
             outcome := 'too many';
             RETURN;
         END IF;
     END IF;
     outcome := 'accepted';
-    id := nextval('export_id_seq');
+    id := nextval({id_sequence}::regclass);
     -- The optimistic published_at is taken back when publishing fails. Not earlier than due_at: that would be one to sweep.
-    INSERT INTO export (id, settings, setting_key, ftp_secret, file_name, created_by, team, due_at, published_at)
+    INSERT INTO {schema}.export (id, settings, setting_key, ftp_secret, file_name, created_by, team, due_at, published_at)
     OVERRIDING SYSTEM VALUE
     VALUES (
         id, wanted, wanted_key, secret,
