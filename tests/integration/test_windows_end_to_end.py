@@ -23,6 +23,7 @@ from flask import Flask
 from contactexport.backend import Backend
 from contactexport.db import change_repository
 from contactexport.db.connection import Connection
+from contactexport.models import Caller
 from contactexport.services import find_changes, run_export
 
 SECONDS = float(os.environ.get("WINDOW_SECONDS", "8"))
