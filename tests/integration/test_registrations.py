@@ -218,8 +218,9 @@ def test_rows_expected_are_those_of_the_origin(backend: Backend, monkeypatch: py
     assert (row_of(backend, export_id)["rows_expected"], row_of(backend, export_id)["rows"]) == (1, 1)
 
 
-def test_the_status_tells_the_type(backend: Backend):
+def test_the_status_and_the_name_of_the_file_tell_the_type(backend: Backend):
     export = run(backend, request(backend, registrations()))
+    assert export.file_name.startswith(f"registrations_{export.id}_en-")
     assert track_export.payload(backend, export)["type"] == "registrations"
 
 
