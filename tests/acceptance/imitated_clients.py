@@ -88,7 +88,8 @@ class SlashClient(ShopModule):
     """Wrappers in PHP and Python put a slash behind every path."""
 
     def url(self, path: str) -> str:
-        return super().url(path) + "/"
+        path, mark, query = super().url(path).partition("?")
+        return f"{path}/{mark}{query}"
 
 
 class RepeatingClient(ShopModule):
