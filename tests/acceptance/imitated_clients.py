@@ -71,8 +71,10 @@ class ShopModule(Client):
 
     def contacts(self, export_id: int) -> list[dict[str, str]]:
         contacts: list[dict[str, str]] = []
-        while rows := list(csv.DictReader(self.page(export_id, len(contacts), PAGE).splitlines())):
+        offset = 0
+        while rows := list(csv.DictReader(self.page(export_id, offset, PAGE).splitlines())):
             contacts += rows
+            offset += PAGE
         return contacts
 
 
