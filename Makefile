@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve test fuzz soak lint bench requirements clean
+.PHONY: help venv demo serve test fuzz soak clients lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -40,6 +40,19 @@ soak: venv  ## parts die at random under a steady load, then all is counted (MIN
 	PYTHONPATH=tests:tests/integration:tests/acceptance:tests/faults $(BIN)/python tests/faults/soak.py \
 	    --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
 
+$(VENV)/.clients-installed: tests/clients/requirements.txt $(VENV)/.installed
+	$(PYTHON) -m venv --clear $(VENV)/clients
+	$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/clients/requirements.txt
+	@touch $@
+
+tests/clients/node_modules/.installed: tests/clients/package-lock.json
+	cd tests/clients && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+# Without npm those in Node are skipped.
+clients: venv $(VENV)/.clients-installed $(if $(shell command -v npm),tests/clients/node_modules/.installed)  ## clients of the original, from PyPI and npm, receive every contact
+	$(BIN)/pytest tests/clients -m clients -rs
+
 $(VENV)/.bench-installed: requirements-bench.txt $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
@@ -54,4 +67,4 @@ requirements: venv  ## pin the full set again after a change of setup.cfg
 	    --no-emit-find-links --no-emit-options --output-file requirements-bench.txt setup.cfg
 
 clean:  ## remove the environment and everything made by demo, serve and test
-	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info build
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info build tests/clients/node_modules
