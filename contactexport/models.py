@@ -35,6 +35,9 @@ LEGAL_TRANSITIONS: Mapping[ExportStatus, frozenset[ExportStatus]] = {
 }
 
 
+LATER_SETTINGS = frozenset({"may_end_early", "may_be_incomplete"})
+
+
 @dataclass(frozen=True)
 class FtpTarget:
     """Where a file goes by FTP; the password is kept apart, encrypted."""
@@ -51,7 +54,8 @@ class ExportSettings:
     """What was asked for, normalised: equal requests give equal values.
 
     `start` and `end` are UTC, the window is [start, end). `origin_ids` are sorted and unique, empty for `all`;
-    `contact_fields` are unique and in the order asked for.
+    `contact_fields` are unique and in the order asked for. With `may_end_early` a window of the past may be cut, with
+    `may_be_incomplete` one whose first changes are no longer kept is exported all the same.
     """
 
     distribution_method: str
@@ -66,11 +70,17 @@ class ExportSettings:
     ftp: FtpTarget | None = None
     notification_url: str | None = None
     spreadsheet: bool = False
+    may_end_early: bool = False
+    may_be_incomplete: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the column `export.settings`."""
+        """Plain values for the column `export.settings`.
+
+        What came later is left out unless it was asked for: the key of a setting stays what it was before.
+        """
         ftp = None if self.ftp is None else asdict(self.ftp)
-        return vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
+        stored = vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
+        return {name: value for name, value in stored.items() if value or name not in LATER_SETTINGS}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ExportSettings":
@@ -119,12 +129,14 @@ class ExportProgress:
     file_name: str
     error: str | None
     effective_until: datetime | None
+    complete_from: datetime | None
+    ready_at: datetime | None
     created_at: datetime
 
 
 @dataclass(frozen=True)
 class Export(ExportProgress):
-    """One row of the table `export`."""
+    """One row of the table `export`; `writers_since`: when it was first put off for those who change contacts."""
 
     setting_key: int
     ftp_secret: bytes | None
@@ -132,10 +144,10 @@ class Export(ExportProgress):
     delivery_attempts: int
     permanent_failures: int
     published_at: datetime | None
+    writers_since: datetime | None
     file_deleted_at: datetime | None
     created_by: str
     started_at: datetime | None
-    ready_at: datetime | None
     finished_at: datetime | None
     notify_due_at: datetime | None
     notify_attempts: int
@@ -186,15 +198,23 @@ class Origin:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All origins and contact fields, as they were when read; `version` is raised with every change of them."""
+    """All origins and contact fields, as they were when read; `version` is raised with every change of them.
+
+    `complete_from`: changes before it are no longer kept; None when nothing was ever dropped.
+    """
 
     origins: tuple[Origin, ...]
     fields: Mapping[int, ContactField]
     version: int = 0
+    complete_from: datetime | None = None
 
     def has_origin(self, kind: str, origin_id: int) -> bool:
         """True when a form (or API source) has this id."""
         return any(one.kind == kind and one.id == origin_id for one in self.origins)
+
+    def complete_only_from(self, start: datetime) -> datetime | None:
+        """From when on a window that begins at `start` is complete; None: from there on."""
+        return self.complete_from if self.complete_from is not None and start < self.complete_from else None
 
     def is_exportable(self, field_id: int) -> bool:
         """True when the field exists and may be exported (contract: all but 27, 28, 29, 32 and 33)."""

@@ -146,10 +146,10 @@ def test_a_change_during_the_copy_is_not_in_the_file(backend: Backend, monkeypat
     contact = add_contact(backend, gender=1)
     original = run_export._fields
 
-    def change_meanwhile(conn, export):
+    def change_meanwhile(catalogue, export):
         add_contact(backend)
         execute(backend, 'UPDATE contact SET gender = 2; UPDATE contact_field_choice SET labels = \'{"en": "late"}\'')
-        return original(conn, export)
+        return original(catalogue, export)
 
     monkeypatch.setattr(run_export, "_fields", change_meanwhile)
     lines = export_file(backend, settings_for(**around_now() | {"contact_fields": (5,)})).decode().splitlines()

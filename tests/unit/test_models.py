@@ -32,6 +32,8 @@ SETTINGS = st.builds(
     language=st.sampled_from(["en", "de"]),
     ftp=st.none() | st.builds(FtpTarget, st.text(), st.integers(1, 65535), st.text(), st.none() | st.text()),
     notification_url=st.none() | st.text(),
+    may_end_early=st.booleans(),
+    may_be_incomplete=st.booleans(),
 )
 BASE = ExportSettings(
     "ftp", "form", (123,), datetime(2012, 2, 9, tzinfo=UTC), datetime(2012, 4, 2, tzinfo=UTC), (1, 3), ",", True, "en",
@@ -65,6 +67,8 @@ def test_the_key_is_a_signed_64_bit_number_and_does_not_know_the_notification(se
         {"header": False},
         {"language": "de"},
         {"spreadsheet": True},
+        {"may_end_early": True},
+        {"may_be_incomplete": True},
         {"ftp": None},
         {"ftp": FtpTarget("example.com", 21, "user", "a/b")},
         {"ftp": FtpTarget("www.example.com", 22, "user", "a/b")},
@@ -78,7 +82,7 @@ def test_everything_else_makes_another_key(change: dict[str, object]):
 
 def test_the_key_of_a_setting_never_changes():
     """Two versions of the program must refuse each other's running exports."""
-    assert BASE.key == ExportSettings.from_json(BASE.to_json()).key
+    assert BASE.key == ExportSettings.from_json(BASE.to_json()).key == -5888073934952067451
 
 
 def test_finished_states_are_those_that_need_somebody_to_go_on():
