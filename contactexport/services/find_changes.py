@@ -39,6 +39,8 @@ def settle(
     until = change_repository.window_end(conn, end)
     if whole and until < end:
         raise WindowOpen(f"The contacts database's clock is at {_shown(until)}, before the end of the window")
+    if until <= start:
+        return start  # nothing of the window has come yet, or it is empty
     waited_for = _begun_before(until, change_repository.writers_now(conn))
     give_up = time.monotonic() + most_seconds
     while waited_for and time.monotonic() < give_up:
@@ -49,7 +51,7 @@ def settle(
         known = {writer: started or running[writer] for writer, started in waited_for.items() if writer in running}
         waited_for = _begun_before(until, known)
     if not waited_for:
-        return max(until, start)
+        return until
     named = _named(conn, waited_for)
     if whole:
         raise WindowOpen(f"Still changing contacts, maybe of the window: {named}")
@@ -71,9 +73,10 @@ def _name(writer: str, started: datetime | None, details: WriterDetails | None) 
         return f"transaction {writer}{since}"
     if details.gid is not None and details.prepared is not None:
         return f"prepared transaction {details.gid!r} of {details.user_name!r}, prepared {_shown(details.prepared)}"
+    user = f" of {details.user_name!r}" if details.user_name else ""
     application = f" in {details.application!r}" if details.application else ""
     idle = ", idle in transaction" if details.idle else ""
-    return f"process {details.pid} of {details.user_name!r}{application}{since}{idle}"
+    return f"process {details.pid}{user}{application}{since}{idle}"
 
 
 def _shown(moment: datetime) -> str:

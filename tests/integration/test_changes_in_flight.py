@@ -90,6 +90,14 @@ def test_a_window_in_the_future_is_empty_and_ends_at_its_start(backend: Backend)
     assert (export.rows, export.effective_until) == (0, start)
 
 
+def test_nobody_is_waited_for_by_a_window_that_has_not_begun(backend: Backend):
+    start = datetime(2400, 1, 1, tzinfo=UTC)
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+        with backend.contacts.session() as watching:
+            assert find_changes.settle(watching, start, start.replace(year=2401), 3600) == start
+
+
 def test_a_writer_whose_start_is_hidden_counts_as_older_than_everything(backend: Backend, database_name: str):
     """Postgres shows the start of another role's transaction to its members and monitors only."""
     watcher = f"{database_name}_watcher"
