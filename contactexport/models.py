@@ -35,7 +35,8 @@ LEGAL_TRANSITIONS: Mapping[ExportStatus, frozenset[ExportStatus]] = {
 }
 
 
-LATER_SETTINGS = frozenset({"may_end_early", "may_be_incomplete"})
+# Settings that came later, and what they are unless asked for.
+LATER_SETTINGS: Mapping[str, Any] = {"may_end_early": False, "may_be_incomplete": False}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class ExportSettings:
         """
         ftp = None if self.ftp is None else asdict(self.ftp)
         stored = vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
-        return {name: value for name, value in stored.items() if value or name not in LATER_SETTINGS}
+        return {name: value for name, value in stored.items() if LATER_SETTINGS.get(name, ...) != value}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ExportSettings":
