@@ -9,6 +9,11 @@ ALREADY_RUNNING = (
 )
 
 
+NO_LONGER_KEPT = (
+    "Invalid value for time_range: changes before {since} are no longer kept; may_be_incomplete exports the others"
+)
+
+
 class ContactExportError(Exception):
     """Base of all; by itself a failure on our side (HTTP 500, reply code 1, exit code 1)."""
 
@@ -136,6 +141,10 @@ class SnapshotNotShared(ContactExportError):
 
 class ExportLost(ContactExportError):
     """Another worker has taken this export over, or it was cancelled: this attempt must stop and write nothing."""
+
+
+class WindowOpen(ContactExportError):
+    """Changes may still be added to a window that must be exported whole; the text says by whom."""
 
 
 class ExportFailed(ContactExportError):

@@ -39,6 +39,10 @@ LEGAL_TRANSITIONS: Mapping[ExportStatus, frozenset[ExportStatus]] = {
 }
 
 
+# Settings that came later, and what they are unless asked for.
+LATER_SETTINGS: Mapping[str, Any] = {"type": "changes", "may_end_early": False, "may_be_incomplete": False}
+
+
 @dataclass(frozen=True)
 class FtpTarget:
     """Where a file goes by FTP; the password is kept apart, encrypted."""
@@ -55,7 +59,9 @@ class ExportSettings:
     """What was asked for, normalised: equal requests give equal values.
 
     `start` and `end` are UTC, the window is [start, end). `origin_ids` are sorted and unique, empty for `all`;
-    `contact_fields` are unique and in the order asked for. `type` is `changes` or `registrations`.
+    `contact_fields` are unique and in the order asked for. `type` is `changes` or `registrations`. With `may_end_early`
+    a window of the past may be cut. With `may_be_incomplete` one whose first changes are no longer kept is exported all
+    the same.
     """
 
     distribution_method: str
@@ -71,6 +77,8 @@ class ExportSettings:
     notification_url: str | None = None
     spreadsheet: bool = False
     type: str = "changes"
+    may_end_early: bool = False
+    may_be_incomplete: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the column `export.settings`.
@@ -79,9 +87,7 @@ class ExportSettings:
         """
         ftp = None if self.ftp is None else asdict(self.ftp)
         stored = vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
-        if self.type == "changes":
-            del stored["type"]
-        return stored
+        return {name: value for name, value in stored.items() if LATER_SETTINGS.get(name, ...) != value}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ExportSettings":
@@ -119,6 +125,7 @@ class Export:
     """One row of the table `export`; times are UTC.
 
     `deliveries` are the last attempts at another computer: `attempt`, `at` (ISO 8601) and its `reply`.
+    `writers_since` is when it was first put off for those who change contacts.
     """
 
     id: int
@@ -140,6 +147,8 @@ class Export:
     ready_at: datetime | None
     finished_at: datetime | None
     effective_until: datetime | None
+    complete_from: datetime | None
+    writers_since: datetime | None
     error: str | None
     file_name: str
     file_deleted_at: datetime | None
@@ -201,15 +210,23 @@ class Origin:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All origins and contact fields, as they were when read; `version` is raised with every change of them."""
+    """All origins and contact fields, as they were when read; `version` is raised with every change of them.
+
+    `complete_from`: changes before it are no longer kept; None when nothing was ever dropped.
+    """
 
     origins: tuple[Origin, ...]
     fields: Mapping[int, ContactField]
     version: int = 0
+    complete_from: datetime | None = None
 
     def has_origin(self, kind: str, origin_id: int) -> bool:
         """True when a form (or API source) has this id."""
         return any(one.kind == kind and one.id == origin_id for one in self.origins)
+
+    def complete_only_from(self, start: datetime) -> datetime | None:
+        """From when on a window that begins at `start` is complete; None: from there on."""
+        return self.complete_from if self.complete_from is not None and start < self.complete_from else None
 
     def is_exportable(self, field_id: int) -> bool:
         """True when the field exists and may be exported (contract: all but 27, 28, 29, 32 and 33)."""

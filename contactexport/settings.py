@@ -158,6 +158,11 @@ class Settings:
     writers_wait: float = _setting(
         _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
     )
+    writers_limit: float = _setting(
+        _seconds(0),
+        "3600",
+        "for how many seconds an export of a past window is put off for such transactions before it ends in error",
+    )
     ftp_timeout: float = _setting(_seconds(0.1), "30", "seconds without an answer after which an FTP host is given up")
     ftp_ca_file: Path | None = _setting(
         _certificates,

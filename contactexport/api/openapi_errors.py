@@ -4,10 +4,10 @@ from typing import Any
 
 from contactexport.api.openapi_parts import JSON
 from contactexport.api.reply_schemas import ErrorReply
-from contactexport.errors import ALREADY_RUNNING
+from contactexport.errors import ALREADY_RUNNING, NO_LONGER_KEPT
 from contactexport.services import download_export
 
-# What the specification lists, one example a row; 4001 is its last one.
+# What the specification lists and what is ours, one example a row; 4001 is the last one.
 INVALID_EXPORT = (
     (10001, "Missing parameter: origin_id"),
     (10001, "Invalid data format for contact_fields. Array expected"),
@@ -16,6 +16,7 @@ INVALID_EXPORT = (
     (10001, "Invalid data format for origin_id. Integer expected"),
     (10001, "Invalid distribution method: mail"),
     (10001, "Invalid value for delimiter: |"),
+    (10001, NO_LONGER_KEPT.format(since="2012-03-01T00:00:00+00:00")),
     (10001, "Invalid contact field id: 999999, x7"),
     (10001, "Invalid number of fields"),
     (10001, "Valid start_date and end_date is required"),

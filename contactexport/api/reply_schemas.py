@@ -75,7 +75,19 @@ class Status(Schema):
         required=True, allow_none=True, metadata={"description": "contacts in the file", "example": 1287}
     )
     rows_expected = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "known once the export runs", "example": 1287}
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "about how many rows, known once the export runs; as `rows` once the file is complete",
+            "example": 1287,
+        },
+    )
+    rows_expected_exact = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "true once the file is complete: `rows_expected` is an estimate before",
+            "example": True,
+        },
     )
     bytes = fields.Integer(
         required=True, allow_none=True, metadata={"description": "size of the file", "example": 58213}
@@ -96,6 +108,15 @@ class Status(Schema):
             "minItems": 2,
             "maxItems": 2,
             "example": ["2012-02-09T00:00:00+00:00", "2012-04-02T00:00:00+00:00"],
+        },
+    )
+    complete_from = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "changes before are no longer kept and missing; null: none is missing, or the file is not "
+            "complete yet",
+            "example": None,
         },
     )
     effective_until = fields.String(

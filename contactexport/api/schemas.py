@@ -24,12 +24,13 @@ from contactexport.api.request_fields import (
     TimeRange,
 )
 from contactexport.client_rules import STRICT, ClientRules
-from contactexport.errors import HostRefused, InvalidRequest
+from contactexport.errors import NO_LONGER_KEPT, HostRefused, InvalidRequest
 from contactexport.models import Catalogue, ExportSettings, FtpTarget
 from contactexport.network_guard import NetworkGuard
 
 REQUIRED = ("distribution_method", "time_range", "origin", "origin_id", "contact_fields")
 REQUIRED_FOR_FTP = ("host", "username", "password")
+OFF = {"default": 0, "example": 0}
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,7 @@ class FtpSettingsSchema(Schema):
     tls = Flag(
         parameter="ftp_settings.tls",
         load_default=False,
-        metadata={
-            "description": "1: explicit TLS, with a certificate that is valid for the host",
-            "default": 0,
-            "example": 0,
-        },
+        metadata=OFF | {"description": "1: explicit TLS, with a certificate that is valid for the host"},
     )
 
 
@@ -153,11 +150,15 @@ class GetChangesSchema(Schema):
     )
     spreadsheet = Flag(
         load_default=False,
-        metadata={
-            "description": "1: for spreadsheet programs, with BOM and CRLF, and formulas made harmless",
-            "default": 0,
-            "example": 0,
-        },
+        metadata=OFF | {"description": "1: for spreadsheet programs, with BOM and CRLF, and formulas made harmless"},
+    )
+    may_end_early = Flag(
+        load_default=False,
+        metadata=OFF | {"description": "1: a time range in the past may be cut, too, as `effective_until` tells"},
+    )
+    may_be_incomplete = Flag(
+        load_default=False,
+        metadata=OFF | {"description": "1: take what is kept of a time range, as `complete_from` tells"},
     )
 
     def __init__(
@@ -219,7 +220,9 @@ class GetChangesSchema(Schema):
     def to_settings(self, data: dict[str, Any], **_kwargs: Any) -> GetChanges:
         """The normalised settings."""
         data = self.defaults | data
-        ftp = data["ftp_settings"]
+        ftp, since = data["ftp_settings"], self.catalogue.complete_only_from(data["time_range"][0])
+        if since is not None and not data["may_be_incomplete"]:
+            raise ValidationError(NO_LONGER_KEPT.format(since=since.astimezone(self.time_zone).isoformat()))
         return GetChanges(
             ExportSettings(
                 distribution_method=data["distribution_method"],
@@ -235,6 +238,8 @@ class GetChangesSchema(Schema):
                 notification_url=data["notification_url"],
                 spreadsheet=data["spreadsheet"],
                 type=self.export_type,
+                may_end_early=data["may_end_early"],
+                may_be_incomplete=data["may_be_incomplete"],
             ),
             ftp["password"] if ftp else None,
         )

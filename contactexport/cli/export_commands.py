@@ -31,6 +31,8 @@ group = CommandGroup("export", help="Exports of changed contacts: run one here a
 @click.option("--language", help="Language of header and labels, for example en.")
 @click.option("--header/--no-header", default=True, show_default=True, help="Write the field names first.")
 @click.option("--spreadsheet", is_flag=True, help="For spreadsheet programs: BOM, CRLF, formulas made harmless.")
+@click.option("--may-end-early", is_flag=True, help="Rather end the window early than wait for a long transaction.")
+@click.option("--may-be-incomplete", is_flag=True, help="Export what is kept of a window that begins before.")
 @click.option("--output", metavar="FILE|-", help="Copy the finished file there; - is standard output.")
 @click.option("--ftp", metavar="URL", help="Upload to ftp[s]://user@host:port/folder; the password is asked for.")
 @click.option("--team", default=DEFAULT_TEAM, show_default=True, help="Users of this team see the export.")
@@ -151,7 +153,7 @@ def _report(backend: Backend, export_id: int, export: Export | None, output: str
     if export is None:
         raise ContactExportError(f"A worker has taken export {export_id} over; see `flask export show {export_id}`")
     if export.status is not ExportStatus.DONE:
-        later = "" if export.status.finished else f"; a worker tries again, or `flask export cancel {export_id}`"
+        later = "" if export.status.finished else f"; {_how_it_goes_on(export)}, or `flask export cancel {export_id}`"
         raise ContactExportError(f"Export {export_id} is {export.status}: {export.error}{later}")
     if output:
         export_output.copy(stored_file(backend, export), output)
@@ -159,6 +161,12 @@ def _report(backend: Backend, export_id: int, export: Export | None, output: str
         _print_status(track_export.payload(backend, export), as_json)
         if not as_json and export.settings.ftp is None:
             click.echo(f"file: {output or stored_file(backend, export)}")
+
+
+def _how_it_goes_on(export: Export) -> str:
+    if export.status is ExportStatus.IN_PROGRESS and export.writers_since is not None:
+        return f"a worker goes on once that has ended (`flask export show {export.id}`)"
+    return "a worker tries again"
 
 
 def _print_status(status: dict[str, Any], as_json: bool) -> None:

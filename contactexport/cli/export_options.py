@@ -53,6 +53,8 @@ def _body(options: dict[str, Any]) -> dict[str, Any]:
         "add_field_names_header": int(options["header"]),
         "language": options["language"],
         "spreadsheet": int(options["spreadsheet"]),
+        "may_end_early": int(options["may_end_early"]),
+        "may_be_incomplete": int(options["may_be_incomplete"]),
         "ftp_settings": ftp and ftp | {"password": ask_ftp_password()},
     }
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
@@ -18,7 +17,7 @@ from contactexport.services.run_export import Progress as Told
 
 @contextmanager
 def shown() -> Iterator[Told | None]:
-    """Yields what to tell the expected and the written lines; None where nobody is watching."""
+    """Yields what to tell the rows written so far, and those of the file; None where nobody is watching."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -26,10 +25,17 @@ def shown() -> Iterator[Told | None]:
     columns = (
         TextColumn("contacts"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("contacts", total=None)
-        yield lambda expected, lines: bar.update(task, total=expected, completed=min(lines, expected))
+        task = bar.add_task("contacts", total=None, told="")
+
+        def tell(written: int, expected: int, exact: bool) -> None:
+            # An estimate may be too low: the bar is full only once the number is known.
+            total = expected if exact else max(expected, written + 1)
+            told = f"{written:,} of {'' if exact else 'about '}{total:,}"
+            bar.update(task, total=total, completed=written, told=told)
+
+        yield tell

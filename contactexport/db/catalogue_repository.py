@@ -6,15 +6,15 @@ from contactexport.models import Catalogue, ContactField, Origin
 
 
 def read(conn: Connection) -> Catalogue:
-    """All origins and fields; its version is asked for first, so that what changes meanwhile makes it outdated."""
+    """All of it; its version is asked for first, so that what changes meanwhile makes it outdated."""
     read_version = version(conn)
     origins = tuple(Origin(**row) for row in queries("catalogue").list_origins(conn))
     fields = {row["id"]: ContactField(**row) for row in queries("catalogue").list_fields(conn)}
-    return Catalogue(origins, fields, read_version)
+    return Catalogue(origins, fields, read_version, queries("catalogue").complete_from(conn))
 
 
 def version(conn: Connection) -> int:
-    """Raised with every change of origins and fields."""
+    """Raised with every change of origins and fields, and when changes are dropped from the log."""
     return int(queries("catalogue").version(conn))
 
 

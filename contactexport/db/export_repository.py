@@ -94,7 +94,7 @@ def claim(conn: Connection, export_id: int, setting_key: int) -> Export | None:
 
 
 def note_expected_rows(conn: Connection, export: Export, rows_expected: int) -> None:
-    """Stores how many rows the file will have. Raises ExportLost when the attempt is no longer the current one."""
+    """Stores an estimate of the rows. Raises ExportLost when the attempt is no longer the current one."""
     if not queries("export").note_expected_rows(
         conn, id=export.id, attempt=export.attempt, rows_expected=rows_expected
     ):
@@ -108,7 +108,10 @@ def require_attempt(conn: Connection, export: Export) -> None:
 
 
 def mark_ready(conn: Connection, export: Export, **written: Any) -> Export:
-    """The file is complete: `rows`, `bytes`, `sha256`, `effective_until`, `marks`. Raises ExportLost."""
+    """The file is complete: `rows`, `bytes`, `sha256`, `effective_until`, `complete_from`, `marks`.
+
+    Raises ExportLost.
+    """
     return _moved(conn, "mark_ready", export, **written)
 
 
@@ -144,6 +147,14 @@ def mark_error(conn: Connection, export: Export, reason: str, *, reply: str | No
 def postpone(conn: Connection, export: Export, seconds: float, reason: str, *, counted: bool = True) -> Export:
     """The next attempt is due in so many seconds; `reason` shows in the status until then. Raises ExportLost."""
     return _moved(conn, "postpone_export", export, seconds=seconds, error=reason, counted=counted)
+
+
+def wait_for_writers(conn: Connection, export: Export, seconds: float, reason: str) -> Export:
+    """The same for an export that waits for those who change contacts; such an attempt does not count.
+
+    Raises ExportLost.
+    """
+    return _moved(conn, "wait_for_writers", export, seconds=seconds, error=reason)
 
 
 def postpone_delivery(conn: Connection, export: Export, seconds: float, reply: str, *, permanent: bool) -> Export:

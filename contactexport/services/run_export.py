@@ -8,16 +8,17 @@ number outdated at its next write and stops.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from contactexport import audit_log, crash_points, export_file, export_lock
 from contactexport.backend import Backend
-from contactexport.db import catalogue_repository, changed_contact_repository, export_repository
+from contactexport.db import catalogue_repository, change_repository, changed_contact_repository, export_repository
 from contactexport.db.changed_contact_repository import Selection
 from contactexport.db.connection import Connection
 from contactexport.db.connection_errors import refusals_told, translated_errors
 from contactexport.errors import (
+    NO_LONGER_KEPT,
     ContactsUnavailable,
     DatabaseUnavailable,
     DeliveryFailed,
@@ -25,18 +26,22 @@ from contactexport.errors import (
     ExportLost,
     QueryFailed,
     ReplicaLags,
+    WindowOpen,
 )
-from contactexport.models import ContactField, Export, ExportStatus
+from contactexport.models import Catalogue, ContactField, Export, ExportStatus
 from contactexport.services import deliver_export, find_changes, request_export, watch_export, write_rows
 from contactexport.services.read_in_ranges import Readers
 from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
 RETRY_SECONDS = (10, 60, 300, 900)
 OUTAGE_SECONDS = 30
+WRITERS_SECONDS = 30
+# An export that has been put off for writers keeps no worker waiting for them: this is long enough for short ones.
+SECOND_LOOK_SECONDS = 2
 OUR_FAULT = "Internal error, see the log of the worker"
 
-# Told the rows expected and those written so far, the header among them.
-Progress = Callable[[int, int], None]
+# Told the rows written so far, those of the whole file, and whether the latter are known or an estimate.
+Progress = Callable[[int, int, bool], None]
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +115,8 @@ def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, pro
             return deliver_export.deliver(backend, conn, export)
     except ExportFailed as failure:
         return _failed(conn, export, failure.text)
+    except WindowOpen as writers:
+        return _put_off_for_writers(backend, conn, export, writers.text)
     except QueryFailed as refusal:
         watch_export.require_wanted(backend, conn, export)  # one that was lost or stopped has cancelled it itself
         logger.warning("query refused: id=%d attempt=%d reason=%s", export.id, export.attempt, refusal.text)
@@ -136,7 +143,9 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
         until = _settled(backend, conn, snapshot, export)
         readers = Readers(backend.contacts, snapshot)
         with refusals_told(), watch_export.aborting_when_lost(backend, export, readers.cancel):
-            written = _read_and_write(backend, conn, readers, export, until, progress)
+            written, complete_from = _read_and_write(backend, conn, readers, export, until, progress)
+    if progress:
+        progress(written.rows, written.rows, True)
     ready = export_repository.mark_ready(
         conn,
         export,
@@ -144,6 +153,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
         bytes=written.bytes,
         sha256=written.sha256,
         effective_until=until,
+        complete_from=complete_from,
         marks=written.marks.to_bytes(),
     )
     crash_points.reach("marked ready", export.attempt)
@@ -162,8 +172,17 @@ def _contacts_outages_told() -> Iterator[None]:
 
 def _settled(backend: Backend, conn: Connection, contacts: Connection, export: Export) -> datetime:
     settings, seconds = export.settings, backend.settings.writers_wait
-    require_wanted = partial(watch_export.require_wanted, backend, conn, export)
-    return find_changes.settle_in(contacts, backend.database, settings.start, settings.end, seconds, require_wanted)
+    return find_changes.settle_in(
+        contacts,
+        backend.database,
+        settings.start,
+        settings.end,
+        partial(watch_export.require_wanted, backend, conn, export),
+        writers_seconds=seconds if export.writers_since is None else min(seconds, SECOND_LOOK_SECONDS),
+        replica_seconds=seconds,
+        # Who asks for a window of the past takes the next one from its end, and does not look where it has ended.
+        whole=settings.end <= export.created_at and not settings.may_end_early,
+    )
 
 
 def _read_and_write(
@@ -173,25 +192,40 @@ def _read_and_write(
     export: Export,
     until: datetime,
     progress: Progress | None,
-) -> export_file.WrittenFile:
+) -> tuple[export_file.WrittenFile, datetime | None]:
+    """The file, and from when on it is complete (None: from the start of its window)."""
     most = readers.begin(1 if export.settings.spreadsheet else backend.settings.most_readers)
     snapshot = readers.sessions[0]
+    catalogue = catalogue_repository.read(snapshot)
+    complete_from = _complete_from(backend, catalogue, export)
     extent = changed_contact_repository.measure(snapshot, export.settings, until, most)
     export_repository.note_expected_rows(conn, export, extent.contacts)
-    fields = _fields(snapshot, export)
+    fields = _fields(catalogue, export)
     selection = Selection(export.settings, fields, until, str(backend.settings.time_zone), extent.small_part)
-    return export_file.write(
+    written = export_file.write(
         backend.settings.storage_dir,
         export.file_name,
         export.attempt,
         write_content=partial(write_rows.write, readers, selection, extent),
         may_appear=partial(_require_ours, conn, export),
-        on_rows=progress and partial(progress, extent.contacts),
+        on_rows=progress and partial(_tell, progress, extent.contacts, export),
     )
+    return written, complete_from
 
 
-def _fields(conn: Connection, export: Export) -> list[ContactField]:
-    catalogue = catalogue_repository.read(conn)
+def _tell(progress: Progress, expected: int, export: Export, lines: int) -> None:
+    progress(max(lines - int(export.settings.header), 0), expected, False)
+
+
+def _complete_from(backend: Backend, catalogue: Catalogue, export: Export) -> datetime | None:
+    """Asked again, by the snapshot that is read: the log may have been pruned since the export was accepted."""
+    since = catalogue.complete_only_from(export.settings.start)
+    if since is not None and not export.settings.may_be_incomplete:
+        raise ExportFailed(NO_LONGER_KEPT.format(since=since.astimezone(backend.settings.time_zone).isoformat()))
+    return since
+
+
+def _fields(catalogue: Catalogue, export: Export) -> list[ContactField]:
     gone = [field for field in export.settings.contact_fields if not catalogue.is_exportable(field)]
     if gone:
         raise ExportFailed(f"Invalid contact field id: {', '.join(map(str, gone))}")
@@ -212,12 +246,29 @@ def _postponed(backend: Backend, conn: Connection, export: Export, reason: str) 
     if export.run_attempts >= backend.settings.attempt_limit:
         return _failed(conn, export, reason)
     delay = RETRY_SECONDS[min(export.run_attempts, len(RETRY_SECONDS)) - 1]
+    _note_postponed(export, delay, reason)
+    return export_repository.postpone(conn, export, delay, reason)
+
+
+def _put_off_for_writers(backend: Backend, conn: Connection, export: Export, reason: str) -> Export:
+    """Nobody's attempt, like an outage; but whoever forgot to end a transaction has to learn of it some time."""
+    waited = timedelta(0)
+    if export.writers_since is not None:
+        waited = change_repository.clock(conn) - export.writers_since
+    left = backend.settings.writers_limit - waited.total_seconds()
+    if left <= 0:
+        return _failed(conn, export, f"{reason}; given up after {backend.settings.writers_limit:g} seconds")
+    delay = min(WRITERS_SECONDS, left)
+    _note_postponed(export, delay, reason)
+    return export_repository.wait_for_writers(conn, export, delay, reason)
+
+
+def _note_postponed(export: Export, seconds: float, reason: str) -> None:
     audit_log.note(
         "export postponed",
         export=export.id,
         user=export.created_by,
         attempt=export.attempt,
-        seconds=delay,
+        seconds=seconds,
         error=reason,
     )
-    return export_repository.postpone(conn, export, delay, reason)

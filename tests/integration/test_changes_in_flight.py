@@ -90,6 +90,14 @@ def test_a_window_in_the_future_is_empty_and_ends_at_its_start(backend: Backend)
     assert (export.rows, export.effective_until) == (0, start)
 
 
+def test_nobody_is_waited_for_by_a_window_that_has_not_begun(backend: Backend):
+    start = datetime(2400, 1, 1, tzinfo=UTC)
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+        with backend.contacts.session() as watching:
+            assert find_changes.settle(watching, start, start.replace(year=2401), 3600) == start
+
+
 def test_a_writer_whose_start_is_hidden_counts_as_older_than_everything(backend: Backend, database_name: str):
     """Postgres shows the start of another role's transaction to its members and monitors only."""
     watcher = f"{database_name}_watcher"
@@ -146,10 +154,10 @@ def test_a_change_during_the_copy_is_not_in_the_file(backend: Backend, monkeypat
     contact = add_contact(backend, gender=1)
     original = run_export._fields
 
-    def change_meanwhile(conn, export):
+    def change_meanwhile(catalogue, export):
         add_contact(backend)
         execute(backend, 'UPDATE contact SET gender = 2; UPDATE contact_field_choice SET labels = \'{"en": "late"}\'')
-        return original(conn, export)
+        return original(catalogue, export)
 
     monkeypatch.setattr(run_export, "_fields", change_meanwhile)
     lines = export_file(backend, settings_for(**around_now() | {"contact_fields": (5,)})).decode().splitlines()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from exporting import backend_with, database_time, execute, other_session
 
 from contactexport.embedded import ftp_server, sample_contacts
 from contactexport.errors import ALREADY_RUNNING
@@ -108,6 +109,33 @@ def test_same_setting_is_refused_with_3_while_unfinished(runner, monkeypatch):
     runner.invoke(args=again)
     ended = runner.invoke(args=again)
     assert (ended.exit_code, ended.stdout, ended.stderr) == (3, "", f"Error: {ALREADY_RUNNING}\n")
+
+
+def test_export_that_waits_for_a_transaction_says_for_which_and_how_it_goes_on(runner, app, backend):
+    app.extensions["contactexport"] = backend_with(backend, writers_wait=0)
+    start = database_time(backend)
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO contact DEFAULT VALUES")
+        pid = writer.get_backend_pid()
+        window = ("--from", start.isoformat(), "--to", database_time(backend).isoformat())
+        command = ["export", "changes", "--origin", "all", *window, "--fields", "1"]
+        ended = runner.invoke(args=command)
+        cut = runner.invoke(args=[*command, "--may-end-early", "--json"])
+    assert (ended.exit_code, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert f"Export 1 is in progress: Still changing contacts, maybe of the window: process {pid} " in ended.stderr
+    assert ended.stderr.endswith(
+        "; a worker goes on once that has ended (`flask export show 1`), or `flask export cancel 1`\n"
+    )
+    assert json.loads(cut.stdout)["status"] == "done"
+
+
+def test_export_of_a_window_that_is_not_kept_is_refused_unless_it_may_be_incomplete(runner, backend):
+    execute(backend, "UPDATE contact_log_horizon SET complete_from = '2012-03-01'")
+    refused = runner.invoke(args=CHANGES)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "changes before 2012-03-01T00:00:00+00:00 are no longer kept; may_be_incomplete" in refused.stderr
+    told = json.loads(runner.invoke(args=[*CHANGES, "--may-be-incomplete", "--json"]).stdout)
+    assert (told["status"], told["complete_from"]) == ("done", "2012-03-01T00:00:00+00:00")
 
 
 def test_ctrl_c_cancels_the_export(runner, monkeypatch):

@@ -28,7 +28,7 @@ from contactexport.errors import ExportAlreadyRunning, ExportLost, UnknownExport
 from contactexport.models import LEGAL_TRANSITIONS, Export, ExportStatus
 from contactexport.services import request_export, run_export, track_export
 
-WRITTEN = {"rows": 1, "bytes": 2, "sha256": "ab", "effective_until": END, "marks": b""}
+WRITTEN = {"rows": 1, "bytes": 2, "sha256": "ab", "effective_until": END, "complete_from": None, "marks": b""}
 STATUSES = list(ExportStatus)
 
 MOVES = {
@@ -37,6 +37,7 @@ MOVES = {
     "done": export_repository.mark_done,
     "error": lambda conn, export: export_repository.mark_error(conn, export, "reason"),
     "postpone": lambda conn, export: export_repository.postpone(conn, export, 60, "reason"),
+    "wait": lambda conn, export: export_repository.wait_for_writers(conn, export, 60, "reason"),
     "retry": lambda conn, export: export_repository.retry(conn, export, None, has_file=False),
     "cancel": lambda conn, export: export_repository.cancel(conn, export.id),
 }
@@ -51,6 +52,7 @@ REACHED = {
     ("error", "ready"): "error",
     ("postpone", "in progress"): "in progress",
     ("postpone", "ready"): "ready",
+    ("wait", "in progress"): "in progress",
     ("retry", "error"): "scheduled",
     ("cancel", "scheduled"): "error",
     ("cancel", "in progress"): "error",
@@ -106,7 +108,7 @@ def test_every_legal_transition_is_made_by_something():
     assert made == {(status, reached) for status, legal in LEGAL_TRANSITIONS.items() for reached in legal}
 
 
-@pytest.mark.parametrize("move", ["ready", "done", "error", "postpone"])
+@pytest.mark.parametrize("move", ["ready", "done", "error", "postpone", "wait"])
 def test_an_outdated_attempt_writes_nothing(backend: Backend, move: str):
     export_id = request(backend, settings_for())
     for status in ("scheduled", "in progress", "ready"):
@@ -234,8 +236,9 @@ def test_the_status_payload_is_that_of_the_contract(backend: Backend):
     assert created >= before.replace(microsecond=0)
     assert payload == {
         "id": str(export_id), "status": "scheduled", "type": "changes", "file_name": None, "ftp_host": "127.0.0.1",
-        "ftp_dir": "a/b", "rows": None, "rows_expected": None, "bytes": None, "sha256": None,
-        "time_range": [START.isoformat(), END.isoformat()], "effective_until": None, "next_from": None,
+        "ftp_dir": "a/b", "rows": None, "rows_expected": None, "rows_expected_exact": False, "bytes": None,
+        "sha256": None, "time_range": [START.isoformat(), END.isoformat()], "complete_from": None,
+        "effective_until": None, "next_from": None,
         "attempts": 0, "delivery": [], "error": None, "next_attempt": None,
     }  # fmt: skip
     done = run(backend, request(backend, settings_for()))

@@ -1,11 +1,13 @@
 """Which contacts are in a file: those of the origin that changed in [start, end), each once."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from exporting import (
     END,
     START,
+    TESTER,
     add_contact,
     around_now,
     change,
@@ -15,7 +17,6 @@ from exporting import (
     exported_ids,
     other_session,
     request,
-    row_of,
     run,
     settings_for,
 )
@@ -23,6 +24,7 @@ from psycopg2 import sql
 
 from contactexport.backend import Backend
 from contactexport.db import change_repository
+from contactexport.services import run_export, track_export
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -258,10 +260,22 @@ def test_the_months_to_come_are_prepared_once_and_a_month_in_use_is_left_alone(b
     assert [row["part"] for row in where] == ["contact_change_other", "contact_change_2012_07"]
 
 
-def test_the_status_tells_rows_expected_and_rows(backend: Backend):
+def test_the_status_tells_about_how_many_rows_come_and_in_the_end_how_many_there_are(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+):
+    """Of the contacts that changed one was deleted, which the estimate does not know."""
     contact_changed(backend)
-    contact_changed(backend)
+    gone = contact_changed(backend)
+    execute(backend, "DELETE FROM contact WHERE id = %s", (gone,))
     export_id = request(backend, settings_for())
+    told = []
+
+    def shown() -> tuple[Any, ...]:
+        payload = track_export.status(backend, export_id, TESTER)
+        return payload["rows"], payload["rows_expected"], payload["rows_expected_exact"]
+
+    fields = run_export._fields
+    monkeypatch.setattr(run_export, "_fields", lambda *given: (told.append(shown()), fields(*given))[1])
+    told.append(shown())
     run(backend, export_id)
-    row = row_of(backend, export_id)
-    assert (row["rows_expected"], row["rows"]) == (2, 2)
+    assert [*told, shown()] == [(None, None, False), (None, 2, False), (1, 1, True)]

@@ -281,12 +281,13 @@ def test_a_file_that_vanished_before_its_delivery_ends_a_local_export(backend: B
 
 def test_progress_is_told_in_rows(backend: Backend):
     many_contacts(backend, 8000)
-    told: list[tuple[int, int]] = []
-    export_id = request(backend, settings_for())
-    run_export.run(backend, export_id, lambda expected, written: told.append((expected, written)))
-    assert told[-1] == (8000, 8000)
-    assert len(told) > 1
-    assert [written for _expected, written in told] == sorted(written for _expected, written in told)
+    told: list[tuple[int, int, bool]] = []
+    export_id = request(backend, settings_for(header=True))
+    run_export.run(backend, export_id, lambda *progress: told.append(progress))
+    assert told[-1] == (8000, 8000, True)
+    assert len(told) > 2
+    assert told[-2] == (8000, 8000, False)
+    assert [written for written, *_ in told] == sorted(written for written, *_ in told)
 
 
 def test_a_setting_is_free_again_after_an_error(backend: Backend):

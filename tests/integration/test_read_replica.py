@@ -13,14 +13,26 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from exporting import add_contact, around_now, exported_ids, other_session, request, run, settings_for
+from exporting import (
+    add_contact,
+    around_now,
+    database_time,
+    execute,
+    exported_ids,
+    ids_in,
+    make_due,
+    other_session,
+    request,
+    run,
+    settings_for,
+)
 
 import contactexport
 from contactexport.db import migrate
 from contactexport.db.connection import Database
 from contactexport.embedded import postgres
 from contactexport.errors import DatabaseUnavailable, SchemaMismatch
-from contactexport.services import sweep_exports
+from contactexport.services import find_changes, sweep_exports
 
 
 def as_server_user():
@@ -109,6 +121,33 @@ def test_a_change_in_flight_on_the_primary_is_waited_for(backend, with_replica):
         timer.join()
     file = with_replica.settings.storage_dir / export.file_name
     assert file.read_text().startswith(f"{contact_id},")
+
+
+def test_a_window_of_the_past_is_put_off_for_a_writer_on_the_primary(backend, with_replica):
+    hurried = contactexport.make_backend(dataclasses.replace(with_replica.settings, writers_wait=0.3))
+    start = database_time(backend)
+    with other_session(backend, autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO contact (origin_kind, origin_id) VALUES ('form', 123) RETURNING id")
+        contact_id = cursor.fetchone()[0]
+        settings = settings_for(start=start, end=database_time(backend))
+        export = run(hurried, request(hurried, settings))
+        assert (export.status, export.run_attempts) == ("in progress", 0)
+        assert f"process {writer.get_backend_pid()} of" in export.error
+        writer.commit()
+    make_due(backend, export.id)
+    done = run(with_replica, export.id)
+    assert (done.status, done.effective_until, ids_in(with_replica, done)) == ("done", settings.end, [contact_id])
+
+
+def test_a_replica_is_given_the_whole_wait_again_after_writers_were_waited_for(backend, with_replica, monkeypatch):
+    """Else one that is always a little behind would never be read."""
+    given = []
+    catch_up = find_changes._catch_up
+    monkeypatch.setattr(find_changes, "_catch_up", lambda *values: (given.append(values[2]), catch_up(*values)))
+    export_id = request(with_replica, settings_for())
+    execute(backend, "UPDATE export SET writers_since = clock_timestamp()")
+    assert run(with_replica, export_id).status == "done"
+    assert given == [with_replica.settings.writers_wait]
 
 
 def test_a_replica_that_is_held_up_postpones_the_export(backend, with_replica):

@@ -33,6 +33,8 @@ SETTINGS = st.builds(
     ftp=st.none() | st.builds(FtpTarget, st.text(), st.integers(1, 65535), st.text(), st.none() | st.text()),
     notification_url=st.none() | st.text(),
     type=st.sampled_from(["changes", "registrations"]),
+    may_end_early=st.booleans(),
+    may_be_incomplete=st.booleans(),
 )
 BASE = ExportSettings(
     "ftp", "form", (123,), datetime(2012, 2, 9, tzinfo=UTC), datetime(2012, 4, 2, tzinfo=UTC), (1, 3), ",", True, "en",
@@ -69,6 +71,8 @@ def test_the_key_is_a_signed_64_bit_number_and_does_not_know_the_notification(se
         {"language": "de"},
         {"spreadsheet": True},
         {"type": "registrations"},
+        {"may_end_early": True},
+        {"may_be_incomplete": True},
         {"ftp": None},
         {"ftp": FtpTarget("example.com", 21, "user", "a/b")},
         {"ftp": FtpTarget("www.example.com", 22, "user", "a/b")},

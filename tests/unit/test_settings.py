@@ -8,7 +8,15 @@ import pytest
 from contactexport.errors import SettingsError
 from contactexport.settings import PREFIX, Settings, load_settings, setting_names, unknown_settings
 
-SECONDS = ("DELIVERY_LIMIT", "WRITERS_WAIT", "FTP_TIMEOUT", "WSSE_WINDOW", "SWEEP_INTERVAL", "BROKER_POLLING_INTERVAL")
+SECONDS = (
+    "DELIVERY_LIMIT",
+    "WRITERS_WAIT",
+    "WRITERS_LIMIT",
+    "FTP_TIMEOUT",
+    "WSSE_WINDOW",
+    "SWEEP_INTERVAL",
+    "BROKER_POLLING_INTERVAL",
+)
 WRONG = [
     ("DATABASE_URL", "mysql://root@localhost/x", "postgresql://user@host:5432/database expected"),
     ("DATABASE_URL", "localhost:5432", "postgresql://user@host:5432/database expected"),

@@ -1,6 +1,9 @@
 -- name: version$
 SELECT version FROM catalogue_version;
 
+-- name: complete_from$
+SELECT max(complete_from) FROM contact_log_horizon;
+
 -- name: list_origins
 SELECT kind, id, name FROM origin ORDER BY kind, id;
 

@@ -11,6 +11,15 @@ WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.pid IS DISTINCT FROM pg_backend_pid();
 
+-- name: describe_writers
+-- Whose transactions these are: a session's, or a prepared one's, which no session stands behind.
+SELECT DISTINCT l.virtualtransaction AS writer, a.pid, coalesce(a.usename, p.owner) AS user_name,
+       nullif(a.application_name, '') AS application, starts_with(a.state, 'idle in transaction') AS idle, p.gid, p.prepared
+FROM pg_locks AS l
+LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND p.transaction = l.transactionid
+WHERE l.virtualtransaction = ANY (:writers) AND (a.pid IS NOT NULL OR p.gid IS NOT NULL);
+
 -- name: window_end$
 SELECT contact_change_window_end(:wanted);
 
@@ -27,17 +36,37 @@ SELECT CASE WHEN pg_is_in_recovery() OR NOT pg_try_advisory_xact_lock(hashtext('
 -- the log are held by the queries that read them.
 LOCK TABLE contact, ONLY contact_change, contact_field, contact_field_choice IN ACCESS SHARE MODE;
 
--- name: log_partitions
--- Months of the change log that end at or before a date, and how many changes the rest of the log has before it.
-SELECT c.relname AS name
-FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'contact_change'::regclass AND c.relname ~ '^contact_change_[0-9]{4}_[0-9]{2}$'
-  AND (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC' <= :before
-ORDER BY c.relname;
+-- name: log_months
+-- Months of the log that had ended at a date.
+SELECT name, ends FROM (
+    SELECT c.relname AS name, (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC' AS ends
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'contact_change'::regclass AND c.relname ~ '^contact_change_[0-9]{4}_[0-9]{2}$'
+) AS months
+WHERE ends <= :before
+ORDER BY name;
 
--- name: drop_partition!
--- A template: {partition} is a name from log_partitions.
-DROP TABLE {partition};
+-- name: changes_before
+-- By the part of the log in which they lie.
+SELECT c.relname AS name, count(*) AS changes
+FROM contact_change AS l JOIN pg_class AS c ON c.oid = l.tableoid
+WHERE l.changed_at < :before
+GROUP BY c.relname;
+
+-- name: lock_month!
+-- A template: {month} is a name from log_months. Nothing comes into it between the look whether it is empty and its end.
+LOCK TABLE ONLY contact_change, {month} IN ACCESS EXCLUSIVE MODE;
+
+-- name: has_changes!
+-- A template, as above.
+SELECT EXISTS (SELECT FROM {month}) AS found;
+
+-- name: drop_month!
+-- A template, as above.
+DROP TABLE {month};
 
 -- name: delete_unpartitioned!
 DELETE FROM contact_change_other WHERE changed_at < :before;
+
+-- name: raise_horizon!
+UPDATE contact_log_horizon SET complete_from = greatest(complete_from, :complete_from);

@@ -37,7 +37,8 @@ WITH marked AS (
     ON CONFLICT (export_id) DO UPDATE SET marks = excluded.marks
 )
 UPDATE export
-SET status = 'ready', rows = :rows, bytes = :bytes, sha256 = :sha256, effective_until = :effective_until,
+SET status = 'ready', rows = :rows, rows_expected = :rows, bytes = :bytes, sha256 = :sha256,
+    effective_until = :effective_until, complete_from = :complete_from,
     ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL, delivery_attempts = 1,
     permanent_failures = 0
 WHERE id = :id AND attempt = :attempt AND status = 'in progress'
@@ -65,6 +66,14 @@ UPDATE export
 SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :error,
     run_attempts = run_attempts - CASE WHEN status = 'in progress' AND NOT :counted THEN 1 ELSE 0 END
 WHERE id = :id AND attempt = :attempt AND status IN ('in progress', 'ready')
+RETURNING *;
+
+-- name: wait_for_writers^
+-- Not an attempt either; since when it has been waiting outlives the worker.
+UPDATE export
+SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :error, run_attempts = run_attempts - 1,
+    writers_since = coalesce(writers_since, clock_timestamp())
+WHERE id = :id AND attempt = :attempt AND status = 'in progress'
 RETURNING *;
 
 -- name: postpone_delivery^
@@ -130,7 +139,7 @@ UPDATE export
 SET status = CASE WHEN ready_at IS NOT NULL AND :has_file THEN 'ready' ELSE 'scheduled' END,
     ready_at = CASE WHEN ready_at IS NOT NULL AND :has_file THEN clock_timestamp() END,
     due_at = statement_timestamp(), published_at = statement_timestamp(), finished_at = NULL, error = NULL,
-    file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, permanent_failures = 0,
+    writers_since = NULL, file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, permanent_failures = 0,
     ftp_secret = :ftp_secret, settings = :settings, setting_key = :setting_key,
     notify_due_at = NULL, notify_attempts = 0, notified_at = NULL, notify_error = NULL
 WHERE id = :id AND status = 'error'

@@ -1,0 +1,50 @@
+"""The progress bar of an export: `about` until the number is known, and full no sooner."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from contactexport.cli import export_progress
+
+FULL = "━" * 40
+NUMBERS = re.compile(r"[\d,]+ of (?:about )?[\d,]+")
+
+
+def last_frame(monkeypatch: pytest.MonkeyPatch, *told: tuple[int, int, bool]) -> str:
+    """What stands on a terminal after this was told."""
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, color_system=None, width=120, legacy_windows=False)
+    monkeypatch.setattr(export_progress, "Console", lambda **_: console)
+    with export_progress.shown() as tell:
+        assert tell is not None
+        for progress in told:
+            tell(*progress)
+    return re.findall(r"contacts [^\r\x1b]*", terminal.getvalue())[-1]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ([(12_345, 88_128, False)], "12,345 of about 88,128"),
+        ([(88_128, 88_128, False)], "88,128 of about 88,129"),
+        ([(90_000, 88_128, False)], "90,000 of about 90,001"),
+        ([(90_000, 88_128, False), (90_130, 90_130, True)], "90,130 of 90,130"),
+        ([(80_000, 88_128, False), (80_001, 80_001, True)], "80,001 of 80,001"),
+        ([(0, 0, False), (0, 0, True)], "0 of 0"),
+    ],
+)
+def test_an_estimate_is_told_as_one_and_the_end_as_it_is(monkeypatch: pytest.MonkeyPatch, told, shown: str):
+    assert NUMBERS.findall(last_frame(monkeypatch, *told)) == [shown]
+
+
+def test_the_bar_is_full_only_once_the_number_is_known(monkeypatch: pytest.MonkeyPatch):
+    assert FULL not in last_frame(monkeypatch, (90_000, 88_128, False))
+    assert FULL in last_frame(monkeypatch, (90_000, 88_128, False), (90_130, 90_130, True))
+
+
+def test_nobody_is_told_where_nobody_watches(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(export_progress, "Console", lambda **_: Console(file=io.StringIO(), force_terminal=False))
+    with export_progress.shown() as tell:
+        assert tell is None
