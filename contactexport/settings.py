@@ -106,10 +106,10 @@ def _duration(raw: str) -> float:
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
 
 
-def _whole_number(least: int) -> Callable[[str], int]:
+def _whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
     def parse(raw: str) -> int:
-        if not raw.isascii() or not raw.isdigit() or int(raw) < least:
-            raise ValueError(f"a whole number expected, at least {least}")
+        if not re.fullmatch(r"[0-9]{1,20}", raw) or not least <= int(raw) <= most:
+            raise ValueError(f"a whole number expected, at least {least} and at most {most}")
         return int(raw)
 
     return parse
@@ -180,6 +180,7 @@ class Settings:
         "300",
         "seconds that Created of a WSSE header may lie before or after the database's clock",
     )
+    oauth_token_seconds: int = _setting(_whole_number(1), "3600", "seconds that an OAuth access token is valid")
     retention: float = _setting(_duration, "30d", "how long files of finished exports are kept: 3600, 90m, 12h, 30d")
     requests_per_minute: int = _setting(
         _whole_number(1), "1000", "requests a user may send in a minute before 429 is answered"

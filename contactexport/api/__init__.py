@@ -10,6 +10,7 @@ from contactexport.api import (
     download_routes,
     export_routes,
     health_routes,
+    oauth_routes,
     openapi_routes,
     rate_limit_headers,
     replies,
@@ -43,5 +44,6 @@ def init_app(app: Flask) -> None:
         ):
             api.register_blueprint(routes.blueprint)
         app.register_blueprint(api)
+    app.register_blueprint(oauth_routes.blueprint)
     app.register_blueprint(health_routes.blueprint)
     app.register_blueprint(openapi_routes.pages)

@@ -34,8 +34,13 @@ def require_user() -> None:
         return
     sent = request.environ
     wsse = None if _is_v3() else _header(sent, "HTTP_X_WSSE") or _header(sent, "HTTP_WSSE")
-    g.caller = authenticate(current_backend(), wsse, _header(sent, "HTTP_AUTHORIZATION"))
-    g.rate_limit = limit_requests.count_request(current_backend(), g.caller)
+    admit(authenticate(current_backend(), wsse, _header(sent, "HTTP_AUTHORIZATION")))
+
+
+def admit(caller: Caller) -> None:
+    """Notes who sends this request, and counts it. Raises TooManyRequests."""
+    g.caller = caller
+    g.rate_limit = limit_requests.count_request(current_backend(), caller)
     if g.rate_limit.refused:
         raise TooManyRequests(f"More than {g.rate_limit.limit} requests in a minute", g.rate_limit.retry_after)
 

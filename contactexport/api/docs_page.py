@@ -4,8 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
+
+from contactexport.api.request_form import FORM
 
 Node = Mapping[str, Any]
+ENVELOPE = {"replyCode", "replyText"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def operations(document: Node) -> list[Operation]:
 
 
 def _operation(document: Node, path: str, method: str, operation: Node) -> Operation:
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    media_type, body = next(iter(operation.get("requestBody", {"content": {"": {}}})["content"].items()))
     reply = next(iter(operation["responses"]["200"]["content"].values()))["schema"]
     errors = {status: response for status, response in operation["responses"].items() if "$ref" in response}
     return Operation(
@@ -59,8 +63,8 @@ def _operation(document: Node, path: str, method: str, operation: Node) -> Opera
         is_open=operation.get("security") == [],
         parameters=[_parameter_row(one) for one in operation.get("parameters", [])]
         + list(_rows(document, body.get("schema", {}))),
-        request_example=_json(body["example"]) if body else "",
-        reply=[row for row in _rows(document, reply) if row.name.startswith("data")],
+        request_example=_example(media_type, body["example"]) if body else "",
+        reply=[row for row in _rows(document, reply) if row.name not in ENVELOPE],
         errors=[(status, response["$ref"].rpartition("/")[2]) for status, response in sorted(errors.items())],
     )
 
@@ -101,6 +105,10 @@ def _type(document: Node, schema: Node) -> str:
     types = schema.get("type", "any")
     named = types if isinstance(types, str) else " or ".join(types)
     return f"array of {_type(document, schema['items'])}" if named == "array" else named
+
+
+def _example(media_type: str, body: Node) -> str:
+    return urlencode(body) if media_type == FORM else _json(body)
 
 
 def _json(value: Any, indent: int | None = 2) -> str:

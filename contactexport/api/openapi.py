@@ -8,7 +8,7 @@ from typing import Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from contactexport.api import openapi_errors, openapi_exports, openapi_fields
+from contactexport.api import openapi_errors, openapi_exports, openapi_fields, openapi_oauth
 from contactexport.api.openapi_catalogue import catalogue_paths, open_paths
 from contactexport.api.reply_schemas import Envelope
 from contactexport.api.schemas import GetChangesSchema
@@ -21,9 +21,12 @@ Exports the contacts that changed in a time range as CSV files.
 Every answer is the same envelope: `replyCode` (0 when all went well), `replyText` (`OK`, or what is wrong) and `data` \
 (empty in an error).
 
-Every call under `/api` needs credentials: a WSSE header or a bearer token. Every path under `/api/v2` is also there \
-under `/api/v3`, without WSSE, and every path may end in one slash. Every answer under `/api` has the headers \
-`X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (Unix time in seconds).
+Every call under `/api` needs credentials: a WSSE header, a bearer token, or an access token that an OAuth 2.0 client \
+gets from `/oauth2/token`.
+
+Every path under `/api/v2` also exists under `/api/v3`, with the same requests and answers. WSSE headers do not count \
+there. Every path may end in one slash. Every answer under `/api` has the headers `X-RateLimit-Limit`, \
+`X-RateLimit-Remaining` and `X-RateLimit-Reset` (Unix time in seconds).
 
 Dates without an offset are in the \
 service's time zone. Numbers may be sent as numbers or as strings of digits.
@@ -33,9 +36,14 @@ WSSE = """\
 SHA-1 of nonce + created + secret, `Created` is the time now in ISO 8601. Every nonce is accepted once. The header may \
 also be named `WSSE`. It counts under `/api/v2` only.
 """
-SECURITY = {
+SECURITY: dict[str, dict[str, Any]] = {
     "wsse": {"type": "apiKey", "in": "header", "name": "X-WSSE", "description": WSSE},
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer TOKEN`"},
+    "oauth2": {
+        "type": "oauth2",
+        "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": {}}},
+        "description": "An access token of an OAuth 2.0 client, sent as `Authorization: Bearer TOKEN`",
+    },
 }
 
 
@@ -51,11 +59,11 @@ def document() -> dict[str, Any]:
         info={"description": DESCRIPTION},
         servers=[{"url": "/"}],
         security=[{name: []} for name in SECURITY],
-        tags=[{"name": name} for name in ("Exports", "Catalogue", "Service")],
+        tags=[{"name": name} for name in ("Exports", "Catalogue", "OAuth", "Service")],
     )
     plugin.converter.add_attribute_function(openapi_fields.json_schema)  # type: ignore[union-attr] # set by APISpec
     _add_components(spec)
-    paths = openapi_exports.paths(_get_changes_schema()) | catalogue_paths() | open_paths()
+    paths = openapi_exports.paths(_get_changes_schema()) | catalogue_paths() | openapi_oauth.paths() | open_paths()
     for path, operations in paths.items():
         spec.path(path, operations=operations)
     made: dict[str, Any] = spec.to_dict()
@@ -70,6 +78,7 @@ def _get_changes_schema() -> GetChangesSchema:
 def _add_components(spec: APISpec) -> None:
     for name, scheme in SECURITY.items():
         spec.components.security_scheme(name, scheme)
+    spec.components.security_scheme("client", openapi_oauth.CLIENT)
     spec.components.schema("Envelope", schema=Envelope)
     for name, response in openapi_errors.responses().items():
         spec.components.response(name, response)

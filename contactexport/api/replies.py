@@ -2,6 +2,8 @@
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +17,17 @@ encode = json.JSONEncoder(separators=(",", ":")).encode  # jsonify would make an
 
 # Contract, "Everything else"; other statuses are named by HTTP itself.
 REPLY_TEXTS = {404: "Not found", 405: "Method not allowed"}
+OF_THE_BODY = {"content-type", "content-length"}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the client is told of an error."""
+
+    http_status: int
+    reply_code: int
+    text: str
+    headers: Mapping[str, str]
 
 
 def ok(data: Any) -> Response:
@@ -47,33 +60,28 @@ def raw_error(http_status: int, reason: str) -> bytes:
 
 def init_app(app: Flask) -> None:
     """Makes every error of the application an answer in the envelope; none leaks internals."""
-    app.register_error_handler(ContactExportError, _own_error)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected_error)
+    app.register_error_handler(Exception, _in_envelope)
 
 
-def _own_error(raised: ContactExportError) -> Response:
-    if raised.http_status == 500:
-        return _unexpected_error(raised)
+def _in_envelope(raised: Exception) -> Response:
+    told = explain(raised)
+    response = error(told.http_status, told.reply_code, told.text)
+    response.headers.update(told.headers)
+    return response
+
+
+def explain(raised: Exception) -> Explanation:
+    """What the client is told of an error. What is our fault goes to the log."""
+    if isinstance(raised, HTTPException):
+        status = raised.code or 500
+        text = REPLY_TEXTS.get(status) or HTTPStatus(status).phrase.capitalize()
+        headers = {name: value for name, value in raised.get_headers() if name.lower() not in OF_THE_BODY}
+        return Explanation(status, 1, text, headers)
+    if not isinstance(raised, ContactExportError) or raised.http_status == 500:
+        logger.error("unexpected error", exc_info=raised)
+        return Explanation(500, 1, "Internal error", {})
     if raised.http_status == 503:
         logger.error("unavailable: %s", raised.text)
-        return error(503, 1, "The service is not available now. Please try again later.")
-    response = error(raised.http_status, raised.reply_code, raised.text)
-    if isinstance(raised, TooManyRequests):
-        response.headers["Retry-After"] = str(raised.retry_after)
-    return response
-
-
-def _http_error(raised: HTTPException) -> Response:
-    status = raised.code or 500
-    text = REPLY_TEXTS.get(status) or HTTPStatus(status).phrase.capitalize()
-    response = error(status, 1, text)
-    for name, value in raised.get_headers():
-        if name.lower() not in {"content-type", "content-length"}:
-            response.headers[name] = value
-    return response
-
-
-def _unexpected_error(raised: Exception) -> Response:
-    logger.error("unexpected error", exc_info=raised)
-    return error(500, 1, "Internal error")
+        return Explanation(503, 1, "The service is not available now. Please try again later.", {})
+    headers = {"Retry-After": str(raised.retry_after)} if isinstance(raised, TooManyRequests) else {}
+    return Explanation(raised.http_status, raised.reply_code, raised.text, headers)

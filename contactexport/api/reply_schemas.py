@@ -293,3 +293,18 @@ class ReadinessReply(Envelope):
         required=True,
         metadata={"description": "each part by name", "example": {"database": "ok", "broker": "ok"}},
     )
+
+
+class AccessToken(Schema):
+    """RFC 6749, 5.1."""
+
+    access_token = fields.String(required=True, metadata={"example": "cxo_2YotnFZFEjr1zCsicMWpAA"})
+    token_type = fields.String(required=True, validate=OneOf(["Bearer"]), metadata={"example": "Bearer"})
+    expires_in = fields.Integer(required=True, metadata={"description": "seconds", "example": 3600})
+
+
+class OauthError(Schema):
+    """RFC 6749, 5.2."""
+
+    error = fields.String(required=True, metadata={"example": "invalid_client"})
+    error_description = fields.String(metadata={"example": "Unauthorized"})

@@ -6,16 +6,14 @@ surrogates, NUL, deep nesting, integers of thousands of digits.
 
 import json
 import math
-import zlib
 from functools import lru_cache
-from gzip import GzipFile
-from io import BytesIO
-from typing import IO, Any
+from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.http import parse_options_header
 
+from contactexport.api.request_body import read_body
 from contactexport.errors import InvalidRequest
 
 MOST_LEVELS = 32
@@ -38,50 +36,17 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def load_object(request: Request) -> dict[str, Any]:
     """The body as an object.
 
-    Raises InvalidRequest. Raises BadRequest for a body that breaks off, RequestEntityTooLarge for one that is too long,
-    as sent or unpacked, UnsupportedMediaType for another declared type than JSON or another coding than gzip.
+    Raises InvalidRequest, UnsupportedMediaType for another declared type than JSON, and what read_body raises.
     """
     if not _is_json_type(request.environ.get("CONTENT_TYPE", "")):
         raise UnsupportedMediaType
     try:
-        value = parse(_unpacked(request, _body(request)))
+        value = parse(read_body(request))
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidRequest("Invalid JSON in the request body")
     return value
-
-
-def _body(request: Request) -> bytes:
-    """All of the body as sent. Of one that is sent in chunks werkzeug would silently drop what is beyond the limit."""
-    try:
-        if request.content_length is not None or "wsgi.input_terminated" not in request.environ:
-            return request.get_data()
-        return _read(request, request.environ["wsgi.input"])
-    except OSError:  # a chunk that is malformed, a client that went away
-        raise BadRequest from None
-
-
-def _unpacked(request: Request, body: bytes) -> bytes:
-    """The body without its gzip, if it has one. Raises ValueError for a body that is no gzip."""
-    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "").lower()
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "x-gzip"}:  # both are the same (RFC 9110, 8.4.1.3)
-        raise UnsupportedMediaType
-    try:
-        return _read(request, GzipFile(fileobj=BytesIO(body)))
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(str(error)) from None
-
-
-def _read(request: Request, stream: IO[bytes] | GzipFile) -> bytes:
-    """All of a stream, of which no more than the limit of a body is ever held."""
-    most = request.max_content_length
-    content = stream.read() if most is None else stream.read(most + 1)
-    if most is not None and len(content) > most:
-        raise RequestEntityTooLarge
-    return content
 
 
 def parse(body: bytes) -> Any:

@@ -28,7 +28,7 @@ HEADER = (
     "REVOKED",
 )
 
-group = CommandGroup("users", help="The users of the API: WSSE secrets and bearer tokens.")
+group = CommandGroup("users", help="The users of the API: WSSE secrets, bearer tokens and OAuth clients.")
 
 
 class Limit(click.ParamType[int]):
@@ -65,6 +65,7 @@ _replay = click.option(
 _credentials = _options(
     click.option("--wsse", "with_wsse", is_flag=True, help="A WSSE secret."),
     click.option("--token", "with_token", is_flag=True, help="A bearer token."),
+    click.option("--oauth", "with_oauth", is_flag=True, help="An OAuth 2.0 client: client id and secret."),
     _expires,
     _replay,
     _json,
@@ -92,24 +93,32 @@ _rights = _options(
 @_credentials
 @_rights
 def add(
-    name: str, with_wsse: bool, with_token: bool, expires: str | None, as_json: bool, **rights: str | int | bool | None
+    name: str,
+    with_wsse: bool,
+    with_token: bool,
+    with_oauth: bool,
+    expires: str | None,
+    as_json: bool,
+    **rights: str | int | bool | None,
 ) -> None:
     """Add a user and print the credentials, which are never shown again.
 
-    With neither --wsse nor --token both are made. Users of the team `default` share exports unless --team says
-    otherwise. --compatible is for clients that were written for the original.
+    With none of --wsse, --token and --oauth a WSSE secret and a token are made. Users of the team `default` share
+    exports unless --team says otherwise. --compatible is for clients that were written for the original.
 
     \b
     Examples:
       flask users add anna
       flask users add cron --token --expires 90d --json
       flask users add shop --wsse --compatible --team shop
+      flask users add sync --oauth
     """
     new = manage_users.add_user(
         current_backend(),
         name,
         with_wsse=with_wsse,
         with_token=with_token,
+        with_oauth=with_oauth,
         expires=expires,
         rights=Rights(**_given(rights)),
     )
@@ -147,13 +156,15 @@ def set_(name: str, expires: str | None, as_json: bool, **rights: str | int | bo
 def rotate(name: str, as_json: bool, **changes: Any) -> None:
     """Replace a user's credentials and print the new ones; the former ones end at once.
 
-    With neither --wsse nor --token those are replaced that the user has. Without --expires a new token
-    keeps the former one's date, without --replay that stays as it is.
+    With none of --wsse, --token and --oauth those are replaced that the user has. Without --expires a new token
+    keeps the former one's date, without --replay that stays as it is. An OAuth client keeps its id, and its access
+    tokens end with the former secret.
 
     \b
     Examples:
       flask users rotate anna
       flask users rotate cron --token --expires 2027-01-31
+      flask users rotate sync --oauth
     """
     _show(manage_users.rotate_user(current_backend(), name, **changes), as_json)
 
@@ -161,7 +172,7 @@ def rotate(name: str, as_json: bool, **changes: Any) -> None:
 @group.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """End a user's WSSE secret and token at once. Exports already accepted go on.
+    """End a user's credentials and access tokens at once. Exports already accepted go on.
 
     \b
     Example:
@@ -201,7 +212,8 @@ def _print_table(users: list[ApiUser]) -> None:
 
 
 def _row(user: ApiUser) -> tuple[str, ...]:
-    kinds = [kind for kind, has in (("wsse", user.has_wsse), ("token", user.has_token)) if has]
+    credentials = (("wsse", user.has_wsse), ("token", user.has_token), ("oauth", user.has_oauth))
+    kinds = [kind for kind, has in credentials if has]
     rights = [right for right, has in (("operator", user.operator), ("compatible", user.compatible)) if has]
     return (
         user.name,

@@ -39,6 +39,8 @@ class ApiUser:
     name: str
     has_wsse: bool
     has_token: bool
+    has_oauth: bool
+    client_id: str | None
     token_expires_at: datetime | None
     replay: str
     team: str
@@ -69,11 +71,13 @@ class Rights:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What is stored of a new user's credentials: the encrypted WSSE secret, the SHA-256 of the token."""
+    """What is stored of a new user's credentials: the WSSE secret encrypted, of the others the SHA-256."""
 
     wsse_secret: bytes | None
     token_hash: bytes | None
     token_expires_at: datetime | None
+    client_id: str | None
+    client_secret_hash: bytes | None
 
 
 def find_wsse_user(conn: Connection, name: str) -> WsseUser | None:
@@ -82,14 +86,14 @@ def find_wsse_user(conn: Connection, name: str) -> WsseUser | None:
     if row is None:
         return None
     return WsseUser(
-        row["id"], _caller(row), bytes(row["wsse_secret"]), row["replay"], row["now"], row["catalogue_version"]
+        row["id"], caller_of(row), bytes(row["wsse_secret"]), row["replay"], row["now"], row["catalogue_version"]
     )
 
 
 def find_token_user(conn: Connection, token_hash: bytes) -> TokenUser | None:
     """The active user whose unexpired token has this SHA-256."""
     row = _QUERIES.find_token_user(conn, token_hash=token_hash)
-    return TokenUser(_caller(row), row["catalogue_version"]) if row else None
+    return TokenUser(caller_of(row), row["catalogue_version"]) if row else None
 
 
 def remember_nonce(conn: Connection, user_id: int, nonce: str, created: str) -> bool:
@@ -123,13 +127,24 @@ def list_users(conn: Connection) -> list[ApiUser]:
 
 
 def replace_credentials(conn: Connection, name: str, credentials: Credentials) -> None:
-    """Stores the given credentials in place of the former ones; those not given stay."""
+    """Stores the given credentials in place of the former ones; those not given stay.
+
+    A new client secret ends the access tokens that were issued for the former one.
+    """
     if credentials.wsse_secret:
         _QUERIES.set_wsse_secret(conn, name=name, wsse_secret=credentials.wsse_secret)
     if credentials.token_hash:
         _QUERIES.set_token(
             conn, name=name, token_hash=credentials.token_hash, token_expires_at=credentials.token_expires_at
         )
+    if credentials.client_secret_hash:
+        _QUERIES.set_client(
+            conn,
+            name=name,
+            client_id=credentials.client_id,
+            client_secret_hash=credentials.client_secret_hash,
+        )
+        queries("oauth").delete_access_tokens(conn, name=name)
 
 
 def set_rights(conn: Connection, name: str, rights: Rights) -> None:
@@ -143,9 +158,12 @@ def set_token_expiry(conn: Connection, name: str, token_expires_at: datetime | N
 
 
 def revoke_user(conn: Connection, name: str) -> bool:
-    """Ends a user's credentials; False when no active user has the name."""
-    return bool(_QUERIES.revoke_user(conn, name=name))
+    """Ends a user's credentials and access tokens; False when no active user has the name."""
+    revoked = bool(_QUERIES.revoke_user(conn, name=name))
+    queries("oauth").delete_access_tokens(conn, name=name)
+    return revoked
 
 
-def _caller(row: Mapping[str, Any]) -> Caller:
+def caller_of(row: Mapping[str, Any]) -> Caller:
+    """Who sends a request, from a row of api_user."""
     return Caller(**{one.name: row[one.name] for one in fields(Caller)})

@@ -1,4 +1,4 @@
-"""Who is calling: the caller behind a WSSE header or a bearer token.
+"""Who is calling: the caller behind a WSSE header, or behind a bearer token (a user's own or an access token).
 
 The same query tells the version of the catalogue, so that a request need not ask for it.
 """
@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from contactexport import wsse
 from contactexport.backend import Backend
-from contactexport.db import user_repository
+from contactexport.db import oauth_repository, user_repository
 from contactexport.db.user_repository import WsseUser
 from contactexport.errors import SecretUnreadable, Unauthorized
 from contactexport.models import Caller
@@ -22,6 +22,7 @@ from contactexport.wsse import UsernameToken
 
 logger = logging.getLogger(__name__)
 
+ACCESS_TOKEN_PREFIX = "cxo_"  # noqa: S105 - a prefix that tells access tokens from users' own tokens, not a token
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,200}=*)", re.IGNORECASE)
 
 
@@ -83,8 +84,10 @@ def _token_caller(backend: Backend, authorization: str) -> Caller:
     bearer = _BEARER.fullmatch(authorization)
     if not bearer:
         raise Unauthorized("neither a WSSE header nor `Authorization: Bearer TOKEN`")
+    is_access_token = bearer[1].startswith(ACCESS_TOKEN_PREFIX)
+    find_user = oauth_repository.find_access_token_user if is_access_token else user_repository.find_token_user
     with backend.database.autocommit() as conn:
-        user = user_repository.find_token_user(conn, token_hash(bearer[1]))
+        user = find_user(conn, token_hash(bearer[1]))
     if user is None:
         raise Unauthorized("unknown, expired or revoked token")
     read_catalogue.note_version(backend, user.catalogue_version)

@@ -12,6 +12,7 @@ from contactexport.db import user_repository
 from contactexport.db.connection import Connection
 from contactexport.db.user_repository import ApiUser, Credentials, Rights
 from contactexport.errors import UsageError
+from contactexport.services import oauth
 from contactexport.services.authenticate import token_hash
 from contactexport.wsse import LONGEST_USERNAME
 
@@ -27,6 +28,8 @@ class NewCredentials:
     secret: str | None
     token: str | None
     token_expires_at: datetime | None
+    client_id: str | None
+    client_secret: str | None
 
 
 def add_user(
@@ -35,20 +38,21 @@ def add_user(
     *,
     with_wsse: bool,
     with_token: bool,
+    with_oauth: bool = False,
     expires: str | None = None,
     rights: Rights = DEFAULT_RIGHTS,
 ) -> NewCredentials:
-    """Adds a user; with neither kind asked for, both are made. A revoked user's name may be used again.
+    """Adds a user; with no kind asked for, a WSSE secret and a token are made. A revoked user's name may be used again.
 
     Raises UsageError for a name that is taken or not allowed, and for an `expires` that is none.
     """
     _require_name("user", name)
     _require_name("team", rights.team)
-    if not with_wsse and not with_token:
+    if not (with_wsse or with_token or with_oauth):
         with_wsse = with_token = True
     if expires is not None and not with_token:
         raise UsageError("--expires is for tokens: give --token too")
-    new = _make(name, with_wsse, with_token, _expiry(backend, expires))
+    new = _make(name, with_wsse, with_token, _expiry(backend, expires), oauth.new_client_id() if with_oauth else None)
     with backend.database.transaction() as conn:
         if not user_repository.add_user(conn, name, _stored(backend, new), rights):
             raise UsageError(f"User {name!r} exists already: `flask users rotate` makes new credentials")
@@ -78,20 +82,24 @@ def rotate_user(
     *,
     with_wsse: bool,
     with_token: bool,
+    with_oauth: bool = False,
     replay: str | None = None,
     expires: str | None = None,
 ) -> NewCredentials:
     """Replaces the credentials asked for, else those the user has; the former ones end at once.
 
-    Without `expires` a token keeps the former one's date. Raises UsageError for an unknown or revoked user.
+    Without `expires` a token keeps the former one's date. An OAuth client keeps its id, and its access tokens end.
+    Raises UsageError for an unknown or revoked user.
     """
     with backend.database.transaction() as conn:
         user = _locked(conn, name)
-        if not with_wsse and not with_token:
-            with_wsse, with_token = user.has_wsse, user.has_token
+        if not (with_wsse or with_token or with_oauth):
+            with_wsse, with_token, with_oauth = user.has_wsse, user.has_token, user.has_oauth
         if expires is not None and not with_token:
             raise UsageError("--expires is for tokens: give --token too")
-        new = _make(name, with_wsse, with_token, _next_expiry(backend, user, expires) if with_token else None)
+        expires_at = _next_expiry(backend, user, expires) if with_token else None
+        client_id = user.client_id or oauth.new_client_id() if with_oauth else None
+        new = _make(name, with_wsse, with_token, expires_at, client_id)
         user_repository.replace_credentials(conn, name, _stored(backend, new))
         if replay:
             user_repository.set_rights(conn, name, replace(user.rights, replay=replay))
@@ -99,7 +107,7 @@ def rotate_user(
 
 
 def revoke_user(backend: Backend, name: str) -> None:
-    """Ends both credentials of a user at once. Raises UsageError for an unknown or revoked user."""
+    """Ends a user's credentials and access tokens at once. Raises UsageError for an unknown or revoked user."""
     with backend.database.transaction() as conn:
         if not user_repository.revoke_user(conn, name):
             raise UsageError(f"No active user {name!r}")
@@ -118,12 +126,16 @@ def _locked(conn: Connection, name: str) -> ApiUser:
     return user
 
 
-def _make(name: str, with_wsse: bool, with_token: bool, expires_at: datetime | None) -> NewCredentials:
+def _make(
+    name: str, with_wsse: bool, with_token: bool, expires_at: datetime | None, client_id: str | None
+) -> NewCredentials:
     return NewCredentials(
         username=name,
         secret=secrets.token_urlsafe(32) if with_wsse else None,
         token=TOKEN_PREFIX + secrets.token_urlsafe(32) if with_token else None,
         token_expires_at=expires_at,
+        client_id=client_id,
+        client_secret=oauth.new_client_secret() if client_id else None,
     )
 
 
@@ -132,6 +144,8 @@ def _stored(backend: Backend, new: NewCredentials) -> Credentials:
         wsse_secret=backend.secrets.encrypt(new.secret) if new.secret else None,
         token_hash=token_hash(new.token) if new.token else None,
         token_expires_at=new.token_expires_at,
+        client_id=new.client_id,
+        client_secret_hash=token_hash(new.client_secret) if new.client_secret else None,
     )
 
 

@@ -11,6 +11,7 @@ from contactexport.db import (
     export_repository,
     limit_repository,
     notification_repository,
+    oauth_repository,
     user_repository,
 )
 from contactexport.services import delete_files, request_export
@@ -30,6 +31,7 @@ def sweep(backend: Backend) -> list[int]:
         notifications = notification_repository.due(conn)
         limit_repository.forget_requests(conn)
         user_repository.forget_old_nonces(conn, backend.settings.wsse_window)
+        oauth_repository.forget_expired_tokens(conn)
     for export_id in due:
         request_export.publish(backend, export_id)
     for export_id in notifications:

@@ -77,6 +77,21 @@ def test_no_header_is_answered_with_a_5xx(api, headers, length, method, body):
     send(api, method, "/api/v2/contact/getchanges", data=body, headers=headers, environ=environ)
 
 
+@fuzz(0.05)
+@given(
+    headers=st.fixed_dictionaries({}, optional=HEADERS),
+    form=st.none() | st.just("application/x-www-form-urlencoded"),
+    length=st.none() | CONTENT_LENGTHS,
+    body=st.binary(max_size=20) | st.just(b"grant_type=client_credentials"),
+)
+def test_no_header_of_a_token_request_is_answered_with_a_5xx(client, headers, form, length, body):
+    count()
+    environ = {} if length is None else {"CONTENT_LENGTH": length}
+    headers = headers if form is None else headers | {"Content-Type": form}
+    answer = client.post("/oauth2/token", data=body, headers=headers, environ_overrides=environ)
+    assert answer.status_code in {400, 401, 413, 415}, answer.data
+
+
 @fuzz(0.12)
 @given(method=METHODS, path=PATHS, query=st.text(st.characters(max_codepoint=255), max_size=20))
 def test_no_path_is_answered_with_a_5xx(api, method, path, query):

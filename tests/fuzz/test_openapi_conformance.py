@@ -37,7 +37,8 @@ def try_case(case, server):
     count()
     response = case.call(base_url=server.url, headers={"Authorization": f"Bearer {server.token}"})
     case.validate_response(response, checks=CHECKS)
-    if case.path not in envelope.WITHOUT_ENVELOPE or response.status_code != 200:
+    answered_by_oauth = case.path.startswith("/oauth2") and response.status_code != 405
+    if not answered_by_oauth and (case.path not in envelope.WITHOUT_ENVELOPE or response.status_code != 200):
         envelope.check(
             case.method.upper(), response.status_code, response.headers.get("content-type", [None])[0], response.content
         )

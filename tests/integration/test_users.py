@@ -34,7 +34,8 @@ def row(backend: Backend, name: str) -> dict[str, object]:
 
 def test_adding_without_a_choice_makes_both_credentials_and_both_work(runner: FlaskCliRunner, backend: Backend):
     made = add(runner, "anna")
-    assert made.keys() == {"username", "secret", "token", "token_expires_at"}
+    assert made.keys() == {"username", "secret", "token", "token_expires_at", "client_id", "client_secret"}
+    assert (made["client_id"], made["client_secret"]) == (None, None)
     assert authenticate(backend, wsse_header("anna", made["secret"]), None).name == "anna"
     assert authenticate(backend, None, f"Bearer {made['token']}").name == "anna"
 

@@ -24,30 +24,34 @@ DELETE FROM wsse_nonce WHERE seen_at < clock_timestamp() - make_interval(secs =>
 -- name: add_user!
 -- A revoked user's name may be used again; affects no row when the name belongs to an active one.
 INSERT INTO api_user (
-    name, wsse_secret, token_hash, token_expires_at,
+    name, wsse_secret, token_hash, token_expires_at, client_id, client_secret_hash,
     replay, team, operator, compatible, requests_per_minute, exports_per_user
 )
 VALUES (
-    :name, :wsse_secret, :token_hash, :token_expires_at,
+    :name, :wsse_secret, :token_hash, :token_expires_at, :client_id, :client_secret_hash,
     :replay, :team, :operator, :compatible, :requests_per_minute, :exports_per_user
 )
 ON CONFLICT (name) DO UPDATE SET
     wsse_secret = EXCLUDED.wsse_secret, token_hash = EXCLUDED.token_hash,
-    token_expires_at = EXCLUDED.token_expires_at, replay = EXCLUDED.replay, team = EXCLUDED.team,
+    token_expires_at = EXCLUDED.token_expires_at,
+    client_id = EXCLUDED.client_id, client_secret_hash = EXCLUDED.client_secret_hash,
+    replay = EXCLUDED.replay, team = EXCLUDED.team,
     operator = EXCLUDED.operator, compatible = EXCLUDED.compatible,
     requests_per_minute = EXCLUDED.requests_per_minute, exports_per_user = EXCLUDED.exports_per_user,
     created_at = clock_timestamp(), revoked_at = NULL
 WHERE api_user.revoked_at IS NOT NULL;
 
 -- name: lock_active_user^
-SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token, token_expires_at, replay,
+SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token,
+       client_id IS NOT NULL AS has_oauth, client_id, token_expires_at, replay,
        team, operator, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
 FROM api_user
 WHERE name = :name AND revoked_at IS NULL
 FOR UPDATE;
 
 -- name: list_users
-SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token, token_expires_at, replay,
+SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token,
+       client_id IS NOT NULL AS has_oauth, client_id, token_expires_at, replay,
        team, operator, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
 FROM api_user
 ORDER BY name;
@@ -57,6 +61,9 @@ UPDATE api_user SET wsse_secret = :wsse_secret WHERE name = :name;
 
 -- name: set_token!
 UPDATE api_user SET token_hash = :token_hash, token_expires_at = :token_expires_at WHERE name = :name;
+
+-- name: set_client!
+UPDATE api_user SET client_id = :client_id, client_secret_hash = :client_secret_hash WHERE name = :name;
 
 -- name: set_rights!
 UPDATE api_user
@@ -70,5 +77,6 @@ UPDATE api_user SET token_expires_at = :token_expires_at WHERE name = :name;
 -- name: revoke_user!
 -- The secrets go at once: nothing is left that a later mistake could bring back to life.
 UPDATE api_user
-SET revoked_at = clock_timestamp(), wsse_secret = NULL, token_hash = NULL, token_expires_at = NULL
+SET revoked_at = clock_timestamp(), wsse_secret = NULL, token_hash = NULL, token_expires_at = NULL,
+    client_id = NULL, client_secret_hash = NULL
 WHERE name = :name AND revoked_at IS NULL;

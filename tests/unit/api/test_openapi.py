@@ -79,7 +79,7 @@ def test_both_kinds_of_refusal_are_shown_for_400():
 
 
 def test_calls_need_either_credentials_and_open_ones_none():
-    assert document()["security"] == [{"wsse": []}, {"bearer": []}]
+    assert document()["security"] == [{"wsse": []}, {"bearer": []}, {"oauth2": []}]
     schemes = document()["components"]["securitySchemes"]
     assert (schemes["wsse"]["type"], schemes["wsse"]["in"], schemes["wsse"]["name"]) == ("apiKey", "header", "X-WSSE")
     assert (schemes["bearer"]["type"], schemes["bearer"]["scheme"]) == ("http", "bearer")
