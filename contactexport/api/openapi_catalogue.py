@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contactexport.api import reply_schemas
+from contactexport.api import catalogue_schemas, reply_schemas
 from contactexport.api.openapi_parts import JSON, errors, json_reply, operation, parameter
 
 FIELD_ID = parameter("path", "field_id", "a contact field", "5", pattern="^[0-9]{1,18}$")
@@ -15,8 +15,8 @@ IN_LANGUAGE = parameter("query", "language", "a language code, in either case", 
 
 def catalogue_paths() -> dict[str, dict[str, Any]]:
     """Operations by path and method: the ids that a request may name, and what clients ask first."""
-    fields, choices = reply_schemas.ContactFieldsReply, reply_schemas.ChoicesReply
-    languages = reply_schemas.LanguagesReply
+    fields, choices = catalogue_schemas.ContactFieldsReply, catalogue_schemas.ChoicesReply
+    languages = catalogue_schemas.LanguagesReply
     account = "The account is the caller's team. Clients ask this to see whether they are let in."
     tag = "Catalogue"
     named = "Named in the language, or else in English."
@@ -37,17 +37,17 @@ def catalogue_paths() -> dict[str, dict[str, Any]]:
             tag,
             "Choices of several fields",
             "By the id of the field.",
-            reply_schemas.ChoicesOfFieldsReply,
+            catalogue_schemas.ChoicesOfFieldsReply,
             FIELDS | {"required": True},
             IN_LANGUAGE,
         ),
-        "form": operation("forms", tag, "Forms", ids.format("form"), reply_schemas.FormsReply),
-        "source": operation("sources", tag, "API sources", ids.format("api"), reply_schemas.OriginsReply),
+        "form": operation("forms", tag, "Forms", ids.format("form"), catalogue_schemas.FormsReply),
+        "source": operation("sources", tag, "API sources", ids.format("api"), catalogue_schemas.OriginsReply),
         "language": operation("languages", tag, "Languages", "Named in the service's language.", languages),
         "language/translate/{language}": operation(
             "languages_in_language", tag, "Languages in a language", named, languages, LANGUAGE
         ),
-        "settings": operation("settings", "Service", "The account", account, reply_schemas.SettingsReply),
+        "settings": operation("settings", "Service", "The account", account, catalogue_schemas.SettingsReply),
     }
     return {f"/api/v2/{path}": {"get": described} for path, described in gets.items()}
 

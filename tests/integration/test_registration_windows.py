@@ -15,7 +15,6 @@ from exporting import around_now, database_time, execute, request, run, settings
 
 from contactexport.backend import Backend
 from contactexport.db import change_repository
-from contactexport.models import Caller
 from contactexport.services import find_changes
 
 SECONDS = float(os.environ.get("WINDOW_SECONDS", "6"))
