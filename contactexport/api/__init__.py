@@ -6,6 +6,7 @@ from contactexport.api import (
     audit,
     authentication,
     catalogue_routes,
+    contact_data_routes,
     contact_routes,
     download_routes,
     export_routes,
@@ -36,6 +37,7 @@ def init_app(app: Flask) -> None:
         api = Blueprint(version, __name__, url_prefix=f"/api/{version}")
         for routes in (
             contact_routes,
+            contact_data_routes,
             export_routes,
             download_routes,
             catalogue_routes,

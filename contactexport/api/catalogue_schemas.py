@@ -112,3 +112,30 @@ class SettingsReply(Envelope):
     """The answer of settings."""
 
     data = fields.Nested(Settings, required=True)
+
+
+class ContactError(Schema):
+    """A contact that was asked for and does not exist."""
+
+    key = fields.String(required=True, metadata={"example": "999"})
+    errorCode = fields.Integer(required=True, metadata={"example": 2008})  # noqa: N815 - its name
+    errorMsg = fields.String(  # noqa: N815 - its name
+        required=True, metadata={"example": "No contact found with the external id: id"}
+    )
+
+
+class ContactPage(Schema):
+    """Contacts by the ids of their fields."""
+
+    errors = fields.List(fields.Nested(ContactError), required=True)
+    result = fields.List(
+        fields.Dict(keys=fields.String(), values=fields.String(allow_none=True)),
+        required=True,
+        metadata={"example": [{"id": "1", "3": "anna@example.com"}]},
+    )
+
+
+class ContactPageReply(Envelope):
+    """The answer of contact/query and contact/getdata."""
+
+    data = fields.Nested(ContactPage, required=True)

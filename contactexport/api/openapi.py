@@ -10,6 +10,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from contactexport.api import openapi_errors, openapi_exports, openapi_fields, openapi_oauth
 from contactexport.api.openapi_catalogue import catalogue_paths, open_paths
+from contactexport.api.openapi_contacts import contact_paths
 from contactexport.api.reply_schemas import Envelope
 from contactexport.api.schemas import GetChangesSchema
 from contactexport.models import Catalogue
@@ -63,7 +64,13 @@ def document() -> dict[str, Any]:
     )
     plugin.converter.add_attribute_function(openapi_fields.json_schema)  # type: ignore[union-attr] # set by APISpec
     _add_components(spec)
-    paths = openapi_exports.paths(_get_changes_schema()) | catalogue_paths() | openapi_oauth.paths() | open_paths()
+    paths = (
+        openapi_exports.paths(_get_changes_schema())
+        | contact_paths()
+        | catalogue_paths()
+        | openapi_oauth.paths()
+        | open_paths()
+    )
     for path, operations in paths.items():
         spec.path(path, operations=operations)
     made: dict[str, Any] = spec.to_dict()
