@@ -7,7 +7,7 @@ import zlib
 from datetime import UTC, datetime
 
 import pytest
-from exporting import add_contact, around_now, execute, export_file, row_of, settings_for
+from exporting import add_contact, around_now, execute, export_file, row_of, run, settings_for
 from flask.testing import FlaskClient
 from wsse_header import wsse_header
 
@@ -239,3 +239,31 @@ def test_wsse_is_no_way_into_v3(client: FlaskClient, backend: Backend):
     answer = client.get("/api/v3/field", headers={"X-WSSE": header})
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert statuses(client, header, 1) == [200]
+
+
+# Registrations
+
+
+def test_registrations_go_the_way_of_changes(api: FlaskClient, backend: Backend):
+    created, changed = add_contact(backend, first_name="new"), add_contact(backend, first_name="old")
+    execute(backend, "UPDATE contact_change SET kind = NULL WHERE contact_id = %s", (changed,))
+    execute(backend, "UPDATE contact SET first_name = 'older' WHERE id = %s", (changed,))
+    body = BODY | {"time_range": [one.isoformat() for one in around_now().values()]}
+    path = "/api/v2/contact/getregistrations"
+    answers = [api.post(one, json=body) for one in (path, path, GETCHANGES)]
+    assert [answer.json["replyCode"] for answer in answers] == [0, 4001, 0]
+    for answer, kind, ids in ((answers[0], "registrations", [created]), (answers[2], "changes", [created, changed])):
+        export_id = answer.json["data"]["id"]
+        run(backend, export_id)
+        status = api.get(f"/api/v2/export/{export_id}").json["data"]
+        assert (status["type"], status["status"], status["rows"]) == (kind, "done", len(ids))
+        assert status["file_name"].startswith(f"{kind}_{export_id}_en-")
+        header, *rows = api.get(f"/api/v2/export/{export_id}/data", buffered=True).text.splitlines()
+        assert header == "user_id,First Name,E-Mail,last update"
+        assert [int(row.split(",")[0]) for row in rows] == ids
+
+
+@pytest.mark.parametrize("path", [GETCHANGES, "/api/v2/contact/getregistrations"])
+def test_sftp_is_not_there_yet(api: FlaskClient, path: str):
+    answer = api.post(path, json=BODY | {"distribution_method": "sftp"})
+    assert (answer.status_code, answer.json["replyText"]) == (400, "Invalid distribution method: sftp")

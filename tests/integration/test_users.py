@@ -256,3 +256,64 @@ def ftp_secret(backend: Backend, export_id: int) -> bytes:
     with backend.database.transaction() as conn, conn.cursor() as cursor:
         cursor.execute("SELECT ftp_secret FROM export WHERE id = %s", (export_id,))
         return bytes(cursor.fetchone()["ftp_secret"])
+
+
+def test_setting_changes_what_is_named_and_keeps_secrets_and_the_rest(runner: FlaskCliRunner, backend: Backend):
+    made = add(runner, "anna", "--team", "shop", "--exports", "3")
+    before = row(backend, "anna")
+    told = json.loads(
+        users(runner, "set", "anna", "--compatible", "--requests-per-minute", "60", "--expires", "30d", "--json").stdout
+    )
+    assert (told["compatible"], told["requests_per_minute"], told["exports_per_user"], told["team"]) == (
+        True,
+        60,
+        3,
+        "shop",
+    )
+    after = row(backend, "anna")
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"compatible", "requests_per_minute", "token_expires_at"}
+    caller = authenticate(backend, None, f"Bearer {made['token']}")
+    assert (caller.compatible, caller.requests_per_minute, caller.exports_per_user, caller.team) == (
+        True,
+        60,
+        3,
+        "shop",
+    )
+
+
+def test_setting_back_to_what_counts_for_all(runner: FlaskCliRunner, backend: Backend):
+    add(runner, "anna", "--compatible", "--operator", "--requests-per-minute", "60")
+    users(runner, "set", "anna", "--strict", "--no-operator", "--requests-per-minute", "default", "--expires", "never")
+    after = row(backend, "anna")
+    assert [after[name] for name in ("compatible", "operator", "requests_per_minute", "token_expires_at")] == [
+        False,
+        False,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ([], "Nothing to change"),
+        (["--exports", "0"], "'0' is not a whole number from 1 on, nor `default`"),
+        (["--requests-per-minute", "many"], "'many' is not a whole number"),
+        (["--team", ""], "Invalid team name ''"),
+        (["--team", "a\nb"], "Invalid team name"),
+        (["--expires", "soon"], "soon"),
+    ],
+)
+def test_a_change_that_is_none_is_refused_and_changes_nothing(runner: FlaskCliRunner, backend: Backend, options, told):
+    add(runner, "anna")
+    before = row(backend, "anna")
+    assert told in users(runner, "set", "anna", *options, exit_code=2).output
+    assert row(backend, "anna") == before
+
+
+def test_only_an_active_user_and_a_token_that_exists_are_changed(runner: FlaskCliRunner):
+    add(runner, "shop", "--wsse")
+    assert "has no token" in users(runner, "set", "shop", "--expires", "30d", exit_code=2).output
+    users(runner, "revoke", "shop")
+    assert "No active user 'shop'" in users(runner, "set", "shop", "--compatible", exit_code=2).output
