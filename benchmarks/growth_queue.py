@@ -23,6 +23,7 @@ from tools import by_contactexport
 from tools.job import Job
 
 from contactexport.backend import Backend
+from contactexport.models import Caller
 from contactexport.services import request_export
 
 CONTACTS = 1_000_000
@@ -59,7 +60,7 @@ def _ask(backend: Backend, job: Job, number: int) -> int:
     """Each number and moment is a setting of its own: the window ends a little later."""
     settings = by_contactexport.settings(job)
     end = datetime.fromisoformat(job.end) + timedelta(microseconds=time.time_ns() // 1000 % 10**9 + number)
-    return request_export.request(backend, replace(settings, end=end), None, f"benchmark {number}")
+    return request_export.request(backend, replace(settings, end=end), None, Caller(f"benchmark {number}"))
 
 
 def _seconds(backend: Backend, job: Job, expected: str, numbers: Iterable[int]) -> float:

@@ -26,6 +26,7 @@ from tools import by_contactexport
 from tools.job import Job
 
 from contactexport.backend import Backend
+from contactexport.models import Caller
 from contactexport.services import request_export
 
 CONTACTS_OF_OTHERS = 4_000_000  # the database of most benchmarks
@@ -70,7 +71,7 @@ def _peak(backend: Backend, job: Job, pid: int) -> tuple[int, Peak, Peak]:
     idle = _now(psutil.Process(pid))
     with ThreadPoolExecutor(1) as meanwhile, _watched(pid) as peak:
         expected = meanwhile.submit(export_runs.expected_sha256, job)  # nothing is timed here
-        export_id = request_export.request(backend, by_contactexport.settings(job), None, "benchmark")
+        export_id = request_export.request(backend, by_contactexport.settings(job), None, Caller("benchmark"))
         (export,) = wait_for(backend, [export_id])
     export_runs.require(export, expected.result())
     export_runs.remove(backend, export)

@@ -5,7 +5,7 @@ import tempfile
 from datetime import datetime
 
 import contactexport
-from contactexport.models import ExportSettings
+from contactexport.models import Caller, ExportSettings
 from contactexport.services import deliver_export, request_export, run_export
 from contactexport.settings import PREFIX, load_settings
 from tools.job import FIELDS, FORM, Job, run
@@ -18,7 +18,7 @@ def export(job: Job) -> None:
         backend = contactexport.make_backend(
             load_settings({}, {PREFIX + name: value for name, value in values.items()})
         )
-        done = run_export.run(backend, request_export.request(backend, settings(job), None, "benchmark"))
+        done = run_export.run(backend, request_export.request(backend, settings(job), None, Caller("benchmark")))
         if done is None or done.status != "done":
             raise RuntimeError(f"not done: {done}")
         shutil.move(deliver_export.stored_file(backend, done), job.file)
