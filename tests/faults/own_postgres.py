@@ -59,7 +59,7 @@ CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     found text;
 BEGIN
-    SELECT moment INTO found FROM gate WHERE language = NEW.settings->>'language' AND status = NEW.status;
+    SELECT moment INTO found FROM public.gate WHERE language = NEW.settings->>'language' AND status = NEW.status;
     IF found = 'before commit' THEN
         PERFORM pg_advisory_xact_lock_shared(0, 1);
     ELSIF found = 'after commit' THEN
