@@ -43,7 +43,8 @@ def _explained(conn: Connection, selection: Selection, refusal: ValueRefused) ->
     end = time.monotonic() + SEARCH_SECONDS
     try:
         found = _repeated_id(conn, selection, end) or _bad_value(conn, selection, refusal.condition, end)
-    except QueryFailed:
+    except QueryFailed as broken_off:
+        logger.warning("search for the value broken off: reason=%s", broken_off.text)
         return f"{refusal.status_text}; which one was not found within {SEARCH_SECONDS} seconds"
     return found or f"{refusal.status_text}; when it was looked for, it was gone"
 
@@ -51,7 +52,10 @@ def _explained(conn: Connection, selection: Selection, refusal: ValueRefused) ->
 def _repeated_id(conn: Connection, selection: Selection, end: float) -> str | None:
     if selection.table.ids_are_unique:
         return None
-    repeated = unfit_contact_repository.repeated_id(conn, selection, _left(end))
+    try:
+        repeated = unfit_contact_repository.repeated_id(conn, selection, _left(end))
+    except ValueRefused:  # a condition of a view, which every query of it meets
+        return None
     if repeated is None:
         return None
     return f"Contact {repeated} is there more than once: ids in `contact` must be unique"
@@ -67,7 +71,7 @@ def _bad_value(conn: Connection, selection: Selection, condition: str, end: floa
         return unfit_contact_repository.has_bad_value(conn, some, IdRange(contact, contact), _left(end))
 
     if is_bad():
-        return f"Contact {contact} cannot be read: {condition} in a condition of `contact`, not in a field"
+        return f"Contact {contact} cannot be read, whichever fields are asked for: {condition}"
     for field in selection.fields:
         if is_bad(field):
             name = " ".join(f'{field.id} ("{field.name}", column "{field.column_name}")'.split())

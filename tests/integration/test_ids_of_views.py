@@ -35,8 +35,12 @@ def test_an_id_that_repeats_is_named(backend: Backend, contacts: list[int], monk
     assert failure(backend, **changes) == f"Contact {first} is there more than once: ids in `contact` must be unique"
 
 
-def test_an_id_that_repeats_among_contacts_that_are_not_asked_for_does_not_matter(backend: Backend, contacts: list[int]):
-    execute(backend, "INSERT INTO customer (id, origin_kind, origin_id) VALUES (1000, 'form', 124), (1001, 'form', 123)")
+def test_an_id_that_repeats_among_contacts_that_are_not_asked_for_does_not_matter(
+    backend: Backend, contacts: list[int]
+):
+    execute(
+        backend, "INSERT INTO customer (id, origin_kind, origin_id) VALUES (1000, 'form', 124), (1001, 'form', 123)"
+    )
     view(backend, "SELECT * FROM customer UNION ALL SELECT * FROM customer WHERE id >= 1000")
     assert exported_ids(backend, settings_for()) == contacts
 

@@ -175,9 +175,7 @@ def test_what_is_hostile_is_not_what_our_sessions_have(backend: Backend, databas
     make_hostile(backend, f"DATABASE {database_name}")
     backend.database.close()
     settings = hostile_settings(backend)
-    found = execute(
-        backend, "SELECT name, current_setting(name) AS value FROM unnest(%s) AS name", (list(settings),)
-    )
+    found = execute(backend, "SELECT name, current_setting(name) AS value FROM unnest(%s) AS name", (list(settings),))
     same = {row["name"] for row in found if row["value"] == settings[row["name"]]}
     assert same <= set(LOCALES)
 
