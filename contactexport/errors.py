@@ -110,6 +110,10 @@ class ReplicaLags(DatabaseUnavailable):
     status_text = "The read replica of the contacts lags behind"
 
 
+class ContactsIncomplete(DatabaseUnavailable):
+    """What a session would read is not all there is; the text names the table and the remedy."""
+
+
 class SchemaMismatch(DatabaseUnavailable):
     """The database's schema is missing, older or newer than this program."""
 
@@ -127,6 +131,23 @@ class QueryFailed(ContactExportError):
     """
 
     status_text = "The contacts database refuses the query"
+
+
+class RightsMissing(QueryFailed):
+    """The role that reads lacks a right; the status says which."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.status_text = text
+
+
+class ValueRefused(QueryFailed):
+    """A value of some contact cannot be read. The status has what Postgres calls this, and not the value."""
+
+    def __init__(self, text: str, condition: str) -> None:
+        super().__init__(text)
+        self.condition = condition
+        self.status_text = f"A value of a contact cannot be read: {condition}"
 
 
 class QueryCancelled(QueryFailed):

@@ -11,6 +11,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as tuple_cursor
 
 from contactexport.db.connection import Connection
+from contactexport.db.contact_table import PLAIN_TABLE, ContactTable
 from contactexport.db.queries import queries, template
 from contactexport.models import ContactField, ExportSettings
 
@@ -39,7 +40,7 @@ class Selection:
     """The rows of a file: contacts that changed in [settings.start, until) with these fields, times in `time_zone`; for
     registrations those that were created then.
 
-    `small_part` when they are few of all contacts.
+    `small_part` when they are few of all contacts; `table` is what they are read from.
     """
 
     settings: ExportSettings
@@ -47,6 +48,7 @@ class Selection:
     until: datetime
     time_zone: str
     small_part: bool = False
+    table: ContactTable = PLAIN_TABLE
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def copy(conn: Connection, selection: Selection, ids: IdRange, to: BinaryIO) -> 
 
 def prepare_reading(conn: Connection, selection: Selection) -> None:
     """Chooses, for the transaction that runs, how rows are read: by this session alone, fetched in their order."""
-    queries("changed_contact").prepare_reading(conn, small_part=selection.small_part)
+    queries("changed_contact").prepare_reading(conn, small_part=selection.small_part, time_zone=selection.time_zone)
 
 
 def rows_query(selection: Selection) -> tuple[sql.Composable, dict[str, Any]]:
@@ -130,8 +132,8 @@ def _is_small_part(conn: Connection, contacts: int, between: int) -> bool:
 
 def _one_row(conn: Connection, query: str, settings: ExportSettings, until: datetime, **values: Any) -> Any:
     with conn.cursor() as cursor:
-        statement = template("changed_contact", query).format(window=_window(settings), belongs=_belongs(settings))
-        cursor.execute(statement, _window_parameters(settings, until) | values)
+        statement = template("changed_contact", query).format(window=window(settings), belongs=belongs(settings))
+        cursor.execute(statement, window_parameters(settings, until) | values)
         return cursor.fetchone()
 
 
@@ -148,33 +150,35 @@ def _rows(selection: Selection) -> sql.Composable:
     fetched = "fetched_by_ids" if selection.small_part else "fetched_in_range"
     return template("changed_contact", "changed_rows").format(
         labels=_labels(choices),
-        columns=sql.SQL(", ").join(_column(field) for field in selection.fields),
-        window=_window(selection.settings),
-        belongs=_belongs(selection.settings),
+        columns=sql.SQL(", ").join(_columns(selection)),
+        window=window(selection.settings),
+        belongs=belongs(selection.settings),
         fetched=template("changed_contact", fetched),
     )
 
 
-def _window(settings: ExportSettings) -> sql.SQL:
+def window(settings: ExportSettings) -> sql.SQL:
+    """The condition by which changes of the log belong to an export; its values are `window_parameters`."""
     if settings.type == "registrations":
         return template("changed_contact", "window_of_creations")
     return template("changed_contact", "window_of_anything" if settings.origin == "all" else "window_of_origin")
 
 
-def _belongs(settings: ExportSettings) -> sql.SQL:
+def belongs(settings: ExportSettings) -> sql.SQL:
+    """The condition by which contacts do, as they are now."""
     return template("changed_contact", "belongs_to_anything" if settings.origin == "all" else "belongs_to_origin")
 
 
 def _parameters(selection: Selection, ids: IdRange) -> dict[str, Any]:
-    return _window_parameters(selection.settings, selection.until) | {
+    return window_parameters(selection.settings, selection.until) | {
         "language": selection.settings.language,
-        "time_zone": selection.time_zone,
         "first_id": ids.first,
         "last_id": ids.last,
     }
 
 
-def _window_parameters(settings: ExportSettings, until: datetime) -> dict[str, Any]:
+def window_parameters(settings: ExportSettings, until: datetime) -> dict[str, Any]:
+    """The values of the two conditions."""
     return {
         "origin": settings.origin,
         "origin_ids": list(settings.origin_ids),
@@ -187,17 +191,26 @@ def _labels(choices: Sequence[ContactField]) -> sql.Composable:
     return sql.Composed([_part("choice_labels", field) + sql.SQL(",") for field in choices])
 
 
-def _column(field: ContactField) -> sql.Composable:
+def _columns(selection: Selection) -> Iterator[sql.Composable]:
+    yield template("changed_contact", "id_column" if selection.table.ids_are_unique else "id_column_checked")
+    for field in selection.fields:
+        yield _column(field, selection.table)
+    yield template("changed_contact", "moment_column").format(value=template("changed_contact", "last_update_column"))
+
+
+def _column(field: ContactField, table: ContactTable) -> sql.Composable:
     if field.application_type in SINGLE_CHOICE:
         return _part("single_choice_column", field)
     if field.application_type in MULTIPLE_CHOICE:
         return _part("multiple_choice_column", field)
-    return _part("plain_column", field)
+    return _part("moment_column" if field.column_name in table.moments else "plain_column", field)
 
 
 def _part(query: str, field: ContactField) -> sql.Composable:
+    column = sql.Identifier(field.column_name.replace("%", "%%"))  # read as a format with parameters
     return template("changed_contact", query).format(
-        column=sql.Identifier(field.column_name.replace("%", "%%")),  # read as a format with parameters
+        column=column,
+        value=sql.SQL("c.{}").format(column),
         labels=sql.Identifier(f"labels_of_{field.id}"),
         field_id=sql.Literal(field.id),
     )

@@ -29,10 +29,8 @@ CONNECT_OPTIONS = {
     "client_encoding": "UTF8",
     "application_name": "contactexport",
 }
-SESSION_OPTIONS = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c client_min_messages=warning"
-SESSION_OPTIONS += " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-CHECK_CLIENT_FROM_VERSION = 140_000
-TRANSACTION_TIMEOUT_FROM_VERSION = 170_000
+# Sent with the connection: a role's limit must not end the very statement that pins all settings.
+FIRST_OPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 class Database:
@@ -89,7 +87,7 @@ class Database:
         Raises DatabaseUnavailable when Postgres cannot be reached or breaks off.
         """
         with translated_errors():
-            conn = self._connect_for_hours()
+            conn = self._connect()
             try:
                 if snapshot:
                     begin_snapshot(conn)
@@ -124,32 +122,28 @@ class Database:
                     pool.close()
             self._pools = None
 
-    def _connect_for_hours(self) -> Connection:
-        conn = self._connect()
-        try:
-            _lift_time_limits(conn)
-        except BaseException:
-            conn.close()
-            raise
-        return conn
-
     def _connect(self) -> Connection:
         url = self._url()
         try:
-            conn = psycopg2.connect(url, options=SESSION_OPTIONS, cursor_factory=RowCursor, **CONNECT_OPTIONS)
+            conn = psycopg2.connect(url, options=FIRST_OPTIONS, cursor_factory=RowCursor, **CONNECT_OPTIONS)
         except psycopg2.ProgrammingError:  # its text would show parts of the password
             raise SettingsError(
                 "The database's URL cannot be read: postgresql://user@host:5432/database expected, "
                 "with special characters in a password as %XX, such as %40 for @"
             ) from None
         conn.autocommit = True
+        try:
+            queries("server").pin_settings(conn)
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def _current_pools(self) -> tuple[ConnectionPool, ConnectionPool]:
         """Those of short transactions and of sessions."""
         with self._lock:
             if self._pools is None or self._pools_owner != os.getpid():
-                self._pools = ConnectionPool(self._connect), ConnectionPool(self._connect_for_hours)
+                self._pools = ConnectionPool(self._connect), ConnectionPool(self._connect)
                 self._pools_owner = os.getpid()
             return self._pools
 
@@ -172,11 +166,3 @@ def _make_reusable(conn: Connection) -> None:
         conn.set_session(isolation_level=ISOLATION_LEVEL_DEFAULT, readonly="DEFAULT", autocommit=True)
     except psycopg2.Error:
         conn.close()
-
-
-def _lift_time_limits(conn: Connection) -> None:
-    queries("server").no_time_limits(conn)
-    if conn.server_version >= CHECK_CLIENT_FROM_VERSION:
-        queries("server").check_client(conn)
-    if conn.server_version >= TRANSACTION_TIMEOUT_FROM_VERSION:
-        queries("server").no_transaction_time_limit(conn)

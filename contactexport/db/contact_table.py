@@ -1,10 +1,37 @@
 """What `contact` is: it may be an adopter's view, or lie on a replica, which is only read; and how many there are."""
 
+from dataclasses import dataclass
+
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
-from contactexport.errors import UsageError
+from contactexport.errors import ContactsIncomplete, UsageError
 
 MOST_COUNTED = 1_000_000
+
+
+@dataclass(frozen=True)
+class ContactTable:
+    """What a reader of `contact` must know: whether an index keeps its ids unique, and which columns are dates or
+    times.
+    """
+
+    ids_are_unique: bool
+    moments: frozenset[str]
+
+
+# With a key, and no dates or times.
+PLAIN_TABLE = ContactTable(ids_are_unique=True, moments=frozenset())
+
+
+def describe(conn: Connection) -> ContactTable:
+    """Looks at `contact`. Raises ContactsIncomplete when the search path leads to a table of another schema."""
+    found = queries("contact_table").describe(conn)
+    if found["elsewhere"]:
+        raise ContactsIncomplete(
+            f"The search path leads to {', '.join(found['elsewhere'])}, but the log of changes is in the schema "
+            f"{found['log_schema']}: set the search_path of the role or of the database to that schema"
+        )
+    return ContactTable(found["ids_are_unique"], frozenset(found["moments"]))
 
 
 def require_table(conn: Connection) -> None:
@@ -12,6 +39,7 @@ def require_table(conn: Connection) -> None:
     table = queries("contact_table").contact_table(conn)
     if table is None:
         raise UsageError("The table `contact` does not exist: run `flask db upgrade`")
+    describe(conn)
     if not table["is_table"]:
         raise UsageError("`contact` is not a table here but a view of another: write contacts where they come from")
     if table["is_read_only"]:

@@ -13,12 +13,19 @@ from functools import partial
 
 from contactexport import audit_log, crash_points, export_file, export_lock
 from contactexport.backend import Backend
-from contactexport.db import catalogue_repository, change_repository, changed_contact_repository, export_repository
+from contactexport.db import (
+    catalogue_repository,
+    change_repository,
+    changed_contact_repository,
+    contact_table,
+    export_repository,
+)
 from contactexport.db.changed_contact_repository import Selection
 from contactexport.db.connection import Connection
 from contactexport.db.connection_errors import refusals_told, translated_errors
 from contactexport.errors import (
     NO_LONGER_KEPT,
+    ContactsIncomplete,
     ContactsUnavailable,
     DatabaseUnavailable,
     DeliveryFailed,
@@ -26,10 +33,18 @@ from contactexport.errors import (
     ExportLost,
     QueryFailed,
     ReplicaLags,
+    ValueRefused,
     WindowOpen,
 )
 from contactexport.models import Catalogue, ContactField, Export, ExportStatus
-from contactexport.services import deliver_export, find_changes, request_export, watch_export, write_rows
+from contactexport.services import (
+    deliver_export,
+    find_changes,
+    find_unfit_contact,
+    request_export,
+    watch_export,
+    write_rows,
+)
 from contactexport.services.read_in_ranges import Readers
 from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
@@ -113,14 +128,12 @@ def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, pro
             if export.status is ExportStatus.IN_PROGRESS:
                 export = _produce(backend, conn, export, progress)
             return deliver_export.deliver(backend, conn, export)
-    except ExportFailed as failure:
+    except (ExportFailed, ContactsIncomplete) as failure:
         return _failed(conn, export, failure.text)
     except WindowOpen as writers:
         return _put_off_for_writers(backend, conn, export, writers.text)
     except QueryFailed as refusal:
-        watch_export.require_wanted(backend, conn, export)  # one that was lost or stopped has cancelled it itself
-        logger.warning("query refused: id=%d attempt=%d reason=%s", export.id, export.attempt, refusal.text)
-        return _postponed(backend, conn, export, refusal.status_text)
+        return _refused(backend, conn, export, refusal)
     except OSError as error:
         return _postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
     except (DatabaseUnavailable, ExportLost):
@@ -128,6 +141,14 @@ def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, pro
     except Exception:  # a fault of ours must not be tried again without a pause, nor for ever
         logger.exception("unexpected error: id=%d attempt=%d", export.id, export.attempt)
         return _put_off(backend, conn, export)
+
+
+def _refused(backend: Backend, conn: Connection, export: Export, refusal: QueryFailed) -> Export:
+    watch_export.require_wanted(backend, conn, export)  # one that was lost or stopped has cancelled it itself
+    logger.warning("query refused: id=%d attempt=%d reason=%s", export.id, export.attempt, refusal.text)
+    if isinstance(refusal, ValueRefused):  # the value will be the same next time
+        return _failed(conn, export, refusal.status_text)
+    return _postponed(backend, conn, export, refusal.status_text)
 
 
 def _put_off(backend: Backend, conn: Connection, export: Export) -> Export:
@@ -164,7 +185,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
 def _contacts_outages_told() -> Iterator[None]:
     try:
         yield
-    except ReplicaLags:
+    except (ReplicaLags, ContactsIncomplete):
         raise
     except DatabaseUnavailable as outage:
         raise ContactsUnavailable(outage.text) from outage
@@ -196,20 +217,23 @@ def _read_and_write(
     """The file, and from when on it is complete (None: from the start of its window)."""
     most = readers.begin(1 if export.settings.spreadsheet else backend.settings.most_readers)
     snapshot = readers.sessions[0]
+    table = contact_table.describe(snapshot)
     catalogue = catalogue_repository.read(snapshot)
     complete_from = _complete_from(backend, catalogue, export)
     extent = changed_contact_repository.measure(snapshot, export.settings, until, most)
     export_repository.note_expected_rows(conn, export, extent.contacts)
     fields = _fields(catalogue, export)
-    selection = Selection(export.settings, fields, until, str(backend.settings.time_zone), extent.small_part)
-    written = export_file.write(
-        backend.settings.storage_dir,
-        export.file_name,
-        export.attempt,
-        write_content=partial(write_rows.write, readers, selection, extent),
-        may_appear=partial(_require_ours, conn, export),
-        on_rows=progress and partial(_tell, progress, extent.contacts, export),
-    )
+    selection = Selection(export.settings, fields, until, str(backend.settings.time_zone), extent.small_part, table)
+    require_wanted = partial(watch_export.require_wanted, backend, conn, export)
+    with find_unfit_contact.named_in_failure(snapshot, selection, require_wanted):
+        written = export_file.write(
+            backend.settings.storage_dir,
+            export.file_name,
+            export.attempt,
+            write_content=partial(write_rows.write, readers, selection, extent),
+            may_appear=partial(_require_ours, conn, export),
+            on_rows=progress and partial(_tell, progress, extent.contacts, export),
+        )
     return written, complete_from
 
 

@@ -131,7 +131,7 @@ def test_the_first_failure_ends_all_readers_and_leaves_no_file(backend: Backend,
     def second_fails(conn, selection, ids, to):
         with conn.cursor() as cursor:
             if ids.first > changed_contact_repository.SMALLEST_ID:
-                cursor.execute("SELECT 1 / 0")
+                cursor.execute("SELECT no_such_column")
             cursor.execute("SELECT pg_sleep(100)")
         return original(conn, selection, ids, to)
 

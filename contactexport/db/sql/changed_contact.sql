@@ -14,11 +14,12 @@ SELECT relkind = 'r' AND :contacts * :one_of <= reltuples AND current_setting('s
 FROM pg_class WHERE oid = 'contact'::regclass;
 
 -- name: prepare_reading$
--- For this transaction. Compiling wide statements takes longer than running them. Workers of one session would each group
--- all changes, so several sessions read instead. Contacts are fetched in the order of changes that are sorted by id; a hash
--- join would have to sort whole rows. Of a view it is not known what it joins. How long a list of ids will be is not known
--- to the planner, which would look through all changes for each contact.
+-- For this transaction. Times are told in the service's zone. Compiling wide statements takes longer than running them.
+-- Workers of one session would each group all changes, so several sessions read instead. Contacts are fetched in the order
+-- of changes that are sorted by id; a hash join would have to sort whole rows. Of a view it is not known what it joins. How
+-- long a list of ids will be is not known to the planner, which would look through all changes for each contact.
 SELECT
+    set_config('TimeZone', :time_zone, true),
     set_config('jit', 'off', true),
     set_config('max_parallel_workers_per_gather', '0', true),
     CASE WHEN relkind IN ('r', 'p') THEN set_config('enable_hashjoin', 'off', true) END,
@@ -60,7 +61,8 @@ changed_at >= :start AND changed_at < :until AND kind = 'c';
 COPY ({rows}) TO STDOUT (FORMAT csv, DELIMITER {delimiter}, NULL '', ENCODING 'UTF8');
 
 -- name: changed_rows!
--- A template: the columns in the order asked for, with the joins they need, and {fetched} from the two below.
+-- A template: {columns} are the id, the fields in the order asked for and the last update, {labels} what they need; of
+-- {belongs} and {fetched} there are two each below.
 WITH {labels} changed AS (
     SELECT contact_id, max(changed_at) AS changed_at
     FROM contact_change
@@ -68,7 +70,7 @@ WITH {labels} changed AS (
     GROUP BY contact_id
     ORDER BY contact_id
 )
-SELECT c.id, {columns}, date_trunc('second', changed.changed_at AT TIME ZONE :time_zone)::text
+SELECT {columns}
 FROM changed
 JOIN contact AS c ON c.id = changed.contact_id
 WHERE {belongs} AND {fetched}
@@ -85,6 +87,22 @@ c.origin_kind = :origin AND c.origin_id = ANY (:origin_ids);
 
 -- name: belongs_to_anything!
 true;
+
+-- name: id_column!
+c.id;
+
+-- name: id_column_checked!
+-- For a view, whose ids may repeat: equal ones are neighbours. SQL has no other way to raise an error than to fail at
+-- something.
+CASE WHEN c.id = lag(c.id) OVER (ORDER BY c.id)
+    THEN CAST('contact ' || c.id || ' is there more than once' AS bigint) ELSE c.id END;
+
+-- name: last_update_column!
+date_trunc('second', changed.changed_at::timestamp);
+
+-- name: moment_column!
+-- A date or time of the years 1 to 9999; others (infinity, before Christ, of five digits) have no form like YYYY-MM-DD.
+CASE WHEN {value} >= '0001-01-01' AND {value} < '10000-01-01' THEN {value}::text END;
 
 -- name: plain_column!
 -- An empty string is written like NULL: COPY would quote it.

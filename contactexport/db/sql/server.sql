@@ -1,4 +1,4 @@
--- The embedded server: making its database when there is none.
+-- A session's settings; and the embedded server's database, made when there is none.
 
 -- name: ping$
 SELECT 1;
@@ -13,14 +13,52 @@ SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name);
 -- name: create_database()!
 CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0;
 
--- name: no_time_limits$
--- Limits that a role or database sets for short work would cut long exports.
-SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false);
-
--- name: no_transaction_time_limit$
-SELECT set_config('transaction_timeout', '0', false);
-
--- name: check_client$
--- A query whose client has died ends within ten seconds, and with it the session and its locks; a session that only
--- holds a lock stays.
-SELECT set_config('client_connection_check_interval', '10s', false), set_config('idle_session_timeout', '0', false);
+-- name: pin_settings!
+-- What a role or a database sets changes no file and ends no session: every setting of versions 13 to 18 that could is
+-- named here (see docs/decisions/connections.md). A setting that this server does not know is NULL and left out. So is
+-- one that is right already, since a role may be forbidden to set it.
+SELECT set_config(name, value, false)
+FROM (VALUES
+    -- How values are written, and read by the casts of a view.
+    ('DateStyle', 'ISO, YMD'),
+    ('IntervalStyle', 'iso_8601'),
+    ('TimeZone', 'UTC'),  -- while contacts are read, the zone of the service
+    ('timezone_abbreviations', 'Default'),
+    ('extra_float_digits', '1'),
+    ('bytea_output', 'hex'),
+    ('xmlbinary', 'base64'),
+    ('xmloption', 'content'),
+    ('lc_monetary', 'C'),
+    ('lc_numeric', 'C'),
+    ('lc_time', 'C'),
+    ('array_nulls', 'on'),
+    ('standard_conforming_strings', 'on'),
+    ('backslash_quote', 'safe_encoding'),
+    ('quote_all_identifiers', 'off'),
+    ('transform_null_equals', 'off'),
+    ('default_text_search_config', 'pg_catalog.simple'),
+    -- Which rows are seen, and which changes logged.
+    ('row_security', 'off'),  -- Postgres refuses a query instead of hiding rows
+    ('gin_fuzzy_search_limit', '0'),
+    ('zero_damaged_pages', 'off'),
+    ('ignore_checksum_failure', 'off'),
+    ('session_replication_role', 'origin'),
+    ('default_transaction_isolation', 'read committed'),
+    -- What is forbidden or ended. The limits of a role are for short work and would cut long exports.
+    ('restrict_nonsystem_relation_kind', ''),
+    ('statement_timeout', '0'),
+    ('lock_timeout', '0'),
+    ('transaction_timeout', '0'),
+    ('idle_in_transaction_session_timeout', '0'),
+    ('idle_session_timeout', '0'),
+    ('exit_on_error', 'off'),
+    -- A query whose client has died ends within ten seconds, and with it the session and its locks; a dead peer is noticed
+    -- within half a minute.
+    ('client_connection_check_interval', '10s'),
+    ('tcp_keepalives_idle', '10'),
+    ('tcp_keepalives_interval', '5'),
+    ('tcp_keepalives_count', '3'),
+    ('tcp_user_timeout', '0'),
+    ('client_min_messages', 'warning')
+) AS pinned (name, value)
+WHERE current_setting(name, true) <> value;
