@@ -8,20 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RateLimit:
-    """A user's requests of the running minute after one of them: `remaining` of `limit`, void at `reset` (Unix time).
+    """A user's requests of the running minute after one of them: `remaining` of `limit`, until `void_at` (Unix time).
 
     `refused` when that one was one too many. Requests that other processes have counted in advance are not remaining.
     """
 
     limit: int
     remaining: int
-    reset: int
+    void_at: float
     refused: bool = False
+
+    @property
+    def reset(self) -> int:
+        """The whole second (Unix time) in which the next minute has begun."""
+        return math.ceil(self.void_at)
 
     @property
     def retry_after(self) -> int:
         """Seconds until the next minute, at least 1."""
-        return max(math.ceil(self.reset - time.time()), 1)
+        return max(math.ceil(self.void_at - time.time()), 1)
 
 
 @dataclass
@@ -39,14 +44,14 @@ class RequestPermits:
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
 
-    def take(self, user_name: str) -> RateLimit | None:
-        """Uses one; None when there is none."""
+    def take(self, user_name: str, limit: int) -> RateLimit | None:
+        """Uses one; None when there is none, or when they were counted for another limit."""
         with self._lock:
             kept = self._kept.get(user_name)
-            if kept is None or kept.requests == 0 or time.time() >= kept.void_at:
+            if kept is None or kept.limit != limit or kept.requests == 0 or time.time() >= kept.void_at:
                 return None
             kept.requests -= 1
-            return RateLimit(kept.limit, kept.requests + kept.left, math.ceil(kept.void_at))
+            return RateLimit(limit, kept.requests + kept.left, kept.void_at)
 
     def keep(self, user_name: str, limit: int, granted: int, left: int, seconds: float) -> RateLimit:
         """Takes in what was counted just now and uses one of it, unless nothing was granted.
@@ -60,4 +65,4 @@ class RequestPermits:
             unused = kept.requests if kept is not None and now < kept.void_at else 0
             requests = max(granted + unused - 1, 0)
             self._kept[user_name] = _Kept(limit, requests, left, void_at)
-            return RateLimit(limit, requests + left, math.ceil(void_at), refused=granted + unused == 0)
+            return RateLimit(limit, requests + left, void_at, refused=granted + unused == 0)

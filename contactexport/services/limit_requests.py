@@ -16,10 +16,10 @@ def count_request(backend: Backend, caller: Caller) -> RateLimit:
 
     No user gets more than the limit; who asks several processes may be refused a few hundredths earlier.
     """
-    taken = backend.permits.take(caller.name)
+    limit = caller.requests_per_minute or backend.settings.requests_per_minute
+    taken = backend.permits.take(caller.name, limit)
     if taken is not None:
         return taken
-    limit = caller.requests_per_minute or backend.settings.requests_per_minute
     wanted = math.ceil(limit / ONE_OF)
     with backend.database.autocommit() as conn:
         granted, left, seconds_left = limit_repository.count_requests(conn, caller.name, wanted, limit)
