@@ -1,0 +1,31 @@
+"""What a version of the schema does: it runs the .sql file beside its script."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import op
+from psycopg2 import sql
+
+from contactexport.db.queries import queries
+
+
+def run_statements(script: str) -> None:
+    """Runs the file as it is. `script` is the version's `__file__`."""
+    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(_text(script))
+
+
+def run_template(script: str, **sequences: str) -> None:
+    """Runs the file with names in braces: {schema} is where our tables stand, {schema_name} the same as a text.
+
+    Each of `sequences` is the name in braces for a sequence of that schema, as a text.
+    """
+    conn: Any = op.get_bind().connection.driver_connection
+    schema = queries("schema").schema_of_log(conn)
+    named = {name: sql.Literal(sql.Identifier(schema, found).as_string(conn)) for name, found in sequences.items()}
+    statements = sql.SQL(_text(script)).format(schema=sql.Identifier(schema), schema_name=sql.Literal(schema), **named)
+    with conn.cursor() as cursor:
+        cursor.execute(statements)
+
+
+def _text(script: str) -> str:
+    return Path(script).with_suffix(".sql").read_text(encoding="utf-8")
