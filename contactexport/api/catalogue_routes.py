@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from contactexport.api import replies
 from contactexport.api.backend import current_backend
-from contactexport.api.request_fields import integer
+from contactexport.api.query_values import contact_field
 from contactexport.db import catalogue_repository
 from contactexport.errors import InvalidRequest
 from contactexport.languages import LANGUAGES, language_names
@@ -39,7 +39,7 @@ def fields(language: str = "") -> Response:
 @blueprint.get("/field/<field_id>/choice/translate/<language>")
 def choices(field_id: str, language: str = "") -> Response:
     """The choices of a field, their labels in a language."""
-    return replies.ok(_choices([_field_id(field_id)], language)[0])
+    return replies.ok(_choices([field_id], language)[0])
 
 
 @blueprint.get("/field/choices")
@@ -48,9 +48,9 @@ def choices_of_fields() -> Response:
     asked = request.args.get("fields", "")
     if not asked:
         raise InvalidRequest("Missing parameter: fields")
-    ids = [_field_id(one.strip()) for one in asked.split(",")]
-    found = _choices(ids, request.args.get("language", ""))
-    return replies.ok({str(field_id): of_field for field_id, of_field in zip(ids, found, strict=True)})
+    ids = list(dict.fromkeys(one.strip() for one in asked.removesuffix("/").split(",")))
+    found = _choices(ids, request.args.get("language", "").removesuffix("/"))
+    return replies.ok(dict(zip(ids, found, strict=True)))
 
 
 @blueprint.get("/form")
@@ -73,15 +73,10 @@ def languages(language: str = "") -> Response:
     return replies.ok([{"id": code, "language": name} for code, name in named.items()])
 
 
-def _field_id(sent: str) -> int:
-    known_id = integer(sent)
-    if known_id is None or known_id not in _catalogue().fields:
-        raise InvalidRequest(f"Invalid contact field id: {sent}")
-    return known_id
-
-
-def _choices(field_ids: list[int], language: str) -> list[list[dict[str, str]]]:
+def _choices(field_ids: list[str], language: str) -> list[list[dict[str, str]]]:
     """For each field its choices."""
+    catalogue = _catalogue()
+    known_ids = [contact_field(catalogue, field_id).id for field_id in field_ids]
     chosen = _language(language)
     with current_backend().contacts.transaction() as conn:
         return [
@@ -89,7 +84,7 @@ def _choices(field_ids: list[int], language: str) -> list[list[dict[str, str]]]:
                 {"id": str(choice_id), "choice": label}
                 for choice_id, label in catalogue_repository.list_choices(conn, field_id, chosen)
             ]
-            for field_id in field_ids
+            for field_id in known_ids
         ]
 
 

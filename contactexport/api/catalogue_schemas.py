@@ -11,7 +11,6 @@ class ContactField(Schema):
     id = fields.Integer(required=True, metadata={"example": 1})
     name = fields.String(required=True, metadata={"example": "First Name"})
     application_type = fields.String(required=True, metadata={"example": "shorttext"})
-
     string_id = fields.String(
         required=True,
         metadata={"description": "the original's name of a system field, else empty", "example": "first_name"},

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 
 from contactexport.api import replies, request_json
 from contactexport.api.backend import current_backend
+from contactexport.api.query_values import contact_field, page_number
 from contactexport.api.request_fields import integer, shown
 from contactexport.db import contact_data_repository
 from contactexport.errors import InvalidRequest
@@ -36,11 +37,11 @@ def query() -> Response:
             raise InvalidRequest(f"Invalid value for {field.id}: {value}")
     if len(criteria) > 1:
         raise InvalidRequest("Only one field may be asked for")
-    limit = min(_number("limit", MOST_CONTACTS), MOST_CONTACTS)
+    limit = min(page_number(request.args, "limit", MOST_CONTACTS), MOST_CONTACTS)
+    offset = page_number(request.args, "offset", 0)
     with current_backend().contacts.transaction() as conn:
-        found = contact_data_repository.query(
-            conn, wanted, criteria[0] if criteria else None, limit=limit, offset=_number("offset", 0)
-        )
+        criterion = criteria[0] if criteria else None
+        found = contact_data_repository.query(conn, wanted, criterion, limit=limit, offset=offset)
     result = [{"id": contact_id, str(wanted.id): value} for contact_id, value in found]
     return replies.ok({"errors": [], "result": result})
 
@@ -61,7 +62,7 @@ def getdata() -> Response:
     ids = {
         one: number for one in map(shown, sent) if (number := integer(one)) is not None and abs(number) <= LARGEST_ID
     }
-    fields = [_field(catalogue, shown(one)) for one in asked] or list(catalogue.fields.values())
+    fields = [contact_field(catalogue, shown(one)) for one in asked] or list(catalogue.fields.values())
     exportable = list({field.id: field for field in fields if field.exportable}.values())
     with current_backend().contacts.transaction() as conn:
         found = contact_data_repository.by_ids(conn, list(ids.values()), exportable)
@@ -85,23 +86,8 @@ def _array(body: dict[str, Any], name: str) -> list[Any]:
     return value
 
 
-def _field(catalogue: Catalogue, sent: str) -> ContactField:
-    field = catalogue.fields.get(number) if (number := integer(sent)) is not None else None
-    if field is None:
-        raise InvalidRequest(f"Invalid contact field id: {sent}")
-    return field
-
-
 def _exportable(catalogue: Catalogue, sent: str) -> ContactField:
-    field = _field(catalogue, sent)
+    field = contact_field(catalogue, sent)
     if not field.exportable:
         raise InvalidRequest(f"Invalid contact field id: {sent}")
     return field
-
-
-def _number(name: str, default: int) -> int:
-    sent = request.args.get(name) or str(default)
-    number = integer(sent)
-    if number is None:
-        raise InvalidRequest(f"Invalid value for {name}: {sent}")
-    return number

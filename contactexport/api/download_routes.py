@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request, send_file
 from werkzeug.exceptions import PreconditionFailed
@@ -10,8 +10,7 @@ from werkzeug.exceptions import PreconditionFailed
 from contactexport.api.authentication import current_caller
 from contactexport.api.backend import current_backend
 from contactexport.api.export_routes import export_id_of
-from contactexport.api.request_fields import integer
-from contactexport.errors import InvalidRequest
+from contactexport.api.query_values import page_number
 from contactexport.services import download_export
 from contactexport.services.download_export import Slice
 
@@ -25,15 +24,11 @@ blueprint = Blueprint("download", __name__, url_prefix="/export")
 @blueprint.get("/<export_id>/data")
 @blueprint.get("/<export_id>/data/<parameters>")
 def data(export_id: str, parameters: str = "") -> Response:
-    """All of it with ETag and ranges (RFC 9110, 14), or `offset` and `limit` contacts, also spelled in the path.
-
-    What is empty counts as not given. Some clients send a slash behind the query.
-    """
-    asked: dict[str, str] = {}
-    for query in (parameters, request.query_string.decode("latin-1").removesuffix("/")):
-        asked |= {name: values[-1] for name, values in parse_qs(query).items()}
-    if "offset" in asked or "limit" in asked:
-        return _part(export_id_of(export_id), _number(asked, "offset", 0), _number(asked, "limit", MOST_CONTACTS))
+    """All of it with ETag and ranges (RFC 9110, 14), or `offset` and `limit` contacts, also spelled in the path."""
+    asked = dict(parse_qsl(parameters)) | request.args.to_dict()
+    if asked.get("offset") or asked.get("limit"):
+        offset, limit = page_number(asked, "offset", 0), page_number(asked, "limit", MOST_CONTACTS)
+        return _part(export_id_of(export_id), offset, limit)
     return _whole(export_id_of(export_id))
 
 
@@ -66,10 +61,3 @@ def _blocks(file: Path, slices: Iterable[Slice]) -> Iterator[bytes]:
             while left > 0 and (block := content.read(min(left, BLOCK_BYTES))):
                 left -= len(block)
                 yield block
-
-
-def _number(asked: dict[str, str], name: str, default: int) -> int:
-    number = integer(asked.get(name, default))
-    if number is None:
-        raise InvalidRequest(f"Invalid value for {name}: {asked[name]}")
-    return number

@@ -59,7 +59,7 @@ def _search(conn: Connection, seconds: float) -> Iterator[None]:
     """In a transaction of its own, since the failure of another one has ended it."""
     conn.rollback()
     with refusals_told():
-        queries("unfit_contact").limit_search(conn, milliseconds=str(max(1, int(seconds * 1000))))
+        queries("server").limit_statements(conn, milliseconds=str(max(1, int(seconds * 1000))))
         yield
 
 

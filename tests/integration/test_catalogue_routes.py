@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from contactexport.languages import LANGUAGES
+from contactexport.services import read_catalogue
 
 WRONG_LANGUAGES = ["xx", "en-GB", "e", "en ", "١", "%00", "%0a"]
 
@@ -76,6 +77,52 @@ def test_a_field_without_choices_has_none(api):
 )
 def test_an_unknown_field_is_refused(api, field_id):
     assert refusal(api, f"field/{field_id}/choice").startswith("Invalid contact field id: ")
+
+
+@pytest.mark.parametrize("query", ["fields=5,9", "fields=5,9,5/", "fields=5, 9&language=en/", "fields=5,9&language="])
+def test_choices_of_several_fields_come_by_the_id_of_each(api, query):
+    told = data(api, f"field/choices?{query}")
+    assert told == {field_id: data(api, f"field/{field_id}/choice") for field_id in ("5", "9")}
+
+
+def test_choices_of_several_fields_come_in_the_language(api):
+    told = data(api, "field/choices?fields=5,1&language=DE")
+    assert told == {"5": data(api, "field/5/choice/translate/de"), "1": []}
+
+
+@pytest.mark.parametrize(
+    "query, text",
+    [
+        ("", "Missing parameter: fields"),
+        ("?fields=", "Missing parameter: fields"),
+        ("?fields=5,999999", "Invalid contact field id: 999999"),
+        ("?fields=5,,9", "Invalid contact field id: "),
+        ("?fields=5&language=xx", "Invalid value for language: xx"),
+    ],
+)
+def test_choices_of_what_is_no_field_are_refused(api, query, text):
+    assert refusal(api, f"field/choices{query}") == text
+
+
+def test_the_catalogue_is_looked_at_once_however_many_fields_are_asked_for(api, monkeypatch):
+    looks = []
+    current = read_catalogue.current
+    monkeypatch.setattr(read_catalogue, "current", lambda backend: (looks.append(1), current(backend))[1])
+    data(api, "field/choices?fields=5,9,14,46")
+    assert len(looks) == 1
+
+
+def test_languages_are_those_of_an_export_named_in_a_language(api):
+    told = data(api, "language")
+    assert {one["id"] for one in told} == LANGUAGES
+    assert {"id": "de", "language": "German"} in told
+    assert {"id": "cz", "language": "Tschechisch"} in data(api, "language/translate/DE")
+    assert refusal(api, "language/translate/xx") == "Invalid value for language: xx"
+
+
+def test_every_form_has_a_type(api):
+    assert [form["type"] for form in data(api, "form")] == ["1", "1"]
+    assert all(source.keys() == {"id", "name"} for source in data(api, "source"))
 
 
 def test_forms_and_sources_are_those_a_request_may_name(api):

@@ -1,7 +1,9 @@
 """GET /contact/query and POST /contact/getdata: contacts as they are now."""
 
 import pytest
-from exporting import add_contact, execute
+from exporting import add_contact, execute, other_session
+
+from contactexport.db import contact_data_repository
 
 QUERY = "/api/v2/contact/query"
 GETDATA = "/api/v2/contact/getdata"
@@ -18,6 +20,24 @@ def test_all_contacts_come_page_by_page(api, ids):
     told = [contact for page in pages for contact in page["result"]]
     emails = ["anna@example.com", "bert@example.com", "carl@example.com"]
     assert told == [{"id": str(one), "3": email} for one, email in zip(ids, emails, strict=True)]
+
+
+def test_a_slash_behind_the_whole_url_is_none_of_it(api, ids):
+    assert api.get(f"{QUERY}/?return=3&offset=1&limit=1/").json["data"]["result"] == [
+        {"id": str(ids[1]), "3": "bert@example.com"}
+    ]
+
+
+def test_what_takes_too_long_is_broken_off(api, ids, backend, monkeypatch):
+    monkeypatch.setattr(contact_data_repository, "MOST_MILLISECONDS", 100)
+    with other_session(backend, autocommit=False) as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE contact IN ACCESS EXCLUSIVE MODE")
+        answers = (
+            api.get(f"{QUERY}?return=3"),
+            api.post(GETDATA, json={"keyId": "id", "keyValues": [ids[0]], "fields": ["1"]}),
+        )
+    assert [(answer.status_code, answer.json["replyCode"]) for answer in answers] == [(503, 1), (503, 1)]
+    assert api.get(f"{QUERY}?return=3").status_code == 200
 
 
 def test_contacts_are_found_by_a_value(api, ids):

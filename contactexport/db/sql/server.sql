@@ -13,6 +13,10 @@ SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name);
 -- name: create_database()!
 CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0;
 
+-- name: limit_statements$
+-- For this transaction.
+SELECT set_config('statement_timeout', :milliseconds, true);
+
 -- name: pin_settings!
 -- What a role or a database sets changes no file and ends no session: every setting of versions 13 to 18 that could is
 -- named here (see docs/decisions/connections.md). A setting that this server does not know is NULL and left out. So is

@@ -1,9 +1,5 @@
 -- Looking for the contact by which an export fails. Templates: {window} and {belongs} are conditions in changed_contact.sql.
 
--- name: limit_search$
--- For this transaction.
-SELECT set_config('statement_timeout', :milliseconds, true);
-
 -- name: has_contact_without_id!
 SELECT EXISTS (SELECT FROM contact AS c WHERE c.id IS NULL AND {belongs}) AS found;
 
