@@ -3,6 +3,7 @@
 This is the only place that says so. Whoever checks a request asks the rules of its caller.
 """
 
+import shlex
 from dataclasses import dataclass
 
 
@@ -37,3 +38,8 @@ COMPATIBLE = ClientRules(
     empty_means_absent=frozenset({"delimiter", "language", "notification_url"}),
     origin_of_registrations=True,
 )
+
+
+def remedy(user_name: str) -> str:
+    """What the log says to whoever looks up why a client of the original is refused."""
+    return f"accepted after `flask users set {shlex.quote(user_name)} --compatible`"

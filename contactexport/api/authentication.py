@@ -30,7 +30,7 @@ def require_user() -> None:
 
     Raises Unauthorized, TooManyRequests.
     """
-    if request.path in OPEN_PATHS or request.path.strip("/").partition("/")[0] != "api":
+    if request.path in OPEN_PATHS or not is_under_api():
         return
     sent = request.environ
     wsse = None if _is_v3() else _header(sent, "HTTP_X_WSSE") or _header(sent, "HTTP_WSSE")
@@ -56,6 +56,11 @@ def add_challenge(response: Response) -> Response:
     if response.status_code == 401 and "WWW-Authenticate" not in response.headers:
         response.headers["WWW-Authenticate"] = "Bearer" if _is_v3() else 'WSSE profile="UsernameToken", Bearer'
     return response
+
+
+def is_under_api() -> bool:
+    """True for the paths that need credentials, whether a route has them or not."""
+    return request.path.strip("/").split("/")[0] == "api"
 
 
 def _is_v3() -> bool:

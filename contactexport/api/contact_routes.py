@@ -10,11 +10,10 @@ from contactexport.api import replies, request_json
 from contactexport.api.authentication import current_caller
 from contactexport.api.backend import current_backend
 from contactexport.api.schemas import GetChanges, GetChangesSchema, load_get_changes
-from contactexport.client_rules import COMPATIBLE, ClientRules
+from contactexport.client_rules import COMPATIBLE, ClientRules, remedy
 from contactexport.errors import InvalidRequest
 from contactexport.models import Catalogue
 from contactexport.services import read_catalogue, request_export
-from contactexport.services.authenticate import remedy
 
 SCHEMAS = "contactexport request schemas"
 

@@ -2,8 +2,9 @@
 
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
 
+from contactexport.api.authentication import is_under_api
 from contactexport.api.backend import current_backend
 from contactexport.request_permits import RateLimit
 
@@ -14,7 +15,7 @@ def init_app(app: Flask) -> None:
 
 
 def _add(response: Response) -> Response:
-    if request.path.strip("/").partition("/")[0] == "api":
+    if is_under_api():
         known: RateLimit = g.get("rate_limit") or _of_nobody()
         response.headers["X-RateLimit-Limit"] = str(known.limit)
         response.headers["X-RateLimit-Remaining"] = str(known.remaining)

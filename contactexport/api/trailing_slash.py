@@ -3,12 +3,10 @@
 A redirect would lose the body of a POST, and with many clients the headers that authenticate.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
-
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def init_app(app: Flask) -> None:
@@ -16,8 +14,8 @@ def init_app(app: Flask) -> None:
     app.wsgi_app = _without_slash(app.wsgi_app)  # type: ignore[assignment,method-assign] # the way Flask's manual shows
 
 
-def _without_slash(application: Application) -> Application:
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _without_slash(application: WSGIApplication) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if len(path) > 1 and path.endswith("/"):
             environ["PATH_INFO"] = path[:-1]

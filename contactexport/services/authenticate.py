@@ -7,11 +7,11 @@ import hashlib
 import logging
 import re
 import secrets
-import shlex
 from functools import lru_cache
 
 from contactexport import wsse
 from contactexport.backend import Backend
+from contactexport.client_rules import remedy
 from contactexport.db import oauth_repository, user_repository
 from contactexport.db.user_repository import WsseUser
 from contactexport.errors import SecretUnreadable, Unauthorized
@@ -42,11 +42,6 @@ def authenticate(backend: Backend, wsse_header: str | None, authorization: str |
     except SecretUnreadable as lost:
         logger.critical("call not checked: %s", lost)
         raise
-
-
-def remedy(user_name: str) -> str:
-    """What the log says to whoever looks up why a client of the original is refused."""
-    return f"accepted after `flask users set {shlex.quote(user_name)} --compatible`"
 
 
 def token_hash(token: str) -> bytes:

@@ -23,6 +23,14 @@ START = datetime(2012, 2, 9, tzinfo=UTC)
 END = datetime(2012, 4, 2, tzinfo=UTC)
 PASSWORD = "geheim§1"
 TESTER = Caller("tester", operator=True)
+# A request body with the required parameters only.
+REQUIRED_ONLY = {
+    "distribution_method": "local",
+    "time_range": ["2012-02-09", "2012-04-02"],
+    "origin": "form",
+    "origin_id": "123",
+    "contact_fields": ["1", "3"],
+}
 
 
 def backend_with(backend: Backend, **settings: Any) -> Backend:

@@ -7,7 +7,7 @@ import zlib
 from datetime import UTC, datetime
 
 import pytest
-from exporting import add_contact, around_now, execute, export_file, row_of, run, settings_for
+from exporting import REQUIRED_ONLY, add_contact, around_now, execute, export_file, row_of, run, settings_for
 from flask.testing import FlaskClient
 from wsse_header import wsse_header
 
@@ -17,13 +17,6 @@ from contactexport.db.user_repository import Rights
 from contactexport.services import manage_users
 
 GETCHANGES = "/api/v2/contact/getchanges"
-BODY = {
-    "distribution_method": "local",
-    "time_range": ["2012-02-09", "2012-04-02"],
-    "origin": "form",
-    "origin_id": "123",
-    "contact_fields": ["1", "3"],
-}
 EARLIER = "Invalid value for end_date: end_date is earlier than the start_date"
 
 
@@ -56,14 +49,14 @@ LOOSENED = {
 
 @pytest.mark.parametrize("what", LOOSENED)
 def test_a_compatible_user_may_send_it(compatible: FlaskClient, what: str):
-    assert compatible.post(GETCHANGES, json=BODY | LOOSENED[what][0]).status_code == 200
+    assert compatible.post(GETCHANGES, json=REQUIRED_ONLY | LOOSENED[what][0]).status_code == 200
 
 
 @pytest.mark.parametrize("what", LOOSENED)
 def test_all_others_are_refused_and_the_log_tells_the_remedy(strict: FlaskClient, what: str, caplog):
     caplog.set_level(logging.INFO, "contactexport")
     changes, text = LOOSENED[what]
-    assert strict.post(GETCHANGES, json=BODY | changes).json["replyText"] == text
+    assert strict.post(GETCHANGES, json=REQUIRED_ONLY | changes).json["replyText"] == text
     (line,) = [line for line in caplog.messages if "export refused" in line]
     assert line == (
         f"export refused: user='strict one' reason={text!r}; accepted after `flask users set 'strict one' --compatible`"
@@ -75,16 +68,16 @@ def test_all_others_are_refused_and_the_log_tells_the_remedy(strict: FlaskClient
 )
 def test_what_nobody_may_send_is_refused_without_a_remedy(strict, compatible, changes, caplog):
     caplog.set_level(logging.INFO, "contactexport")
-    answers = [client.post(GETCHANGES, json=BODY | changes) for client in (strict, compatible)]
+    answers = [client.post(GETCHANGES, json=REQUIRED_ONLY | changes) for client in (strict, compatible)]
     assert [answer.status_code for answer in answers] == [400, 400]
     assert "--compatible" not in caplog.text
 
 
 def test_what_is_empty_counts_as_not_given(compatible: FlaskClient, backend: Backend):
-    compatible.post(GETCHANGES, json=BODY | {"delimiter": "", "language": "", "notification_url": ""})
+    compatible.post(GETCHANGES, json=REQUIRED_ONLY | {"delimiter": "", "language": "", "notification_url": ""})
     stored = row_of(backend, 1)["settings"]
     assert (stored["delimiter"], stored["language"], stored["notification_url"]) == (",", "en", None)
-    assert compatible.post(GETCHANGES, json=BODY).json["replyCode"] == 4001
+    assert compatible.post(GETCHANGES, json=REQUIRED_ONLY).json["replyCode"] == 4001
 
 
 @pytest.mark.parametrize("at", [datetime(2012, 2, 9, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)])
@@ -95,7 +88,7 @@ def test_a_window_of_nothing_is_a_file_with_a_header_only(backend: Backend, at: 
 
 
 def test_getregistrations_of_a_compatible_user_goes_without_an_origin(strict, compatible, backend: Backend):
-    body = {name: value for name, value in BODY.items() if not name.startswith("origin")}
+    body = {name: value for name, value in REQUIRED_ONLY.items() if not name.startswith("origin")}
     path = "/api/v2/contact/getregistrations"
     assert strict.post(path, json=body).json["replyText"] == "Missing parameter: origin"
     assert compatible.post(path, json=body).status_code == 200
@@ -161,7 +154,7 @@ def test_strangers_learn_nothing_of_the_rules(client: FlaskClient, backend: Back
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "text/plain; charset=utf-8"])
 def test_json_is_taken_for_what_it_is(api: FlaskClient, content_type: str):
-    body = b"\xef\xbb\xbf" + json.dumps(BODY).encode()
+    body = b"\xef\xbb\xbf" + json.dumps(REQUIRED_ONLY).encode()
     assert api.post(GETCHANGES, data=body, content_type=content_type).status_code == 200
 
 
@@ -169,7 +162,7 @@ def test_a_body_in_gzip_is_unpacked_up_to_64_kib(api: FlaskClient):
     def post(body: bytes):
         return api.post(GETCHANGES, data=gzip.compress(body), headers={"Content-Encoding": "gzip"})
 
-    text = json.dumps(BODY).encode()
+    text = json.dumps(REQUIRED_ONLY).encode()
     assert post(text + b" " * (64 * 1024 - len(text))).status_code == 200
     for too_large in (text + b" " * (64 * 1024 - len(text) + 1), bytes(40_000_000)):
         answer = post(too_large)
@@ -228,7 +221,7 @@ def test_any_other_body_of_the_list_is_ignored(api: FlaskClient, sent: dict):
 def test_every_route_answers_under_v3_too(api: FlaskClient, backend: Backend):
     add_contact(backend)
     window = {name: value.isoformat() for name, value in around_now().items()}
-    body = BODY | {"time_range": [window["start"], window["end"]]}
+    body = REQUIRED_ONLY | {"time_range": [window["start"], window["end"]]}
     assert api.post("/api/v3/contact/getchanges", json=body).json["data"] == {"id": 1}
     for path in ("export/1", "export", "field", "field/5/choice", "form", "source", "language", "export/7"):
         assert api.get(f"/api/v3/{path}").json == api.get(f"/api/v2/{path}").json
@@ -248,7 +241,7 @@ def test_registrations_go_the_way_of_changes(api: FlaskClient, backend: Backend)
     created, changed = add_contact(backend, first_name="new"), add_contact(backend, first_name="old")
     execute(backend, "UPDATE contact_change SET kind = NULL WHERE contact_id = %s", (changed,))
     execute(backend, "UPDATE contact SET first_name = 'older' WHERE id = %s", (changed,))
-    body = BODY | {"time_range": [one.isoformat() for one in around_now().values()]}
+    body = REQUIRED_ONLY | {"time_range": [one.isoformat() for one in around_now().values()]}
     path = "/api/v2/contact/getregistrations"
     answers = [api.post(one, json=body) for one in (path, path, GETCHANGES)]
     assert [answer.json["replyCode"] for answer in answers] == [0, 4001, 0]
@@ -265,5 +258,5 @@ def test_registrations_go_the_way_of_changes(api: FlaskClient, backend: Backend)
 
 @pytest.mark.parametrize("path", [GETCHANGES, "/api/v2/contact/getregistrations"])
 def test_sftp_is_not_there_yet(api: FlaskClient, path: str):
-    answer = api.post(path, json=BODY | {"distribution_method": "sftp"})
+    answer = api.post(path, json=REQUIRED_ONLY | {"distribution_method": "sftp"})
     assert (answer.status_code, answer.json["replyText"]) == (400, "Invalid distribution method: sftp")

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from exporting import execute
+from exporting import REQUIRED_ONLY, execute
 
 import contactexport
 from contactexport import kept_catalogue
@@ -93,13 +93,7 @@ def test_what_is_read_while_it_changes_is_read_again(backend: Backend, token: st
 
 
 def test_a_request_with_a_new_field_is_accepted_and_with_a_former_one_refused(api, backend: Backend):
-    body = {
-        "distribution_method": "local",
-        "time_range": ["2012-02-09", "2012-04-02"],
-        "origin": "form",
-        "origin_id": "123",
-        "contact_fields": ["1", "987654"],
-    }
+    body = REQUIRED_ONLY | {"contact_fields": ["1", "987654"]}
     url = "/api/v2/contact/getchanges"
     assert api.post(url, json=body).json["replyText"] == "Invalid contact field id: 987654"
     execute(

@@ -1,7 +1,7 @@
 """A user sees, cancels and downloads what its team asked for, an operator everything, and nobody else learns of it."""
 
 import pytest
-from exporting import by_ftp, row_of, run
+from exporting import REQUIRED_ONLY, by_ftp, row_of, run
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
@@ -12,13 +12,6 @@ from contactexport.models import Caller
 from contactexport.services import manage_users, request_export
 
 GETCHANGES = "/api/v2/contact/getchanges"
-BODY = {
-    "distribution_method": "local",
-    "time_range": ["2012-02-09", "2012-04-02"],
-    "origin": "form",
-    "origin_id": "123",
-    "contact_fields": ["1", "3"],
-}
 
 
 @pytest.fixture
@@ -40,7 +33,7 @@ def clients(app: Flask, backend: Backend) -> dict[str, FlaskClient]:
 @pytest.fixture
 def done(clients: dict[str, FlaskClient], backend: Backend) -> int:
     """An export of anna's that is done."""
-    export_id = clients["anna"].post(GETCHANGES, json=BODY).json["data"]["id"]
+    export_id = clients["anna"].post(GETCHANGES, json=REQUIRED_ONLY).json["data"]["id"]
     run(backend, export_id)
     return int(export_id)
 
@@ -68,7 +61,7 @@ def test_the_team_and_operators_see_and_may_end_it(clients, done, name, method, 
 
 
 def test_the_list_holds_what_the_team_asked_for(clients, done):
-    clients["carl"].post(GETCHANGES, json=BODY)
+    clients["carl"].post(GETCHANGES, json=REQUIRED_ONLY)
     listed = {
         name: [one["id"] for one in client.get("/api/v2/export").json["data"]] for name, client in clients.items()
     }
@@ -77,7 +70,7 @@ def test_the_list_holds_what_the_team_asked_for(clients, done):
 
 def test_a_setting_is_a_team_s_own(clients, backend: Backend):
     """Nobody can block another's export by asking for the same one with a wrong password."""
-    answers = {name: client.post(GETCHANGES, json=BODY).json for name, client in clients.items()}
+    answers = {name: client.post(GETCHANGES, json=REQUIRED_ONLY).json for name, client in clients.items()}
     assert {name: answer["replyCode"] for name, answer in answers.items()} == {
         "anna": 0,
         "bert": 4001,
@@ -88,7 +81,7 @@ def test_a_setting_is_a_team_s_own(clients, backend: Backend):
 
 def test_the_log_tells_who_cancelled(clients, done, caplog):
     caplog.set_level("INFO", "contactexport")
-    clients["carl"].post(GETCHANGES, json=BODY)
+    clients["carl"].post(GETCHANGES, json=REQUIRED_ONLY)
     clients["carl"].delete("/api/v2/export/2")
     clients["bert"].delete(f"/api/v2/export/{done}")
     assert '{"event": "export cancelled", "export": 2, "user": "carl"}' in caplog.text
