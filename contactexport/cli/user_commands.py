@@ -77,7 +77,7 @@ _rights = _options(
         "--compatible/--strict",
         default=None,
         help="Takes what clients of the original send: the same nonce again, Created without an offset, equal start "
-        "and end of time_range, empty optional parameters.",
+        "and end of time_range, empty optional parameters, getregistrations without origin.",
     ),
     click.option(
         "--requests-per-minute", type=Limit(), metavar="N|default", help="Instead of the setting for all users."
