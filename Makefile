@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve test fuzz soak clients lint bench requirements clean
+.PHONY: help venv demo serve check test fuzz soak clients lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,9 +29,17 @@ lint: venv  ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test: lint  ## lint, then every test with coverage
+check: lint  ## lint and the tests that need no server: the inner loop, less than a minute
+	$(BIN)/pytest --quiet --numprocesses auto tests/unit tests/architecture
+
+ifdef T
+test: venv  ## lint, then every test with coverage; T=tests/integration/test_sweep.py for one place
+	$(BIN)/pytest $(T)
+else
+test: lint
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=
+endif
 
 fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries a few hundred, always the same ones
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/pytest tests/fuzz --timeout=1800 --durations=5

@@ -67,8 +67,8 @@ def test_stop_ends_all_children(supervisor):
     assert [child.process.returncode for child in supervisor.children] == [-signal.SIGTERM] * 2
 
 
-def test_child_that_ignores_the_request_to_end_is_killed(supervisor, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
+def test_child_that_ignores_the_request_to_end_is_killed(supervisor, tmp_path):
+    supervisor.stop_seconds = 0.2
     begun = tmp_path / "begun"
     supervisor.start("stubborn", [sys.executable, "-c", STUBBORN.format(str(begun))])
     wait_for(begun.exists)
