@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from contactexport.models import ContactField
 
@@ -37,11 +37,20 @@ def line(values: Iterable[str | int | None], delimiter: str) -> bytes:
     return (written.getvalue()[:-2] + "\n").encode()
 
 
-# The spreadsheet profile: what Excel and others need to read the file, and what keeps them from running it.
+# The spreadsheet profile: what Excel and others need to read the file, and what keeps them from running it. A program may
+# split at other characters than the file does, so each part of a cell may become a cell (docs/decisions/csv.md).
 BYTE_ORDER_MARK = "\ufeff"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*", re.ASCII)
-PHONE_NUMBER = re.compile(r"\+(?=(?:\D*\d){5})\d[\d ()/.-]*", re.ASCII)
+SEPARATORS = ",;\t|"
+ENDS_PART = re.compile(r"([,;\t|:\r\n])")
+SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"
+# What programs skip in front of a sign: the quote, which a second reading of a line drops, and what is not seen.
+HIDDEN = r"\"\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+MAY_BE_FORMULA = re.compile(rf"^[\t\r\n]|(?<![^,;|:\s{HIDDEN}])[{re.escape(SIGNS)}]")
+BEGINNING = re.compile(rf"[\s{HIDDEN}]*")
+NUMBER = r"[+-]?\d+([.,]\d+)*"
+PLAIN_NUMBER = re.compile(rf"{NUMBER}|\+(?=(?:\D*\d){{5}})\d[\d ()/.-]*", re.ASCII)
+# Behind a blank, a dash or a number stays as it is.
+SIGN_AFTER_BLANK = re.compile(rf"(?<= )(?:[{HIDDEN}]|[^\S ])*(?=[{re.escape(SIGNS)}])(?!. |(?a:{NUMBER}) )")
 
 
 def write_spreadsheet(
@@ -56,7 +65,9 @@ def write_spreadsheet(
     """
     text = io.TextIOWrapper(to, encoding="utf-8", newline="")
     text.write(BYTE_ORDER_MARK)
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL)
+    lines = _SpreadsheetLines(text)
+    # csv.writer quotes a cell that holds a character of the line end: so the line end it is told has all separators.
+    writer = csv.writer(lines, delimiter=delimiter, lineterminator=lines.written_end, quoting=csv.QUOTE_MINIMAL)
     if header_values is not None:
         writer.writerow([harmless(value) for value in header_values])
     written = 0
@@ -67,11 +78,34 @@ def write_spreadsheet(
     return written
 
 
-def harmless(cell: str) -> str:
-    """The cell with a leading `'` when a spreadsheet would take it for a formula.
+class _SpreadsheetLines:
+    """Takes the lines of csv.writer and ends them by CRLF."""
 
+    written_end = f"{SEPARATORS}\r\n"
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+
+    def write(self, line: str) -> None:
+        self._text.write(line.removesuffix(self.written_end) + "\r\n")
+
+
+def harmless(cell: str) -> str:
+    """The cell with a `'` in front of each sign that could begin a formula, however a spreadsheet splits the cell.
+
+    One whose first sign comes behind blanks, and one that begins with a tab or a line end, begins with a `'` as well.
     Numbers and plain phone numbers stay as they are (OWASP, "CSV Injection").
     """
-    if not cell.startswith(FORMULA_STARTS) or NUMBER.fullmatch(cell) or PHONE_NUMBER.fullmatch(cell):
+    if cell.isalnum() or not MAY_BE_FORMULA.search(cell) or PLAIN_NUMBER.fullmatch(cell.strip()):
         return cell
-    return f"'{cell}"
+    shown = "".join(map(_harmless_part, ENDS_PART.split(cell)))
+    up_to_sign = len(BEGINNING.match(cell)[0]) + 1  # type: ignore[index] # it always matches
+    is_marked_later = up_to_sign > 1 and shown[:up_to_sign] != cell[:up_to_sign]
+    return f"'{shown}" if is_marked_later or cell[0] in "\t\r\n" else shown
+
+
+def _harmless_part(part: str) -> str:
+    body = BEGINNING.sub("", part, count=1)
+    blanks = part[: len(part) - len(body)]
+    mark = "'" if body and body[0] in SIGNS else ""
+    return blanks + mark + SIGN_AFTER_BLANK.sub(r"\g<0>'", body)

@@ -2,9 +2,11 @@
 
 import csv
 import io
+import re
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contactexport import export_csv
@@ -52,10 +54,30 @@ def test_the_header_has_the_names_between_the_two_fixed_columns():
         ("+SUM(A1)", "'+SUM(A1)"),
         ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
         ("@SUM(1)", "'@SUM(1)"),
-        ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("\n=1", "'\n'=1"),
+        ("\tAnna", "'\tAnna"),
+        ("  =1", "'  '=1"),
+        ("\u00a0@x", "'\u00a0'@x"),
+        ("\ufeff\u200b-x", "'\ufeff\u200b'-x"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\uff0bx", "'\uff0bx"),
+        ("\uff0dx", "'\uff0dx"),
+        ("\uff20x", "'\uff20x"),
+        ("x;=1+1", "x;'=1+1"),
+        ("x\t=1+1", "x\t'=1+1"),
+        ("x|\u00a0- y", "x|\u00a0'- y"),
+        ('x;"=1;', "x;\"'=1;"),
+        ("x =1", "x '=1"),
+        ("x - y", "x - y"),
+        ("x,-5 +3", "x,'-5 '+3"),
+        ("x,-5", "x,'-5"),
+        ("x -5 y", "x -5 y"),
+        (" -5", " -5"),
+        ("x =", "x '="),
         ("+1+1", "'+1+1"),
-        ("+43 1 +cmd", "'+43 1 +cmd"),
+        ("+43 1 +cmd", "'+43 1 '+cmd"),
         ("-1", "-1"),
         ("+1.5", "+1.5"),
         ("-1,234.5", "-1,234.5"),
@@ -69,6 +91,67 @@ def test_the_header_has_the_names_between_the_two_fixed_columns():
 )
 def test_cells_that_look_like_formulas_are_made_harmless(cell: str, shown: str):
     assert export_csv.harmless(cell) == shown
+
+
+HOSTILE = st.text(st.sampled_from("=+-@\uff1d\uff0d x1(!'\"|,;\t:\r\n\u00a0\u200b\ufeff\x00.é"), max_size=12)
+SKIPPED_BY_A_PROGRAM = " \t\r\n\x00\u00a0\u200b\ufeff"
+NUMBER_OR_PHONE = re.compile(r"[+-]?\d+([.,]\d+)*|\+\d[\d ()/.-]*", re.ASCII)
+LONE_SIGN = re.compile(r"[=+@-]|[\uff1d\uff0d]")
+
+
+def cells_as_a_program_reads(line: str, separators: str, *, minds_quotes: bool) -> Iterator[str]:
+    """As a lenient reader: a quote counts only where a cell begins, and what follows its end belongs to the cell."""
+    cell, at = "", 0
+    while at < len(line):
+        if minds_quotes and not cell and line[at] == '"':
+            end = at + 1
+            while end < len(line) and line[end] != '"' or line[end : end + 2] == '""':
+                end += 2 if line[end : end + 2] == '""' else 1
+            cell, at = line[at + 1 : end].replace('""', '"'), end + 1
+            # The rest of the cell, up to the next separator, is taken as it is.
+            while at < len(line) and line[at] not in separators:
+                cell, at = cell + line[at], at + 1
+        elif line[at] in separators:
+            yield cell
+            cell, at = "", at + 1
+        else:
+            cell, at = cell + line[at], at + 1
+    yield cell
+
+
+@settings(max_examples=2000)
+@given(
+    values=st.lists(HOSTILE, min_size=1, max_size=3),
+    delimiter=st.sampled_from(",;"),
+    separators=st.sampled_from([",", ";", "\t", "|", " ", ":", ",;\t", ",;\t |:"]),
+    minds_quotes=st.booleans(),
+    breaks_lines=st.booleans(),
+)
+def test_no_part_of_a_cell_becomes_a_formula_however_a_program_splits_the_line(
+    values: list[str], delimiter: str, separators: str, minds_quotes: bool, breaks_lines: bool
+):
+    to = io.BytesIO()
+    export_csv.write_spreadsheet(None, [[1, *values, "2026-01-01 00:00:00"]], delimiter, to)
+    line = to.getvalue().decode().removeprefix("\ufeff")
+    separators += "\r\n" if breaks_lines else ""
+    for cell in cells_as_a_program_reads(line, separators, minds_quotes=minds_quotes):
+        # Behind a blank, a sign alone is a dash.
+        text = cell.strip(SKIPPED_BY_A_PROGRAM).strip('"')
+        if NUMBER_OR_PHONE.fullmatch(text) or LONE_SIGN.fullmatch(text):
+            continue
+        assert not text.startswith(tuple("=+-@\uff1d\uff0d")), (line, cell)
+
+
+@given(values=st.lists(HOSTILE, min_size=1), delimiter=st.sampled_from(",;"))
+def test_a_cell_with_a_separator_of_any_spreadsheet_is_quoted(values: list[str], delimiter: str):
+    to = io.BytesIO()
+    export_csv.write_spreadsheet(None, [[1, *values]], delimiter, to)
+    text = to.getvalue().decode().removeprefix("\ufeff")
+    assert list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) == [
+        ["1", *map(export_csv.harmless, values)]
+    ]
+    unquoted = "".join(text.split('"')[::2]).removesuffix("\r\n")
+    assert not set(unquoted) & (set(",;\t|\r\n") - {delimiter})
 
 
 def test_the_spreadsheet_profile_has_a_mark_and_crlf_and_leaves_the_stream_open():
