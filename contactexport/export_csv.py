@@ -37,8 +37,8 @@ def line(values: Iterable[str | int | None], delimiter: str) -> bytes:
     return (written.getvalue()[:-2] + "\n").encode()
 
 
-# The spreadsheet profile: what Excel and others need to read the file, and what keeps them from running it. A program may
-# split at other characters than the file does, so each part of a cell may become a cell (docs/decisions/csv.md).
+# The spreadsheet profile: what Excel and others need to read the file, and what keeps them from running it. A program
+# may split at other characters than the file does: each part of a cell may become a cell (docs/decisions/csv.md).
 BYTE_ORDER_MARK = "\ufeff"
 SEPARATORS = ",;\t|"
 ENDS_PART = re.compile(r"([,;\t|:\r\n])")

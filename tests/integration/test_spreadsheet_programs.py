@@ -1,9 +1,9 @@
 """A file of hostile values in LibreOffice: with no choice of separators does it hold a formula."""
 
 import io
+import re
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from contactexport import export_csv
 
 LIBREOFFICE = shutil.which("soffice")
-FORMULA = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}formula"
+FORMULA = re.compile(r'table:formula="([^"]*)"')
 # The character codes of the separators of its import dialog: comma, semicolon, tab, blank, bar; alone and together.
 SEPARATORS = ("44", "59", "9", "32", "44/59/9/32/124")
 BLANKS = ("", " ", "\u00a0", "\u200b", "\ufeff", "\t", "\n", "\r", '"')
@@ -46,8 +46,7 @@ def formulas(folder: Path, separators: str) -> list[str]:
         capture_output=True,
         timeout=150,
     )
-    sheets = [ElementTree.parse(file.with_suffix(".fods")) for file in files]
-    return [cell.attrib[FORMULA] for sheet in sheets for cell in sheet.iter() if FORMULA in cell.attrib]
+    return [found for file in files for found in FORMULA.findall(file.with_suffix(".fods").read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("separators", SEPARATORS)

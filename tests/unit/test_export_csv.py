@@ -105,7 +105,7 @@ def cells_as_a_program_reads(line: str, separators: str, *, minds_quotes: bool) 
     while at < len(line):
         if minds_quotes and not cell and line[at] == '"':
             end = at + 1
-            while end < len(line) and line[end] != '"' or line[end : end + 2] == '""':
+            while (end < len(line) and line[end] != '"') or line[end : end + 2] == '""':
                 end += 2 if line[end : end + 2] == '""' else 1
             cell, at = line[at + 1 : end].replace('""', '"'), end + 1
             # The rest of the cell, up to the next separator, is taken as it is.
