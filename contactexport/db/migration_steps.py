@@ -20,7 +20,7 @@ def run_template(script: str, **sequences: str) -> None:
     Each of `sequences` is the name in braces for a sequence of that schema, as a text.
     """
     conn: Any = op.get_bind().connection.driver_connection
-    schema = queries("schema").schema_of_log(conn)
+    schema = queries("schema").current(conn)
     named = {name: sql.Literal(sql.Identifier(schema, found).as_string(conn)) for name, found in sequences.items()}
     statements = sql.SQL(_text(script)).format(schema=sql.Identifier(schema), schema_name=sql.Literal(schema), **named)
     with conn.cursor() as cursor:

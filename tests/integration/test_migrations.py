@@ -29,7 +29,7 @@ def empty(backend: Backend, database_name: str) -> Iterator[Backend]:
 
 def set_version(backend: Backend, version: str) -> None:
     with backend.database.transaction() as conn, conn.cursor() as cursor:
-        cursor.execute("UPDATE alembic_version SET version_num = %s", (version,))
+        cursor.execute("UPDATE contactexport_version SET version_num = %s", (version,))
 
 
 def test_an_empty_database_is_brought_up_once(empty: Backend):
@@ -82,7 +82,7 @@ def test_an_older_schema_is_told(backend: Backend):
 
 def test_a_version_table_without_a_version_is_an_empty_database(backend: Backend):
     with backend.database.transaction() as conn, conn.cursor() as cursor:
-        cursor.execute("DELETE FROM alembic_version")
+        cursor.execute("DELETE FROM contactexport_version")
     assert migrate.current_version(backend.database) is None
 
 
