@@ -50,7 +50,7 @@ def _postgres_url(raw: str) -> str:
 def _schema(raw: str) -> str:
     # Postgres would cut a longer name, keeps names with pg_ for itself, and reads $user as the name of the role.
     if len(_text(raw).encode()) > LONGEST_NAME or raw.startswith("pg_") or raw in {"$user", "information_schema"}:
-        raise ValueError(f"a name of at most {LONGEST_NAME} bytes expected, not $user and none of Postgres' own schemas")
+        raise ValueError(f"a name of at most {LONGEST_NAME} bytes expected, and none that Postgres uses itself")
     return raw
 
 
@@ -139,7 +139,7 @@ class Settings:
         _postgres_url, None, "where contacts and their changes are read; without it DATABASE_URL"
     )
     schema: str = _setting(
-        _schema, DEFAULT_SCHEMA, "schema of the database, and of the contacts' one, in which all tables of the program stand"
+        _schema, DEFAULT_SCHEMA, "schema of Postgres in which all tables and functions of the program stand"
     )
     broker_url: str | None = _setting(
         _broker_url, None, "RabbitMQ or Redis; without it folders under DATA_DIR pass the messages"

@@ -1,5 +1,6 @@
 """Versioned migrations of both databases with Alembic; the steps themselves are plain SQL."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,7 @@ from contactexport.settings import DEFAULT_SCHEMA
 # Any constant does, if nothing else in the database uses it: "contactexport migrations".
 MIGRATION_LOCK = 0x636D6967
 MOST_NAMES = 8
+logger = logging.getLogger(__name__)
 # Such as a table that is there already, or is missing, or rows that a new constraint refuses.
 MISFITS = (psycopg2.ProgrammingError, psycopg2.IntegrityError, psycopg2.DataError, psycopg2.NotSupportedError)
 DOES_NOT_FIT = (
@@ -36,9 +38,9 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     Safe to run twice and by several processes at once: all of it is one transaction under an advisory lock that
     Postgres drops with the session, so a killed upgrade leaves nothing behind.
     A read replica gets its schema from its primary and is only looked at.
-    Raises SchemaMismatch when the schema is newer than this program, or not what its version makes; LogInUse when exports
-    or writers hold a table for longer than a migration may wait; DatabaseUnavailable without a database;
-    ContactExportError when it would call what somebody else has made, or tables of its names are there already.
+    Raises SchemaMismatch when the schema is newer than this program, or not what its version makes; LogInUse when
+    exports or writers hold a table for longer than a migration may wait; DatabaseUnavailable without a database;
+    ContactExportError when it would call what somebody else has made, or when its names are taken.
     """
     with database.session() as conn:
         if replica_repository.is_replica(conn):
@@ -83,8 +85,8 @@ def differences(database: Database) -> list[str]:
         lacking = schema_parts.missing(conn, database.schema)
         if queries("schema").lacks_index_by_time(conn):
             lacking.append(
-                "index contact_change_by_time on contact_change (changed_at): exports of all origins need it on servers "
-                "before Postgres 18, and `flask db upgrade` makes it"
+                "index contact_change_by_time on contact_change (changed_at): exports of all origins need it before "
+                "Postgres 18, and `flask db upgrade` makes it"
             )
         return lacking
 
@@ -129,6 +131,7 @@ def _upgrade(connection: sqlalchemy.Connection, conn: Connection, schema: str) -
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     if queries("schema").lacks_index_by_time(conn):
+        logger.warning("making the index contact_change_by_time: until it is made, nobody can write contacts")
         queries("schema").make_index_by_time(conn)
     if before is not None and not has_checksums:
         _require_our_own(conn, schema)
@@ -148,13 +151,19 @@ def _make_room(conn: Connection, schema: str) -> None:
             f"The schema {schema} has {_first(names)} already, which this program has not made: "
             "set CONTACTEXPORT_SCHEMA to a schema of its own, such as contactexport. Nothing was changed"
         )
-    if not queries("schema").exists(conn, schema=schema):
-        with conn.cursor() as run:
-            run.execute(template("schema", "create").format(schema=sql.Identifier(schema)))
+    try:
+        if not queries("schema").exists(conn, schema=schema):
+            with conn.cursor() as run:
+                run.execute(template("schema", "create").format(schema=sql.Identifier(schema)))
+    except InsufficientPrivilege as error:
+        raise DatabaseUnavailable(
+            f"The schema {schema} does not exist, and the database does not let this user make it: "
+            "CREATE SCHEMA … AUTHORIZATION … (docs/operations.md, The schema)"
+        ) from error
     if not queries("schema").may_be_used(conn, schema=schema):
         raise DatabaseUnavailable(
-            f"The database refuses this user: permission denied for the schema {schema}, in which `flask db upgrade` makes "
-            "tables: GRANT USAGE, CREATE ON SCHEMA (docs/operations.md, Roles)"
+            f"The database refuses this user: permission denied for the schema {schema}: "
+            "GRANT USAGE, CREATE ON SCHEMA … TO … (docs/operations.md, The schema)"
         )
 
 

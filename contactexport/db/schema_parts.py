@@ -1,4 +1,4 @@
-"""What the migrations make, compared with what a database has: tables, columns, indexes, constraints, triggers, functions.
+"""What the migrations make, compared with what a database has: tables, columns, indexes, triggers, functions and so on.
 
 migrations/schema.txt lists it, a line for each part. A test compares the list with a new database, and writes it anew.
 """

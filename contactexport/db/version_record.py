@@ -1,4 +1,4 @@
-"""What a database notes of its schema: its version in `contactexport_version`, and a checksum of every version applied."""
+"""What a database notes of its schema: its version, in `contactexport_version`, and a checksum of each that it ran."""
 
 import hashlib
 from functools import cache
@@ -51,7 +51,7 @@ def note_checksum(conn: connection, applied: str) -> None:
 
 
 def require_same_versions(conn: connection) -> None:
-    """Raises SchemaMismatch, with the version, unless all up to the database's were applied as this program has them."""
+    """Raises SchemaMismatch with the first version that was not applied as this program has it."""
     noted = queries("schema").checksums(conn)
     found = version(conn)
     for applied, checksum in known_versions().items():
@@ -84,4 +84,3 @@ def config() -> Config:
 
 def _checksum(script: str) -> str:
     return hashlib.sha256(Path(script).with_suffix(".sql").read_bytes()).hexdigest()
-

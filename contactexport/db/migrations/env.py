@@ -9,7 +9,7 @@ from contactexport.db import version_record
 connection = context.config.attributes["connection"]
 
 
-def note_checksum(*, step: Any, **_: Any) -> None:
+def note_checksum(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG001 - named by Alembic
     version_record.note_checksum(connection.connection.driver_connection, step.up_revision_id)
 
 
