@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 MISFITS = (psycopg2.ProgrammingError, psycopg2.IntegrityError, psycopg2.DataError, psycopg2.NotSupportedError)
 DOES_NOT_FIT = (
     "It was made by an edition of this program that was never released, or changed by hand. "
-    "Nothing was changed (docs/failures.md, Database)"
+    "Nothing was changed (docs/failures.md, Postgres)"
 )
 
 

@@ -27,7 +27,7 @@ def version(conn: connection) -> str | None:
 
 
 def take_former_table(conn: connection) -> None:
-    """Renames the table `alembic_version` if this program has made it. Another program's is left alone."""
+    """Replaces the table `alembic_version` if this program has made it. Another program's is left alone."""
     if version(conn) is not None and not queries("schema").has_own_table(conn):
         queries("schema").take_former_table(conn)
 
@@ -58,7 +58,7 @@ def require_same_versions(conn: connection) -> None:
         if found is not None and applied <= found and noted.get(applied) != checksum:
             raise SchemaMismatch(
                 f"Version {applied} of the database's schema was made by another edition of this program: its checksum "
-                f"is {noted.get(applied, 'missing')}, {checksum} expected (docs/failures.md, Database)"
+                f"is {noted.get(applied, 'missing')}, {checksum} expected (docs/failures.md, Postgres)"
             )
 
 

@@ -107,7 +107,7 @@ def test_a_database_of_an_edition_that_was_never_released_is_told_and_left_alone
     execute(old, change)
     with pytest.raises(SchemaMismatch, match=told) as refused:
         migrate.upgrade(old.database)
-    assert refused.value.text.endswith("Nothing was changed (docs/failures.md, Database)")
+    assert refused.value.text.endswith("Nothing was changed (docs/failures.md, Postgres)")
     assert migrate.current_version(old.database) == "0001"
     with pytest.raises(SchemaMismatch, match="is at 0001, "):
         migrate.check(old.database)

@@ -8,6 +8,14 @@ SELECT to_regnamespace(quote_ident(:schema)) IS NOT NULL;
 -- The first of the search path: that of the program in its sessions, once it exists.
 SELECT current_schema();
 
+-- name: find_postgres_names_only!
+-- For this transaction.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+-- name: find_names_in!
+-- The same.
+SELECT set_config('search_path', quote_ident(:schema) || ', pg_temp', true);
+
 -- name: create!
 -- A template.
 CREATE SCHEMA {schema};
@@ -67,8 +75,12 @@ SELECT version_num FROM contactexport_version;
 SELECT max(version_num) FROM alembic_version HAVING count(*) = 1;
 
 -- name: take_former_table#
-ALTER TABLE alembic_version RENAME TO contactexport_version;
-ALTER TABLE contactexport_version RENAME CONSTRAINT alembic_version_pkc TO contactexport_version_pkc;
+-- As Alembic makes it: renamed, it would keep the names of its constraints.
+CREATE TABLE contactexport_version (
+    version_num varchar(32) NOT NULL, CONSTRAINT contactexport_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO contactexport_version SELECT version_num FROM alembic_version;
+DROP TABLE alembic_version;
 
 -- name: make_checksums!
 CREATE TABLE contactexport_checksum (
