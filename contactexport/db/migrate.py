@@ -70,12 +70,15 @@ def check(database: Database) -> None:
         found, expected = version_record.version(conn), version_record.newest()
         if found is None or found < expected:
             raise SchemaMismatch(
-                f"The database's schema is at {found or 'nothing'}, {expected} expected: run `flask db upgrade`"
+                f"The database's schema {database.schema} is at {found or 'nothing'}, {expected} expected: "
+                "run `flask db upgrade`"
             )
         if found > expected:
-            raise SchemaMismatch(_newer(found))
+            raise SchemaMismatch(_newer(database.schema, found))
         if not version_record.has_checksums(conn):
-            raise SchemaMismatch(f"The database's schema, at {found}, has no checksums yet: run `flask db upgrade`")
+            raise SchemaMismatch(
+                f"The database's schema {database.schema} has no checksums yet: run `flask db upgrade`"
+            )
         version_record.require_same_versions(conn)
 
 
@@ -122,7 +125,7 @@ def _upgrade(connection: sqlalchemy.Connection, conn: Connection, schema: str) -
     if before is None:
         _make_room(conn, schema)
     elif before not in version_record.known_versions():
-        raise SchemaMismatch(_newer(before))
+        raise SchemaMismatch(_newer(schema, before))
     has_checksums = version_record.has_checksums(conn)
     if not has_checksums:
         version_record.make_checksums(conn, until=before)
@@ -179,8 +182,8 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
-def _newer(found: str) -> str:
+def _newer(schema: str, found: str) -> str:
     return (
-        f"The database's schema is at {found}, newer than this program's {version_record.newest()}: "
+        f"The database's schema {schema} is at {found}, newer than this program's {version_record.newest()}: "
         "install the newer program"
     )

@@ -104,9 +104,7 @@ def test_a_template_finds_a_name_only_with_its_schema(
     with backend.database.transaction() as conn:
         bind = SimpleNamespace(connection=SimpleNamespace(driver_connection=conn))
         monkeypatch.setattr(migration_steps, "op", SimpleNamespace(get_bind=lambda: bind))
-        script.with_suffix(".sql").write_text(
-            "CREATE TABLE {schema}.made (id bigint REFERENCES {schema}.api_user)"
-        )
+        script.with_suffix(".sql").write_text("CREATE TABLE {schema}.made (id bigint REFERENCES {schema}.api_user)")
         migration_steps.run_template(str(script))
         assert queries("schema").current(conn) == "public"
         for name in ("api_user", "made"):

@@ -180,4 +180,4 @@ def test_current_tells_a_schema_that_does_not_fit(old: Backend, app, runner):
     app.extensions["contactexport"] = old
     told = runner.invoke(args=["db", "current"])
     assert (told.exit_code, told.stdout) == (1, "")
-    assert told.stderr.startswith("Error: The database's schema is at 0001, ")
+    assert told.stderr.startswith("Error: The database's schema public is at 0001, ")
