@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -377,3 +378,18 @@ def test_a_view_s_function_finds_names_by_a_path_of_its_own_or_in_our_schema(
             make_due(made, export_id)
         done = run(made, export_id)
         assert (done.status, ids_in(made, done)) == ("done", [contact])
+
+
+def test_tables_that_are_called_like_our_temporary_ones_are_left_alone(backend: Backend, app, runner, tmp_path):
+    text = "".join(sql_texts.queries())
+    names = set(re.findall(r"CREATE TEMPORARY TABLE (\w+)", text))
+    assert {"contact_import", "contact_import_match", "sample_person"} <= names
+    for name in names:
+        execute(backend, f"CREATE TABLE {name} (import_line text)")
+    people = tmp_path / "people.csv"
+    people.write_text("E-Mail,First Name\njo@example.com,Jo\n", encoding="utf-8")
+    for _ in range(2):
+        invoke(runner, "contacts", "import", str(people), "--origin", "form:123")
+    invoke(runner, "contacts", "sample", "--contacts", "10")
+    assert execute(backend, "SELECT count(*) AS contacts FROM contact") == [{"contacts": 11}]
+    assert execute(backend, " UNION ALL ".join(f"SELECT import_line FROM public.{name}" for name in names)) == []

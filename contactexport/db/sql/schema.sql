@@ -28,7 +28,7 @@ SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE'
 SELECT has_schema_privilege('public', oid, 'CREATE') FROM pg_namespace WHERE nspname = :schema;
 
 -- name: found_by_role$
--- The schema of the log of changes that the role's own search path leads to: programs before 0006 found their tables so.
+-- The schema of the log of changes that the role's own search path leads to: older programs found their tables so.
 SELECT n.nspname
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace, pg_settings AS s
 WHERE s.name = 'search_path' AND c.relname = 'contact_change' AND c.relkind = 'p'
