@@ -54,9 +54,9 @@ def create_app() -> Flask:
 
 def make_backend(settings: Settings) -> Backend:
     """The parts the services work with, wired by the settings."""
-    database = Database(lambda: settings.database_url or _embedded_url(settings))
+    database = Database(lambda: settings.database_url or _embedded_url(settings), settings.schema)
     contacts_url = settings.contacts_database_url
-    contacts = Database(lambda: str(contacts_url)) if contacts_url else database
+    contacts = Database(lambda: str(contacts_url), settings.schema) if contacts_url else database
     return Backend(
         settings,
         database,

@@ -23,6 +23,8 @@ from contactexport.languages import LANGUAGES
 
 PREFIX = "CONTACTEXPORT_"
 MOST_DEFAULT_READERS = 4
+DEFAULT_SCHEMA = "public"
+LONGEST_NAME = 63
 ENVIRONMENTS = ("development", "testing", "production")
 
 
@@ -42,6 +44,13 @@ def _scheme(url: str) -> str:
 def _postgres_url(raw: str) -> str:
     if _scheme(raw) not in {"postgresql", "postgres"}:
         raise ValueError("a URL like postgresql://user@host:5432/database expected")
+    return raw
+
+
+def _schema(raw: str) -> str:
+    # Postgres would cut a longer name, keeps names with pg_ for itself, and reads $user as the name of the role.
+    if len(_text(raw).encode()) > LONGEST_NAME or raw.startswith("pg_") or raw in {"$user", "information_schema"}:
+        raise ValueError(f"a name of at most {LONGEST_NAME} bytes expected, and none that Postgres uses itself")
     return raw
 
 
@@ -128,6 +137,9 @@ class Settings:
     )
     contacts_database_url: str | None = _setting(
         _postgres_url, None, "where contacts and their changes are read; without it DATABASE_URL"
+    )
+    schema: str = _setting(
+        _schema, DEFAULT_SCHEMA, "schema of Postgres in which all tables and functions of the program stand"
     )
     broker_url: str | None = _setting(
         _broker_url, None, "RabbitMQ or Redis; without it folders under DATA_DIR pass the messages"

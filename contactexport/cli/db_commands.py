@@ -23,13 +23,36 @@ def upgrade() -> None:
 
     for database in current_backend().databases:
         before, after = migrate.upgrade(database)
-        if schema := migrate.schema_open_to_all(database):
+        if migrate.schema_open_to_all(database):
             click.echo(
-                f"Warning: every role may create functions in the schema {schema}, for this program to run. "
-                f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC ends that (docs/operations.md, Roles)",
+                f"Warning: every role may create functions in the schema {database.schema}, for this program to run. "
+                f"REVOKE CREATE ON SCHEMA {database.schema} FROM PUBLIC ends that (docs/operations.md, Roles)",
                 err=True,
             )
         click.echo(f"schema {after}" + (" (unchanged)" if before == after else f" (was {before or 'empty'})"))
+
+
+@group.command()
+@click.pass_context
+def current(context: click.Context) -> None:
+    """Print the schema's version, and what the schema lacks of it.
+
+    Exit code 1 when it lacks something, or when it is not the version of this program.
+
+    \b
+    Example:
+      flask db current
+    """
+    from contactexport.db import migrate
+
+    lacking = False
+    for database in current_backend().databases:
+        migrate.check(database)
+        click.echo(f"{database.schema}: {migrate.current_version(database)}")
+        for part in migrate.differences(database):
+            lacking = True
+            click.echo(f"lacking in {database.schema}: {part}", err=True)
+    context.exit(int(lacking))
 
 
 @group.command()

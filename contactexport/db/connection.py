@@ -14,6 +14,7 @@ from contactexport.db.connection_pool import ConnectionPool
 from contactexport.db.queries import queries
 from contactexport.db.row_cursor import RowCursor
 from contactexport.errors import SettingsError
+from contactexport.settings import DEFAULT_SCHEMA
 
 # The name by which modules outside db know a connection.
 Connection: TypeAlias = connection
@@ -36,11 +37,13 @@ FIRST_OPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0
 class Database:
     """One Postgres database. Nothing is opened before first use, and nothing is shared across a fork.
 
-    `url` is called when a connection is needed, since the embedded server only then has to run.
+    `url` is called when a connection is needed, since the embedded server only then has to run. Every session finds its
+    tables in `schema`, and nothing in any other but Postgres' own (docs/decisions/connections.md).
     """
 
-    def __init__(self, url: Callable[[], str]) -> None:
+    def __init__(self, url: Callable[[], str], schema: str = DEFAULT_SCHEMA) -> None:
         self._url = url
+        self.schema = schema
         self._lock = threading.Lock()
         self._pools: tuple[ConnectionPool, ConnectionPool] | None = None
         self._pools_owner = 0
@@ -133,7 +136,7 @@ class Database:
             ) from None
         conn.autocommit = True
         try:
-            queries("server").pin_settings(conn)
+            queries("server").pin_settings(conn, schema=self.schema)
         except BaseException:
             conn.close()
             raise

@@ -23,6 +23,9 @@ LOCAL_CLASSES = frozenset({"40", "53", "55", "57", "58"})
 # What a value brings about each time it is read: a case not found, a subquery with several rows, a wrong form, an error
 # in a function or raised by one.
 VALUE_CLASSES = frozenset({"20", "21", "22", "2F", "38", "39", "P0"})
+# An undefined table, function or operator, or object.
+NAME_MISSING = frozenset({"42P01", "42883", "42704"})
+FUNCTION = re.compile(r"(?:PL/pgSQL|SQL) function .*")
 # The function of Postgres that refuses a query under row-level security; its message may be in any language.
 ROW_SECURITY_CHECK = "check_enable_rls"
 
@@ -35,7 +38,8 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except UndefinedTable as error:
-        raise SchemaMismatch(f"The database lacks a table: {_first_line(error)}: run `flask db upgrade`") from error
+        remedy = place_of_missing_name(error) or ": run `flask db upgrade`"
+        raise SchemaMismatch(f"The database lacks a table: {_first_line(error)}{remedy}") from error
     except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
         require_all_rows(error)
         raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
@@ -61,7 +65,7 @@ def refusals_told() -> Iterator[None]:
     except psycopg2.Error as error:
         if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
             raise
-        text = f"The database refuses the query: {error.diag.message_primary}"
+        text = f"The database refuses the query: {error.diag.message_primary}{place_of_missing_name(error)}"
         if error.pgcode[:2] in VALUE_CLASSES:
             raise ValueRefused(text, _condition(error.pgcode)) from error
         raise QueryFailed(text) from error
@@ -74,6 +78,13 @@ def require_all_rows(error: psycopg2.Error) -> None:
             f"Rows would be missing: {_first_line(error)}; give the role that reads the table (of a view, the view's "
             "owner) all rows: ALTER ROLE … BYPASSRLS"
         ) from error
+
+
+def place_of_missing_name(error: psycopg2.Error) -> str:
+    """The function in which a name was not found, in brackets: an adopter's may need another search path than ours."""
+    if error.pgcode not in NAME_MISSING or not (place := FUNCTION.search(error.diag.context or "")):
+        return ""
+    return f" ({place[0]}: give it a search_path of its own, see docs/guide.md)"
 
 
 def connection_is_lost(error: psycopg2.Error) -> bool:

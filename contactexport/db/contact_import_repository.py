@@ -10,7 +10,7 @@ from psycopg2 import sql
 from psycopg2.errors import InsufficientPrivilege
 
 from contactexport.db.connection import Connection
-from contactexport.db.connection_errors import error_is_local, require_all_rows
+from contactexport.db.connection_errors import error_is_local, place_of_missing_name, require_all_rows
 from contactexport.db.queries import queries
 from contactexport.errors import ContactExportError
 
@@ -171,5 +171,5 @@ def _clear_refusal() -> Iterator[None]:
         if isinstance(error, InsufficientPrivilege):
             require_all_rows(error)
         detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-        reason = " ".join(f"{error.diag.message_primary}{detail}".split())
+        reason = " ".join(f"{error.diag.message_primary}{detail}{place_of_missing_name(error)}".split())
         raise ContactExportError(f"The database refuses the import, nothing was imported: {reason}") from error

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
-from contactexport.errors import ContactsIncomplete, UsageError
+from contactexport.errors import UsageError
 
 MOST_COUNTED = 1_000_000
 
@@ -24,13 +24,8 @@ PLAIN_TABLE = ContactTable(ids_are_unique=True, moments=frozenset())
 
 
 def describe(conn: Connection) -> ContactTable:
-    """Looks at `contact`. Raises ContactsIncomplete when the search path leads to a table of another schema."""
+    """Looks at `contact`."""
     found = queries("contact_table").describe(conn)
-    if found["elsewhere"]:
-        raise ContactsIncomplete(
-            f"The search path leads to {', '.join(found['elsewhere'])}, but the log of changes is in the schema "
-            f"{found['log_schema']}: set the search_path of the role or of the database to that schema"
-        )
     return ContactTable(found["ids_are_unique"], frozenset(found["moments"]))
 
 
@@ -39,7 +34,6 @@ def require_table(conn: Connection) -> None:
     table = queries("contact_table").contact_table(conn)
     if table is None:
         raise UsageError("The table `contact` does not exist: run `flask db upgrade`")
-    describe(conn)
     if not table["is_table"]:
         raise UsageError("`contact` is not a table here but a view of another: write contacts where they come from")
     if table["is_read_only"]:

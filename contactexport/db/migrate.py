@@ -1,28 +1,35 @@
 """Versioned migrations of both databases with Alembic; the steps themselves are plain SQL."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 
+import psycopg2
+import sqlalchemy
 from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from psycopg2.errors import LockNotAvailable
+from psycopg2 import sql
+from psycopg2.errors import InsufficientPrivilege, LockNotAvailable
 from psycopg2.extensions import cursor
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from contactexport.db import replica_repository
-from contactexport.db.connection import Database
-from contactexport.db.queries import queries
-from contactexport.errors import ContactExportError, LogInUse, SchemaMismatch
+from contactexport.db import replica_repository, schema_parts, version_record
+from contactexport.db.connection import Connection, Database
+from contactexport.db.queries import queries, template
+from contactexport.errors import ContactExportError, DatabaseUnavailable, LogInUse, SchemaMismatch
+from contactexport.settings import DEFAULT_SCHEMA
 
 # Any constant does, if nothing else in the database uses it: "contactexport migrations".
 MIGRATION_LOCK = 0x636D6967
+MOST_NAMES = 8
+logger = logging.getLogger(__name__)
+# Such as a table that is there already, or is missing, or rows that a new constraint refuses.
+MISFITS = (psycopg2.ProgrammingError, psycopg2.IntegrityError, psycopg2.DataError, psycopg2.NotSupportedError)
+DOES_NOT_FIT = (
+    "It was made by an edition of this program that was never released, or changed by hand. "
+    "Nothing was changed (docs/failures.md, Postgres)"
+)
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
@@ -31,97 +38,152 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     Safe to run twice and by several processes at once: all of it is one transaction under an advisory lock that
     Postgres drops with the session, so a killed upgrade leaves nothing behind.
     A read replica gets its schema from its primary and is only looked at.
-    Raises SchemaMismatch when the schema is newer than this program, LogInUse when exports or writers hold a table for
-    longer than a migration may wait, DatabaseUnavailable without a database, ContactExportError when it would call what
-    somebody else has made.
+    Raises SchemaMismatch when the schema is newer than this program, or not what its version makes; LogInUse when
+    exports or writers hold a table for longer than a migration may wait; DatabaseUnavailable without a database;
+    ContactExportError when it would call what somebody else has made, or when its names are taken.
     """
-    with database.session() as raw:
-        if replica_repository.is_replica(raw):
+    with database.session() as conn:
+        if replica_repository.is_replica(conn):
             check(database)
-            return _newest(), _newest()
-        if foreign := queries("schema").foreign_name(raw):
+            return version_record.newest(), version_record.newest()
+        if foreign := queries("schema").foreign_name(conn):
             raise ContactExportError(
                 f"{foreign['name']} belongs to {foreign['owner']}, and Postgres may call it in place of its own: "
                 "drop it, or move it to another schema (docs/operations.md, Roles)"
             )
-        raw.autocommit = False
-        raw.cursor_factory = cursor  # SQLAlchemy reads rows by position
-        engine = create_engine("postgresql+psycopg2://", creator=lambda: raw, poolclass=NullPool)
-        with _plain_errors(), engine.connect() as connection, connection.begin():
-            queries("advisory_lock").take_transaction_lock(raw, key=MIGRATION_LOCK)
-            before = MigrationContext.configure(connection).get_current_revision()
-            return before, _upgrade(connection, before)
+        conn.autocommit = False
+        conn.cursor_factory = cursor  # SQLAlchemy reads rows by position
+        engine = create_engine("postgresql+psycopg2://", creator=lambda: conn, poolclass=NullPool)
+        with _plain_errors(database.schema), engine.connect() as connection, connection.begin():
+            return _upgrade(connection, conn, database.schema)
 
 
 def current_version(database: Database) -> str | None:
     """The schema's version, None for an empty database."""
     with database.transaction() as conn:
-        known = queries("schema").has_version_table(conn)
-        version: str | None = queries("schema").current_version(conn) if known else None
-        return version
+        return version_record.version(conn)
 
 
 def check(database: Database) -> None:
-    """Raises SchemaMismatch unless the schema has exactly this program's version."""
-    found, expected = current_version(database), _newest()
-    if found is None or found < expected:
-        raise SchemaMismatch(
-            f"The database's schema is at {found or 'nothing'}, {expected} expected: run `flask db upgrade`"
-        )
-    if found > expected:
-        raise SchemaMismatch(_newer(found, expected))
-
-
-def schema_open_to_all(database: Database) -> str | None:
-    """The schema of the program's tables if every role may create functions in it, None if not."""
+    """Raises SchemaMismatch unless the schema has exactly this program's version, made as this program makes it."""
     with database.transaction() as conn:
-        schema: str | None = queries("schema").schema_open_to_all(conn)
-        return schema
+        found, expected = version_record.version(conn), version_record.newest()
+        if found is None or found < expected:
+            raise SchemaMismatch(
+                f"The database's schema {database.schema} is at {found or 'nothing'}, {expected} expected: "
+                "run `flask db upgrade`"
+            )
+        if found > expected:
+            raise SchemaMismatch(_newer(database.schema, found))
+        if not version_record.has_checksums(conn):
+            raise SchemaMismatch(
+                f"The database's schema {database.schema} has no checksums yet: run `flask db upgrade`"
+            )
+        version_record.require_same_versions(conn)
+
+
+def differences(database: Database) -> list[str]:
+    """What the schema lacks of what its version makes, a line each; but for `contact`, which may be an adopter's."""
+    with database.transaction() as conn:
+        lacking = schema_parts.missing(conn, database.schema)
+        if queries("schema").lacks_index_by_time(conn):
+            lacking.append(
+                "index contact_change_by_time on contact_change (changed_at): exports of all origins need it before "
+                "Postgres 18, and `flask db upgrade` makes it"
+            )
+        return lacking
+
+
+def schema_open_to_all(database: Database) -> bool:
+    """True if every role may create functions in the schema of the program's tables."""
+    with database.transaction() as conn:
+        return bool(queries("schema").open_to_all(conn, schema=database.schema))
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """SQLAlchemy wraps the driver's errors, which the session knows how to tell the user."""
+def _plain_errors(schema: str) -> Iterator[None]:
+    """Says what an error of a version means; SQLAlchemy wraps those of the driver."""
     try:
         yield
-    except LockNotAvailable:
-        raise LogInUse(
-            "The change log is in use by an export or a writer: nothing was upgraded, "
-            "try again later or stop the workers"
-        ) from None
-    except DBAPIError as error:
-        raise error.orig or error from None
+    except (DBAPIError, psycopg2.Error) as wrapped:
+        error = wrapped.orig if isinstance(wrapped, DBAPIError) else wrapped
+        if isinstance(error, LockNotAvailable):
+            raise LogInUse(
+                "The change log is in use by an export or a writer: nothing was upgraded, "
+                "try again later or stop the workers"
+            ) from None
+        if isinstance(error, MISFITS) and not isinstance(error, InsufficientPrivilege):
+            reason = " ".join(str(error.diag.message_primary).split())
+            raise SchemaMismatch(f"The schema {schema} cannot be upgraded: {reason}. {DOES_NOT_FIT}") from error
+        raise error or wrapped from None
 
 
-def _upgrade(connection: Connection, before: str | None) -> str:
-    config = _config()
+def _upgrade(connection: sqlalchemy.Connection, conn: Connection, schema: str) -> tuple[str | None, str]:
+    queries("advisory_lock").take_transaction_lock(conn, key=MIGRATION_LOCK)
+    version_record.take_former_table(conn)
+    before = version_record.version(conn)
+    if before is None:
+        _make_room(conn, schema)
+    elif before not in version_record.known_versions():
+        raise SchemaMismatch(_newer(schema, before))
+    has_checksums = version_record.has_checksums(conn)
+    if not has_checksums:
+        version_record.make_checksums(conn, until=before)
+    version_record.require_same_versions(conn)
+    config = version_record.config()
     config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
-    try:
-        scripts.get_revision(before or "base")
-    except CommandError:
-        raise SchemaMismatch(_newer(str(before), _head(scripts))) from None
     command.upgrade(config, "head")
-    return _head(scripts)
+    if queries("schema").lacks_index_by_time(conn):
+        logger.warning("making the index contact_change_by_time: until it is made, nobody can write contacts")
+        queries("schema").make_index_by_time(conn)
+    if before is not None and not has_checksums:
+        _require_our_own(conn, schema)
+    return before, version_record.newest()
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return config
+def _make_room(conn: Connection, schema: str) -> None:
+    """Makes the schema if it is missing. Raises ContactExportError when it has something of our names in it."""
+    elsewhere = queries("schema").found_by_role(conn)
+    if schema == DEFAULT_SCHEMA and elsewhere not in {None, schema}:
+        raise SchemaMismatch(
+            f"The program's tables are in the schema {elsewhere}, to which the role's search_path leads: "
+            f"set CONTACTEXPORT_SCHEMA={elsewhere}"
+        )
+    if names := schema_parts.taken_names(conn, schema):
+        raise ContactExportError(
+            f"The schema {schema} has {_first(names)} already, which this program has not made: "
+            "set CONTACTEXPORT_SCHEMA to a schema of its own, such as contactexport. Nothing was changed"
+        )
+    try:
+        if not queries("schema").exists(conn, schema=schema):
+            with conn.cursor() as run:
+                run.execute(template("schema", "create").format(schema=sql.Identifier(schema)))
+    except InsufficientPrivilege as error:
+        raise DatabaseUnavailable(
+            f"The schema {schema} does not exist, and the database does not let this user make it: "
+            "CREATE SCHEMA … AUTHORIZATION … (docs/operations.md, The schema)"
+        ) from error
+    if not queries("schema").may_be_used(conn, schema=schema):
+        raise DatabaseUnavailable(
+            f"The database refuses this user: permission denied for the schema {schema}: "
+            "GRANT USAGE, CREATE ON SCHEMA … TO … (docs/operations.md, The schema)"
+        )
 
 
-@cache
-def _newest() -> str:
-    return _head(ScriptDirectory.from_config(_config()))
+def _require_our_own(conn: Connection, schema: str) -> None:
+    """Raises SchemaMismatch unless the schema is what the versions make: some were edited before their release."""
+    lacking, unknown = schema_parts.missing(conn, schema), schema_parts.unknown(conn, schema)
+    if lacking or unknown:
+        told = [f"lacks {_first(lacking)}"] * bool(lacking) + [f"has {_first(unknown)} besides"] * bool(unknown)
+        raise SchemaMismatch(f"The schema {schema} {' and '.join(told)}. {DOES_NOT_FIT}")
 
 
-def _head(scripts: ScriptDirectory) -> str:
-    head = scripts.get_current_head()
-    assert head is not None  # noqa: S101 - the package ships at least one migration
-    return head
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
-def _newer(found: str, expected: str) -> str:
-    return f"The database's schema is at {found}, newer than this program's {expected}: install the newer program"
+def _newer(schema: str, found: str) -> str:
+    return (
+        f"The database's schema {schema} is at {found}, newer than this program's {version_record.newest()}: "
+        "install the newer program"
+    )

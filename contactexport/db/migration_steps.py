@@ -17,14 +17,17 @@ def run_statements(script: str) -> None:
 def run_template(script: str, **sequences: str) -> None:
     """Runs the file with names in braces: {schema} is where our tables stand, {schema_name} the same as a text.
 
-    Each of `sequences` is the name in braces for a sequence of that schema, as a text.
+    Each of `sequences` is the name in braces for a sequence of that schema, as a text. A name of ours without {schema}
+    is not found: functions have to write it so, and a version should not differ from them.
     """
     conn: Any = op.get_bind().connection.driver_connection
-    schema = queries("schema").schema_of_log(conn)
+    schema = queries("schema").current(conn)
     named = {name: sql.Literal(sql.Identifier(schema, found).as_string(conn)) for name, found in sequences.items()}
     statements = sql.SQL(_text(script)).format(schema=sql.Identifier(schema), schema_name=sql.Literal(schema), **named)
+    queries("schema").find_postgres_names_only(conn)
     with conn.cursor() as cursor:
         cursor.execute(statements)
+    queries("schema").find_names_in(conn, schema=schema)
 
 
 def _text(script: str) -> str:

@@ -1,4 +1,4 @@
-"""Functions and operators that a role without rights puts into the schema `public`, to be run by somebody with more.
+"""Functions and operators that a role without rights puts where others look for names, to be run by somebody with more.
 
 A function that fits the types of its arguments exactly beats one of Postgres' own that needs a cast. So every function
 and operator that some SQL uses is planted for all combinations of types. Each raises an error when it is called.
@@ -26,21 +26,23 @@ IMPLIED = {"=", "<>", "<=", ">="}
 NO_OPERATORS = {"=>"}
 
 
-def plant(conn: connection, role: str, texts: Iterable[str]) -> None:
-    """Plants, as a role that may create something in `public`, what the SQL texts use."""
+def plant(conn: connection, role: str, texts: Iterable[str], schema: str = "public") -> None:
+    """Plants, as a role that may create something in a schema, what the SQL texts use."""
     text = re.sub(r"--.*", "", "\n".join(texts))
     words, symbols = set(re.findall(r"[a-z_][a-z0-9_]*", text)), set(re.findall(r"[-+*/<>=~!@#%^&|`]+", text))
     with conn.cursor() as cursor:
+        cursor.execute("SET search_path = pg_catalog")  # something may have been planted already
         cursor.execute(
             "SELECT DISTINCT proname, pronargs, provariadic <> 0 FROM pg_proc"
             " WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind = 'f' AND proname = ANY (%s)",
             (sorted(words),),
         )
         statements = [*_functions(cursor.fetchall()), *_operators((symbols | IMPLIED) - NO_OPERATORS)]
-        cursor.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {0}; SET ROLE {0}").format(sql.Identifier(role)))
+        allowed = sql.SQL("GRANT USAGE, CREATE ON SCHEMA {1} TO {0}; SET ROLE {0}; SET search_path = {1}")
+        cursor.execute(allowed.format(sql.Identifier(role), sql.Identifier(schema)))
         for start in range(0, len(statements), 1000):
             cursor.execute("; ".join(statements[start : start + 1000]))
-        cursor.execute("RESET ROLE")
+        cursor.execute("RESET ROLE; RESET search_path")
 
 
 def _functions(known: Iterable[tuple[str, int, bool]]) -> Iterator[str]:
@@ -57,12 +59,12 @@ def _counts(least: int, *, variadic: bool) -> range:
 
 def _function(name: str, arguments: tuple[str, ...]) -> str:
     body = f"BEGIN RAISE '{CALLED}: {name}({', '.join(arguments)}) by %', current_user; END"
-    return f'CREATE FUNCTION public."{name}"({", ".join(arguments)}) RETURNS boolean LANGUAGE plpgsql AS $x$ {body} $x$'
+    return f'CREATE FUNCTION "{name}"({", ".join(arguments)}) RETURNS boolean LANGUAGE plpgsql AS $x$ {body} $x$'
 
 
 def _operators(symbols: set[str]) -> Iterator[str]:
     for left, right in product(TYPES, repeat=2):
         yield _function("planted_operator", (left, right))
         for symbol in sorted(symbols):
-            made = f"LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.planted_operator"
-            yield f"CREATE OPERATOR public.{symbol} ({made})"
+            made = f"LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = planted_operator"
+            yield f"CREATE OPERATOR {symbol} ({made})"

@@ -8,7 +8,7 @@ from exporting import add_contact, around_now, execute, other_session, request, 
 from contactexport.backend import Backend
 from contactexport.services import deliver_export
 
-# Everything of ours that asks for clock_timestamp() gets this one's time, which can be set.
+# Functions of the log that ask for clock_timestamp() get this one's time, which can be set.
 CLOCK = """
 CREATE SCHEMA clock;
 CREATE TABLE clock.ahead (seconds integer);
@@ -19,7 +19,6 @@ DO $$
 DECLARE
     one regprocedure;
 BEGIN
-    EXECUTE format('ALTER DATABASE %I SET search_path = clock, pg_catalog, public', current_database());
     FOR one IN SELECT oid FROM pg_proc WHERE proname ~ '^contact_(log|change)_' LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = clock, pg_catalog, public, pg_temp', one);
     END LOOP;
@@ -30,7 +29,6 @@ END $$;
 @pytest.fixture
 def clock(backend: Backend) -> None:
     execute(backend, CLOCK)
-    backend.database.close()  # sessions of before have the old search path
 
 
 def set_clock(backend: Backend, ahead: int) -> None:

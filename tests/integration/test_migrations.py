@@ -3,18 +3,22 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from empty_databases import empty_database
 from exporting import backend_with
+from psycopg2.errors import UndefinedTable
 
 from contactexport.backend import Backend
-from contactexport.db import migrate
+from contactexport.db import migrate, migration_steps
+from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable, SchemaMismatch
 
 UPGRADE = """
 import sys
-from contactexport.db import migrate
+from contactexport.db import migrate, migration_steps
 from contactexport.db.connection import Database
 print(*migrate.upgrade(Database(lambda: sys.argv[1])))
 """
@@ -29,7 +33,7 @@ def empty(backend: Backend, database_name: str) -> Iterator[Backend]:
 
 def set_version(backend: Backend, version: str) -> None:
     with backend.database.transaction() as conn, conn.cursor() as cursor:
-        cursor.execute("UPDATE alembic_version SET version_num = %s", (version,))
+        cursor.execute("UPDATE contactexport_version SET version_num = %s", (version,))
 
 
 def test_an_empty_database_is_brought_up_once(empty: Backend):
@@ -82,7 +86,7 @@ def test_an_older_schema_is_told(backend: Backend):
 
 def test_a_version_table_without_a_version_is_an_empty_database(backend: Backend):
     with backend.database.transaction() as conn, conn.cursor() as cursor:
-        cursor.execute("DELETE FROM alembic_version")
+        cursor.execute("DELETE FROM contactexport_version")
     assert migrate.current_version(backend.database) is None
 
 
@@ -91,3 +95,23 @@ def test_without_a_database_the_upgrade_says_so(backend: Backend):
     for act in (migrate.upgrade, migrate.check):
         with pytest.raises(DatabaseUnavailable):
             act(nowhere.database)
+
+
+def test_a_template_finds_a_name_only_with_its_schema(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    script = tmp_path / "9000_new.py"
+    with backend.database.transaction() as conn:
+        bind = SimpleNamespace(connection=SimpleNamespace(driver_connection=conn))
+        monkeypatch.setattr(migration_steps, "op", SimpleNamespace(get_bind=lambda: bind))
+        script.with_suffix(".sql").write_text("CREATE TABLE {schema}.made (id bigint REFERENCES {schema}.api_user)")
+        migration_steps.run_template(str(script))
+        assert queries("schema").current(conn) == "public"
+        for name in ("api_user", "made"):
+            script.with_suffix(".sql").write_text(f"ALTER TABLE {name} ADD COLUMN x text")
+            with conn.cursor() as cursor:
+                cursor.execute("SAVEPOINT before")
+            with pytest.raises(UndefinedTable):
+                migration_steps.run_template(str(script))
+            with conn.cursor() as cursor:
+                cursor.execute("ROLLBACK TO before")

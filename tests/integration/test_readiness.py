@@ -32,7 +32,7 @@ def test_a_database_that_is_down_is_named(backend: Backend, caplog: pytest.LogCa
 
 
 def test_a_schema_that_does_not_fit_is_not_ready(backend: Backend, caplog: pytest.LogCaptureFixture):
-    execute(backend, "UPDATE alembic_version SET version_num = '9999'")
+    execute(backend, "UPDATE contactexport_version SET version_num = '9999'")
     assert check_readiness.check(backend)["database"] == "unavailable"
     assert "newer than this program" in caplog.text
 

@@ -18,6 +18,8 @@ SECONDS = (
     "BROKER_POLLING_INTERVAL",
 )
 WRONG = [
+    *(("SCHEMA", name, "a name of at most 63 bytes") for name in ("pg_own", "$user", "information_schema", "ü" * 32)),
+    ("SCHEMA", "a\nb", "a non-empty line of text"),
     ("DATABASE_URL", "mysql://root@localhost/x", "postgresql://user@host:5432/database expected"),
     ("DATABASE_URL", "localhost:5432", "postgresql://user@host:5432/database expected"),
     ("DATABASE_URL", "postgresql://user@[::1/x", "postgresql://user@host:5432/database expected"),

@@ -1,6 +1,7 @@
 -- An import of contacts: COPY into a temporary table, check there, then one UPDATE and one INSERT.
 -- Names in {braces} are filled in by contact_import_repository with psycopg2.sql; s is the staged line, c the contact.
--- Staged values are in value_1, value_2, …: a column of contacts may have any name, also one of those below.
+-- Staged values are in value_1, value_2, …: a column of contacts may have any name, also one of those below. So may a table:
+-- temporary ones come last in the search path, so they are written with pg_temp.
 
 -- name: list_columns()
 SELECT
@@ -23,17 +24,17 @@ SELECT NULL::bigint AS import_line, NULL::text AS import_problems, NULL::bytea A
 FROM contact AS c WITH NO DATA;
 
 -- name: copy_staging()!
-COPY contact_import FROM STDIN (FORMAT csv);
+COPY pg_temp.contact_import FROM STDIN (FORMAT csv);
 
 -- name: mark_repeated_keys(label)!
-UPDATE contact_import AS s
+UPDATE pg_temp.contact_import AS s
 SET import_problems = concat_ws(
     E'\n', s.import_problems,
     'line ' || s.import_line || :label || 'the same key is in line ' || first.import_line || ' already'
 )
 FROM (
     SELECT {staged_key} AS import_key, min(s.import_line) AS import_line
-    FROM contact_import AS s
+    FROM pg_temp.contact_import AS s
     WHERE {staged_key} IS NOT NULL
     GROUP BY {staged_key} HAVING count(*) > 1
 ) AS first
@@ -45,47 +46,47 @@ SELECT pg_advisory_xact_lock(to_regclass('contact')::oid::integer, 0);
 -- name: match_contacts()!
 CREATE TEMPORARY TABLE contact_import_match ON COMMIT DROP AS
 SELECT s.import_line, min(c.id) AS contact_id, count(*) AS contacts
-FROM contact_import AS s JOIN contact AS c ON {contact_key} = {staged_key}
+FROM pg_temp.contact_import AS s JOIN contact AS c ON {contact_key} = {staged_key}
 GROUP BY s.import_line;
 
 -- name: mark_ambiguous_keys(label)!
-UPDATE contact_import AS s
+UPDATE pg_temp.contact_import AS s
 SET import_problems = concat_ws(
     E'\n', s.import_problems, 'line ' || s.import_line || :label || m.contacts || ' contacts have this key'
 )
-FROM contact_import_match AS m
+FROM pg_temp.contact_import_match AS m
 WHERE m.import_line = s.import_line AND m.contacts > 1;
 
 -- name: analyze_staging()!
-ANALYZE contact_import;
+ANALYZE pg_temp.contact_import;
 
 -- name: analyze_matches()!
-ANALYZE contact_import_match;
+ANALYZE pg_temp.contact_import_match;
 
 -- name: count_lines()^
 SELECT
     count(*) AS lines,
     count(s.import_problems) AS rejected,
     count(m.import_line) FILTER (WHERE s.import_problems IS NULL) AS matched
-FROM contact_import AS s LEFT JOIN contact_import_match AS m USING (import_line);
+FROM pg_temp.contact_import AS s LEFT JOIN pg_temp.contact_import_match AS m USING (import_line);
 
 -- name: list_problems(limit)
-SELECT import_problems FROM contact_import WHERE import_problems IS NOT NULL ORDER BY import_line LIMIT :limit;
+SELECT import_problems FROM pg_temp.contact_import WHERE import_problems IS NOT NULL ORDER BY import_line LIMIT :limit;
 
 -- name: rejected_records()
-SELECT import_record FROM contact_import WHERE import_problems IS NOT NULL ORDER BY import_line;
+SELECT import_record FROM pg_temp.contact_import WHERE import_problems IS NOT NULL ORDER BY import_line;
 
 -- name: update_contacts()!
 UPDATE contact AS c
 SET ({changed_columns}) = ROW ({changed_staged})
-FROM contact_import AS s JOIN contact_import_match AS m USING (import_line)
+FROM pg_temp.contact_import AS s JOIN pg_temp.contact_import_match AS m USING (import_line)
 WHERE c.id = m.contact_id AND s.import_problems IS NULL
   AND ROW ({changed_current}) IS DISTINCT FROM ROW ({changed_staged});
 
 -- name: insert_contacts(origin_kind, origin_id)!
 INSERT INTO contact (origin_kind, origin_id, {columns})
 SELECT :origin_kind, :origin_id, {staged}
-FROM contact_import AS s
+FROM pg_temp.contact_import AS s
 WHERE s.import_problems IS NULL
-  AND NOT EXISTS (SELECT FROM contact_import_match AS m WHERE m.import_line = s.import_line)
+  AND NOT EXISTS (SELECT FROM pg_temp.contact_import_match AS m WHERE m.import_line = s.import_line)
 ORDER BY s.import_line;

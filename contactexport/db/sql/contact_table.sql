@@ -14,13 +14,6 @@ FROM (SELECT count(*) AS counted FROM (SELECT FROM contact LIMIT :most + 1) AS f
 -- What a reader of `contact` must know. Ids are unique for sure only by an index on nothing else, and children that
 -- inherit are not in it. A domain's values are written by the function of its base type.
 SELECT
-    (
-        SELECT array_agg(nspname || '.' || relname ORDER BY position)
-        FROM unnest(ARRAY['contact', 'contact_field', 'contact_field_choice']::regclass[]) WITH ORDINALITY AS t (id, position)
-        JOIN pg_class ON pg_class.oid = t.id JOIN pg_namespace ON pg_namespace.oid = relnamespace
-        WHERE relnamespace <> log.relnamespace
-    ) AS elsewhere,
-    log.relnamespace::regnamespace::text AS log_schema,
     (contact.relkind = 'p' OR NOT contact.relhassubclass) AND EXISTS (
         SELECT FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
         WHERE indrelid = contact.oid AND attname = 'id' AND attnotnull
@@ -31,5 +24,5 @@ SELECT
         WHERE attrelid = contact.oid AND attnum > 0 AND NOT attisdropped
           AND typoutput IN ('date_out'::regproc, 'timestamp_out'::regproc, 'timestamptz_out'::regproc)
     ) AS moments
-FROM pg_class AS contact, pg_class AS log
-WHERE contact.oid = 'contact'::regclass AND log.oid = 'contact_change'::regclass;
+FROM pg_class AS contact
+WHERE contact.oid = 'contact'::regclass;

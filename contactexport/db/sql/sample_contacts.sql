@@ -37,24 +37,24 @@ CREATE TEMPORARY TABLE sample_place (
 SET jit = off;
 
 -- name: fill_locales!
-INSERT INTO sample_locale
+INSERT INTO pg_temp.sample_locale
 SELECT * FROM jsonb_to_recordset(:records) AS r (number integer, country integer, language integer, dial text);
 
 -- name: fill_people!
-INSERT INTO sample_person
+INSERT INTO pg_temp.sample_person
 SELECT * FROM jsonb_to_recordset(:records) AS r (
     number integer, male_first text, female_first text, male_last text, female_last text,
     male_first_mailbox text, female_first_mailbox text, male_last_mailbox text, female_last_mailbox text
 );
 
 -- name: fill_places!
-INSERT INTO sample_place
+INSERT INTO pg_temp.sample_place
 SELECT * FROM jsonb_to_recordset(:records) AS r (
     number integer, address text, city text, state text, zip_code text, company text
 );
 
 -- name: analyze_pools#
-ANALYZE sample_locale, sample_person, sample_place;
+ANALYZE pg_temp.sample_locale, pg_temp.sample_person, pg_temp.sample_place;
 
 -- name: today$
 SELECT date_trunc('day', now(), 'UTC');
@@ -158,12 +158,12 @@ SELECT
     n.registered,
     pg_temp.with_gaps(n.id, :seed + 58, 'L-' || lpad(n.id::text, 9, '0'))
 FROM numbered AS n
-JOIN sample_locale AS l ON l.number = n.locale
-JOIN sample_person AS first ON first.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 60, :pool_size)
-JOIN sample_person AS last ON last.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 61, :pool_size)
-JOIN sample_person AS partner ON partner.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 62, :pool_size)
-JOIN sample_place AS home ON home.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 63, :pool_size)
-JOIN sample_place AS office ON office.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 64, :pool_size);
+JOIN pg_temp.sample_locale AS l ON l.number = n.locale
+JOIN pg_temp.sample_person AS first ON first.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 60, :pool_size)
+JOIN pg_temp.sample_person AS last ON last.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 61, :pool_size)
+JOIN pg_temp.sample_person AS partner ON partner.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 62, :pool_size)
+JOIN pg_temp.sample_place AS home ON home.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 63, :pool_size)
+JOIN pg_temp.sample_place AS office ON office.number = n.locale * :pool_size + pg_temp.pick(n.id, :seed + 64, :pool_size);
 
 -- The first change; of those who came in 2012, one in four changed again that year, three in ten in the last 60 days.
 -- In the order of time, so that one index page after the other is filled.

@@ -20,9 +20,13 @@ SELECT set_config('statement_timeout', :milliseconds, true);
 -- name: pin_settings!
 -- What a role or a database sets changes no file and ends no session: every setting of versions 13 to 18 that could is
 -- named here (see docs/decisions/connections.md). A setting that this server does not know is NULL and left out. So is
--- one that is right already, since a role may be forbidden to set it.
+-- one that is right already, since a role may be forbidden to set it. Before that the path of the role is left, on which
+-- others may have put what fits our types better.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', false);
 SELECT set_config(name, value, false)
 FROM (VALUES
+    -- Where names are looked for after Postgres' own. Temporary tables come last.
+    ('search_path', quote_ident(:schema) || ', pg_temp'),
     -- How values are written, and read by the casts of a view.
     ('DateStyle', 'ISO, YMD'),
     ('IntervalStyle', 'iso_8601'),
