@@ -24,7 +24,7 @@ from contactexport.api.request_fields import (
     TimeRange,
 )
 from contactexport.client_rules import STRICT, ClientRules
-from contactexport.errors import NO_LONGER_KEPT, HostRefused, InvalidRequest
+from contactexport.errors import FTP_TLS_REQUIRED, NO_LONGER_KEPT, HostRefused, InvalidRequest
 from contactexport.models import Catalogue, ExportSettings, FtpTarget
 from contactexport.network_guard import NetworkGuard
 
@@ -169,6 +169,8 @@ class GetChangesSchema(Schema):
         guard: NetworkGuard,
         export_type: str = "changes",
         rules: ClientRules = STRICT,
+        *,
+        ftp_tls_required: bool = False,
     ) -> None:
         super().__init__()
         self.catalogue = catalogue
@@ -177,6 +179,7 @@ class GetChangesSchema(Schema):
         self.guard = guard
         self.export_type = export_type
         self.rules = rules
+        self.ftp_tls_required = ftp_tls_required
         self.defaults = {name: one.load_default for name, one in self.fields.items() if one.load_default is not missing}
 
     @pre_load
@@ -205,6 +208,12 @@ class GetChangesSchema(Schema):
                 self.guard.check_literal(ftp_settings["host"], ftp_settings["port"])
             except HostRefused:
                 raise InvalidValue("ftp_settings.host", ftp_settings["host"]) from None
+
+    @validates("ftp_settings")
+    def refuse_plain_ftp(self, ftp_settings: dict[str, Any] | None, **_kwargs: Any) -> None:
+        """Where the operator requires TLS."""
+        if self.ftp_tls_required and ftp_settings is not None and ftp_settings.get("tls") is False:
+            raise ValidationError(FTP_TLS_REQUIRED)
 
     @validates("notification_url")
     def refuse_inner_urls(self, url: str | None, **_kwargs: Any) -> None:

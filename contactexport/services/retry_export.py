@@ -7,7 +7,7 @@ from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import UsageError
 from contactexport.models import Export, ExportStatus
-from contactexport.services.deliver_export import stored_file
+from contactexport.services.deliver_export import PLAIN_FTP_REFUSED, stored_file
 from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish
 
 
@@ -22,6 +22,8 @@ def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_userna
         if export.status is not ExportStatus.ERROR:
             raise UsageError(f"Export {export_id} is {export.status}: only one in error is tried again")
         export = _with_username(export, ftp_username)
+        if backend.settings.ftp_tls_required and export.settings.ftp is not None and not export.settings.ftp.tls:
+            raise UsageError(f"Export {export_id}: {PLAIN_FTP_REFUSED}")
         if export.settings.ftp is not None and ftp_password is None:
             raise UsageError(f"Export {export_id} goes by FTP and its password was wiped: give it again")
         export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
