@@ -21,6 +21,7 @@ class ContactExportError(Exception):
     http_status = 500
     reply_code = 1
     exit_code = 1
+    retry_after = 5  # seconds, a hint for clients that are answered 429 or 503
 
     @property
     def text(self) -> str:
@@ -97,7 +98,6 @@ class DatabaseUnavailable(ContactExportError):
 
     http_status = 503
     status_text = "The database does not answer"
-    retry_after = 5  # seconds, a hint for clients
 
 
 class ContactsUnavailable(DatabaseUnavailable):

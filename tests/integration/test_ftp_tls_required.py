@@ -4,7 +4,7 @@ from pathlib import Path
 
 import certificates
 import pytest
-from exporting import PASSWORD, REQUIRED_ONLY, backend_with, execute, row_of, run
+from exporting import PASSWORD, REQUIRED_ONLY, backend_with, execute, make_due, row_of, run
 from flask import Flask
 from ftp_hosts import files, is_whole, large_export, serving
 from pyftpdlib.handlers import TLS_FTPHandler
@@ -53,12 +53,13 @@ def test_other_errors_of_the_target_come_first(strict: Backend, api):
 
 def test_the_command_refuses_it_and_names_ftps(strict: Backend, runner, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FTP_PASSWORD", PASSWORD)
-    options = "--origin form --origin-id 123 --from 2012-02-09 --to 2012-04-02 --fields 1".split()
+    options = ["--origin", "form", "--origin-id", "123", "--from", "2012-02-09", "--to", "2012-04-02", "--fields", "1"]
     ended = runner.invoke(args=["export", "changes", *options, "--ftp", "ftp://user@127.0.0.1/in"])
-    assert (ended.exit_code, ended.stderr) == (
-        2, "Error: Invalid value for --ftp: ftp://user@127.0.0.1/in: this service uploads files with TLS only, "
-        "ftps://user@host:port/folder expected\n",
-    )  # fmt: skip
+    assert ended.exit_code == 2
+    assert ended.stderr == (
+        "Error: Invalid value for --ftp: ftp://user@127.0.0.1/in: this service uploads files with TLS only, "
+        "ftps://user@host:port/folder expected\n"
+    )
     assert execute(strict, "SELECT id FROM export") == []
 
 
@@ -72,8 +73,8 @@ def test_an_export_accepted_before_ends_in_error_and_its_host_hears_nothing(
         if waiting:  # it has a file and was put off once by its host
             execute(backend, "UPDATE export SET settings = jsonb_set(settings, '{ftp,port}', '1')")
             assert run(backend, export_id).status == "ready"
-            execute(backend, "UPDATE export SET due_at = now(), settings = jsonb_set(settings, '{ftp,port}', %s::jsonb)",
-                    (str(port),))  # fmt: skip
+            execute(backend, f"UPDATE export SET settings = jsonb_set(settings, '{{ftp,port}}', '{port}')")
+            make_due(backend, export_id)
         ended = run(strict, export_id)
         assert told == []
     assert (ended.status, ended.error, row_of(backend, export_id)["ftp_secret"]) == ("error", REFUSED, None)
