@@ -14,6 +14,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, post_
 from contactexport.api.request_fields import (
     ContactFields,
     Flag,
+    InvalidUrl,
     InvalidValue,
     Language,
     Line,
@@ -144,7 +145,8 @@ class GetChangesSchema(Schema):
     notification_url = NotificationUrl(
         load_default=None,
         metadata={
-            "description": "called by POST once the export has ended, with its status",
+            "description": "called by POST once the export has ended, with its status; one with credentials "
+            "or a query is stored encrypted, until then",
             "example": "https://www.example.com/exported",
         },
     )
@@ -223,7 +225,7 @@ class GetChangesSchema(Schema):
             try:
                 self.guard.check_literal(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80))
             except HostRefused:
-                raise InvalidValue("notification_url", url) from None
+                raise InvalidUrl("notification_url", url) from None
 
     @post_load
     def to_settings(self, data: dict[str, Any], **_kwargs: Any) -> GetChanges:

@@ -43,11 +43,20 @@ def asked_for(backend: Backend, options: dict[str, Any]) -> GetChanges:
 
 def ask_ftp_password() -> str:
     """From FTP_PASSWORD, else from the terminal without echo: never from an argument, which others can see."""
-    kept = os.environ.get("FTP_PASSWORD")
+    return _ask("FTP_PASSWORD", "FTP password")
+
+
+def ask_notification_url() -> str:
+    """The same from NOTIFICATION_URL: it may hold a password."""
+    return _ask("NOTIFICATION_URL", "Notification URL, with its credentials (empty: notify nobody)")
+
+
+def _ask(variable: str, question: str) -> str:
+    kept = os.environ.get(variable)
     if kept is not None:
         return kept
-    password: str = click.prompt("FTP password", hide_input=True, err=True, default="", show_default=False)
-    return password
+    answer: str = click.prompt(question, hide_input=True, err=True, default="", show_default=False)
+    return answer
 
 
 def _body(options: dict[str, Any]) -> dict[str, Any]:
