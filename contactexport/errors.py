@@ -12,6 +12,7 @@ ALREADY_RUNNING = (
 NO_LONGER_KEPT = (
     "Invalid value for time_range: changes before {since} are no longer kept; may_be_incomplete exports the others"
 )
+FTP_TLS_REQUIRED = "Invalid value for ftp_settings.tls: 0. This service uploads files with TLS only: send 1"
 
 
 class ContactExportError(Exception):
@@ -20,6 +21,7 @@ class ContactExportError(Exception):
     http_status = 500
     reply_code = 1
     exit_code = 1
+    retry_after = 5  # seconds, a hint for clients that are answered 429 or 503
 
     @property
     def text(self) -> str:
@@ -104,6 +106,25 @@ class ContactsUnavailable(DatabaseUnavailable):
     status_text = "The contacts database does not answer"
 
 
+class DatabaseConflict(DatabaseUnavailable):
+    """Postgres broke off a transaction that was in the way of another one; the same may succeed at once."""
+
+    status_text = "The database broke off a transaction that was in conflict with another"
+    retry_after = 1
+
+
+class DatabaseInTrouble(DatabaseUnavailable):
+    """Postgres answers, but cannot do its work: its disk is full or broken, or it has no memory or connection left.
+
+    `condition` is what Postgres calls it, such as "disk full".
+    """
+
+    def __init__(self, text: str, condition: str) -> None:
+        super().__init__(text)
+        self.condition = condition
+        self.status_text = f"The database cannot do its work: {condition}"
+
+
 class ReplicaLags(DatabaseUnavailable):
     """A read replica does not have everything yet that its primary has."""
 
@@ -139,6 +160,14 @@ class RightsMissing(QueryFailed):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.status_text = text
+
+
+class ResourcesLacking(QueryFailed):
+    """A query needs more than there is: disk space for sorting, memory, a limit of Postgres' own."""
+
+    def __init__(self, text: str, condition: str) -> None:
+        super().__init__(text)
+        self.status_text = f"{QueryFailed.status_text}: {condition}"
 
 
 class ValueRefused(QueryFailed):

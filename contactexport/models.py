@@ -125,13 +125,15 @@ class Export:
     """One row of the table `export`; times are UTC.
 
     `deliveries` are the last attempts at another computer: `attempt`, `at` (ISO 8601) and its `reply`.
-    `writers_since` is when it was first put off for those who change contacts.
+    `writers_since` is when it was first put off for those who change contacts. `notify_secret` is the whole
+    notification URL, encrypted, where that in the settings is hidden in part.
     """
 
     id: int
     settings: ExportSettings
     setting_key: int
     ftp_secret: bytes | None
+    notify_secret: bytes | None
     created_by: str
     team: str
     created_at: datetime

@@ -124,6 +124,12 @@ def _whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
     return parse
 
 
+def _flag(raw: str) -> bool:
+    if raw not in {"0", "1"}:
+        raise ValueError("0 or 1 expected")
+    return raw == "1"
+
+
 def _setting(parse: Callable[[str], Any], default: str | None, meaning: str) -> Any:
     return field(metadata={"parse": parse, "default": default, "meaning": meaning})
 
@@ -181,6 +187,7 @@ class Settings:
         None,
         "PEM file of certificate authorities that FTP hosts may have theirs from, beside those this system trusts",
     )
+    ftp_tls_required: bool = _setting(_flag, "0", "1: no file and no password goes to an FTP host without TLS")
     allowed_hosts: tuple[AllowedHost, ...] = _setting(
         parse_allowed_hosts,
         "",

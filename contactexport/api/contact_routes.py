@@ -58,7 +58,13 @@ def _schema(catalogue: Catalogue, export_type: str, rules: ClientRules) -> GetCh
     if schema is None or schema.catalogue is not catalogue:
         backend = current_backend()
         schema = GetChangesSchema(
-            catalogue, backend.settings.time_zone, backend.settings.language, backend.guard, export_type, rules
+            catalogue,
+            backend.settings.time_zone,
+            backend.settings.language,
+            backend.guard,
+            export_type,
+            rules,
+            ftp_tls_required=backend.settings.ftp_tls_required,
         )
         cached[export_type, rules] = schema
     return schema

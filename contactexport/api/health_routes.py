@@ -17,14 +17,14 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when database and broker are reachable, else 503 with the names of those that are not.
+    """200 when exports can be accepted, else 503 with the names of the parts that do not work; the broker is none of
+    them, its state is for information.
 
     503, too, while this server is shutting down (see config/gunicorn.py): it still answers, but not for long.
     """
     if current_app.extensions.get("is_draining", lambda: False)():
         return replies.error(503, 1, "Not ready: shutting down", {"server": "shutting down"})
     parts = check_readiness.check(current_backend())
-    failing = [name for name, state in parts.items() if state != "ok"]
-    if failing:
+    if failing := check_readiness.failing(parts):
         return replies.error(503, 1, f"Not ready: {', '.join(failing)}", parts)
     return replies.ok(parts)

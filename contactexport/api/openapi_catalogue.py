@@ -56,7 +56,7 @@ def open_paths() -> dict[str, dict[str, Any]]:
     """Operations by path and method: what can be called without credentials."""
     document = {"description": "OpenAPI 3.1", "content": {JSON: {"schema": {"type": "object"}}}}
     ready = json_reply(reply_schemas.ReadinessReply)
-    not_ready = ready | {"description": "A part does not answer"}
+    not_ready = ready | {"description": "A part that exports need does not answer, or its disk is full"}
     return {
         "/healthz": {"get": _open("healthz", "Is the process alive?", {"200": json_reply(reply_schemas.AliveReply)})},
         "/readyz": {

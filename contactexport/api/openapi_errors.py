@@ -51,7 +51,7 @@ def responses() -> dict[str, dict[str, Any]]:
             "A limit of this user is reached", (1, "More than 1000 requests in a minute"), header="Retry-After"
         ),
         "InternalError": _error("Our fault", (1, "Internal error")),
-        "Unavailable": _error("A part of the service does not answer", (1, UNAVAILABLE)),
+        "Unavailable": _error("A part of the service does not answer", (1, UNAVAILABLE), header="Retry-After"),
     }
 
 

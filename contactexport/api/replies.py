@@ -82,6 +82,7 @@ def explain(raised: Exception) -> Explanation:
         return Explanation(500, 1, "Internal error", {})
     if raised.http_status == 503:
         logger.error("unavailable: %s", raised.text)
-        return Explanation(503, 1, "The service is not available now. Please try again later.", {})
+        headers = {"Retry-After": str(raised.retry_after)}
+        return Explanation(503, 1, "The service is not available now. Please try again later.", headers)
     headers = {"Retry-After": str(raised.retry_after)} if isinstance(raised, TooManyRequests) else {}
     return Explanation(raised.http_status, raised.reply_code, raised.text, headers)

@@ -180,7 +180,7 @@ class ReadinessReply(Envelope):
 
     data = fields.Dict(
         keys=fields.String(),
-        values=fields.String(validate=OneOf(["ok", "unavailable", "shutting down"])),
+        values=fields.String(validate=OneOf(["ok", "unavailable", "disk full", "shutting down"])),
         required=True,
         metadata={"description": "each part by name", "example": {"database": "ok", "broker": "ok"}},
     )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
 
+from contactexport.hidden_url import hidden
 from contactexport.languages import LANGUAGES
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -41,6 +42,13 @@ class InvalidValue(ValidationError):
 
     def __init__(self, parameter: str, value: Any) -> None:
         super().__init__(f"Invalid value for {parameter}: {shown(value)}")
+
+
+class InvalidUrl(ValidationError):
+    """The same, without what may be a password or a token."""
+
+    def __init__(self, parameter: str, value: Any) -> None:
+        super().__init__(f"Invalid value for {parameter}: {hidden(shown(value))}")
 
 
 class Parameter(fields.Field[Value]):
@@ -202,7 +210,7 @@ class NotificationUrl(Parameter[str]):
                     return value
             except ValueError:  # a port that is no number, brackets that do not match
                 pass
-        raise InvalidValue(str(attr), value)
+        raise InvalidUrl(str(attr), value)
 
 
 def is_one_line(value: str) -> bool:

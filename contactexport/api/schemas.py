@@ -14,6 +14,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, post_
 from contactexport.api.request_fields import (
     ContactFields,
     Flag,
+    InvalidUrl,
     InvalidValue,
     Language,
     Line,
@@ -24,7 +25,7 @@ from contactexport.api.request_fields import (
     TimeRange,
 )
 from contactexport.client_rules import STRICT, ClientRules
-from contactexport.errors import NO_LONGER_KEPT, HostRefused, InvalidRequest
+from contactexport.errors import FTP_TLS_REQUIRED, NO_LONGER_KEPT, HostRefused, InvalidRequest
 from contactexport.models import Catalogue, ExportSettings, FtpTarget
 from contactexport.network_guard import NetworkGuard
 
@@ -144,7 +145,8 @@ class GetChangesSchema(Schema):
     notification_url = NotificationUrl(
         load_default=None,
         metadata={
-            "description": "called by POST once the export has ended, with its status",
+            "description": "called by POST once the export has ended, with its status; one with credentials "
+            "or a query is stored encrypted, until then",
             "example": "https://www.example.com/exported",
         },
     )
@@ -169,6 +171,8 @@ class GetChangesSchema(Schema):
         guard: NetworkGuard,
         export_type: str = "changes",
         rules: ClientRules = STRICT,
+        *,
+        ftp_tls_required: bool = False,
     ) -> None:
         super().__init__()
         self.catalogue = catalogue
@@ -177,6 +181,7 @@ class GetChangesSchema(Schema):
         self.guard = guard
         self.export_type = export_type
         self.rules = rules
+        self.ftp_tls_required = ftp_tls_required
         self.defaults = {name: one.load_default for name, one in self.fields.items() if one.load_default is not missing}
 
     @pre_load
@@ -206,6 +211,12 @@ class GetChangesSchema(Schema):
             except HostRefused:
                 raise InvalidValue("ftp_settings.host", ftp_settings["host"]) from None
 
+    @validates("ftp_settings")
+    def refuse_plain_ftp(self, ftp_settings: dict[str, Any] | None, **_kwargs: Any) -> None:
+        """Where the operator requires TLS."""
+        if self.ftp_tls_required and ftp_settings is not None and ftp_settings.get("tls") is False:
+            raise ValidationError(FTP_TLS_REQUIRED)
+
     @validates("notification_url")
     def refuse_inner_urls(self, url: str | None, **_kwargs: Any) -> None:
         """The same for the URL's host."""
@@ -214,7 +225,7 @@ class GetChangesSchema(Schema):
             try:
                 self.guard.check_literal(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80))
             except HostRefused:
-                raise InvalidValue("notification_url", url) from None
+                raise InvalidUrl("notification_url", url) from None
 
     @post_load
     def to_settings(self, data: dict[str, Any], **_kwargs: Any) -> GetChanges:

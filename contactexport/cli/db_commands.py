@@ -5,6 +5,7 @@ import click
 from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import CommandGroup
 from contactexport.embedded import postgres
+from contactexport.services.encrypt_urls import encrypt_urls
 
 group = CommandGroup("db", help="The database: its schema, its address, the embedded server.")
 
@@ -30,6 +31,8 @@ def upgrade() -> None:
                 err=True,
             )
         click.echo(f"schema {after}" + (" (unchanged)" if before == after else f" (was {before or 'empty'})"))
+    if encrypted := encrypt_urls(current_backend()):
+        click.echo(f"{encrypted} notification URLs with credentials are encrypted now")
 
 
 @group.command()

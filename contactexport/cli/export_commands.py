@@ -12,7 +12,7 @@ from contactexport.backend import Backend
 from contactexport.cli import export_output, export_progress
 from contactexport.cli.backend import current_backend, current_operator
 from contactexport.cli.command_errors import CommandGroup
-from contactexport.cli.export_options import ask_ftp_password, asked_for
+from contactexport.cli.export_options import ask_ftp_password, ask_notification_url, asked_for
 from contactexport.errors import ContactExportError, UsageError
 from contactexport.models import DEFAULT_TEAM, Export, ExportStatus
 from contactexport.services import cancel_export, delete_files, request_export, retry_export, run_export, track_export
@@ -111,16 +111,18 @@ def show(export_id: int, as_json: bool) -> None:
 def retry(export_id: int, username: str | None, as_json: bool) -> None:
     """Try an export in error again: a file that exists is only delivered again, by a worker.
 
-    The FTP password is asked for on the terminal, or read from the environment variable FTP_PASSWORD.
+    The FTP password is asked for on the terminal, or read from the environment variable FTP_PASSWORD. So is a
+    notification URL with credentials that was called already, NOTIFICATION_URL; an empty one notifies nobody.
 
     \b
     Example:
       flask export retry 2140
     """
     backend = current_backend()
-    goes_by_ftp = track_export.status(backend, export_id, current_operator())["ftp_host"] is not None
-    password = ask_ftp_password() if goes_by_ftp else None
-    retry_export.retry(backend, export_id, password, username)
+    export = track_export.visible(backend, export_id, current_operator())
+    password = ask_ftp_password() if export.settings.ftp is not None else None
+    url = ask_notification_url() if retry_export.lacks_url(export) else None
+    retry_export.retry(backend, export_id, password, username, url)
     _print_status(track_export.status(backend, export_id, current_operator()), as_json)
 
 

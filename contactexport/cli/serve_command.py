@@ -18,6 +18,7 @@ from contactexport.cli.command_errors import Command
 from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
 from contactexport.embedded import postgres
 from contactexport.errors import ContactExportError, DatabaseUnavailable, UsageError
+from contactexport.services.encrypt_urls import encrypt_urls
 from contactexport.settings import PREFIX
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -57,6 +58,7 @@ def _upgrade(backend: Backend) -> None:
 
     for database in backend.databases:
         migrate.upgrade(database)
+    encrypt_urls(backend)
 
 
 def _serve(backend: Backend, host: str, port: int, concurrency: int) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_DEFAULT, ISOLATION_LEVEL_REPEATABLE_READ, connection
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, ISOLATION_LEVEL_REPEATABLE_READ, connection
 
 from contactexport.db.connection_errors import translated_errors
 from contactexport.db.connection_pool import ConnectionPool
@@ -166,6 +166,7 @@ def _make_reusable(conn: Connection) -> None:
     """Ends its transaction; closes it if that is refused, as by a cancel that came a moment too late."""
     try:
         conn.rollback()
-        conn.set_session(isolation_level=ISOLATION_LEVEL_DEFAULT, readonly="DEFAULT", autocommit=True)
+        # Not the default: for psycopg2 that is the role's, which may be serializable.
+        conn.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED, readonly="DEFAULT", autocommit=True)
     except psycopg2.Error:
         conn.close()

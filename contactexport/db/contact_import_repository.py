@@ -10,7 +10,12 @@ from psycopg2 import sql
 from psycopg2.errors import InsufficientPrivilege
 
 from contactexport.db.connection import Connection
-from contactexport.db.connection_errors import error_is_local, place_of_missing_name, require_all_rows
+from contactexport.db.connection_errors import (
+    error_is_local,
+    place_of_missing_name,
+    require_all_rows,
+    require_no_conflict,
+)
 from contactexport.db.queries import queries
 from contactexport.errors import ContactExportError
 
@@ -168,6 +173,7 @@ def _clear_refusal() -> Iterator[None]:
     except psycopg2.DatabaseError as error:
         if error.pgcode is None or (isinstance(error, psycopg2.OperationalError) and not error_is_local(error)):
             raise
+        require_no_conflict(error)
         if isinstance(error, InsufficientPrivilege):
             require_all_rows(error)
         detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""

@@ -27,12 +27,14 @@ def accept(
     wait_seconds: float,
     waited_seconds: float | None,
     most_unfinished: int | None,
+    notify_secret: bytes | None = None,
 ) -> int | None:
     """Adds a scheduled export and returns its id; None when the user has `most_unfinished` already.
 
     Waits so many seconds for other requests of the same setting or user. An export with the same setting that has ended
-    within the last `waited_seconds` counts as unfinished. Raises ExportAlreadyRunning when one with its key is
-    unfinished, DatabaseUnavailable when other requests of the user keep it waiting too long.
+    within the last `waited_seconds` counts as unfinished. A `notify_secret` is a second statement: it needs a
+    transaction. Raises ExportAlreadyRunning when one with its key is unfinished, DatabaseUnavailable when other
+    requests of the user keep it waiting too long.
     """
     stored = settings.to_json()
     try:
@@ -54,6 +56,8 @@ def accept(
         raise DatabaseUnavailable("The user's requests wait for each other") from None
     if answer["outcome"] == "already running":
         raise ExportAlreadyRunning
+    if answer["id"] is not None and notify_secret is not None:
+        queries("secret").set_notify_secret(conn, id=answer["id"], secret=notify_secret)
     return None if answer["id"] is None else int(answer["id"])
 
 
@@ -178,7 +182,8 @@ def kept_files(conn: Connection, ids: list[int]) -> dict[int, tuple[int | None, 
 
 
 def retry(conn: Connection, export: Export, ftp_secret: bytes | None, *, has_file: bool) -> Export:
-    """Revives an export in error, with a new FTP password if given; `has_file` tells whether its file is still there.
+    """Revives an export in error, with a new FTP password if given, and the settings and the notification URL that it
+    has here; `has_file` tells whether its file is still there.
 
     Raises ExportAlreadyRunning, UnknownExport.
     """
@@ -187,6 +192,7 @@ def retry(conn: Connection, export: Export, ftp_secret: bytes | None, *, has_fil
             conn,
             id=export.id,
             ftp_secret=ftp_secret,
+            notify_secret=export.notify_secret,
             settings=Json(export.settings.to_json()),
             setting_key=export.setting_key,
             has_file=has_file,
@@ -212,7 +218,6 @@ def _moved(conn: Connection, query: str, export: Export, **values: Any) -> Expor
 
 
 def _export(row: Mapping[str, Any]) -> Export:
-    secret = row["ftp_secret"]
     known = {name: row[name] for name in EXPORT_COLUMNS}
     return Export(
         **known
@@ -220,6 +225,11 @@ def _export(row: Mapping[str, Any]) -> Export:
             "settings": ExportSettings.from_json(row["settings"]),
             "status": ExportStatus(row["status"]),
             "deliveries": tuple(row["deliveries"]),
-            "ftp_secret": None if secret is None else bytes(secret),
+            "ftp_secret": _bytes(row["ftp_secret"]),
+            "notify_secret": _bytes(row["notify_secret"]),
         }
     )
+
+
+def _bytes(stored: Any) -> bytes | None:
+    return None if stored is None else bytes(stored)

@@ -40,4 +40,15 @@ class SecretColumn:
 COLUMNS = (
     SecretColumn("api_user.wsse_secret", _QUERIES.lock_wsse_secrets, _QUERIES.set_wsse_secret),
     SecretColumn("export.ftp_secret", _QUERIES.lock_ftp_secrets, _QUERIES.set_ftp_secret),
+    SecretColumn("export.notify_secret", _QUERIES.lock_notify_secrets, _QUERIES.set_notify_secret),
 )
+
+
+def lock_urls(conn: Connection, after: int, batch: int) -> list[tuple[int, str]]:
+    """Ids and notification URLs that may hold credentials and are not encrypted, locked to the transaction's end."""
+    return [(row["id"], row["url"]) for row in _QUERIES.lock_urls(conn, after=after, batch=batch)]
+
+
+def hide_url(conn: Connection, export_id: int, hidden: str, secret: bytes) -> None:
+    """Stores a notification URL encrypted, and in the settings what of it may be shown."""
+    _QUERIES.hide_url(conn, id=export_id, hidden=hidden, secret=secret)

@@ -55,7 +55,7 @@ def receiver(url: str) -> Receiver:
     """Reads a notification URL. Raises DeliveryFailed without the URL in it, which may hold a password."""
     try:
         parts = urlsplit(url)
-        tls = parts.scheme == "https"
+        tls = {"http": False, "https": True}[parts.scheme]
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return Receiver(
             tls=tls,
@@ -64,7 +64,7 @@ def receiver(url: str) -> Receiver:
             target=quote(target, safe=KEPT_SIGNS),
             login=_login(parts),
         )
-    except ValueError:
+    except (KeyError, ValueError):
         raise DeliveryFailed("The notification URL cannot be read", permanent=True) from None
 
 

@@ -1,22 +1,40 @@
-"""Tells whether this process could do its work now: each part it depends on, by name."""
+"""Tells whether this process could do its work now: each part it depends on, by name.
+
+The broker is told of, too, but without it exports are accepted and run: the next sweep finds them.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from contactexport.backend import Backend
-from contactexport.db import migrate
-from contactexport.errors import ContactExportError
+from contactexport.db import migrate, readiness_repository
+from contactexport.errors import ContactExportError, DatabaseInTrouble
+
+DISK_FULL = "disk full"
 
 logger = logging.getLogger(__name__)
 
 
 def check(backend: Backend) -> dict[str, str]:
-    """`ok` or `unavailable` for `database` and `broker`, and for `contacts database` where that is another one."""
-    parts: dict[str, Callable[[], None]] = {"database": lambda: migrate.check(backend.database)}
+    """`ok`, `unavailable` or `disk full` for `database` and `broker`, and for `contacts database` where that is another
+    one.
+    """
+    parts: dict[str, Callable[[], None]] = {"database": lambda: _check_database(backend)}
     if backend.contacts is not backend.database:
         parts["contacts database"] = lambda: migrate.check(backend.contacts)
     parts["broker"] = backend.queue.ping
     return {name: _state(name, probe) for name, probe in parts.items()}
+
+
+def failing(states: Mapping[str, str]) -> list[str]:
+    """The parts without which nothing is accepted and that do not work."""
+    return [name for name, state in states.items() if state != "ok" and name != "broker"]
+
+
+def _check_database(backend: Backend) -> None:
+    migrate.check(backend.database)
+    with backend.database.transaction() as conn:
+        readiness_repository.require_writable(conn)
 
 
 def _state(name: str, probe: Callable[[], None]) -> str:
@@ -24,5 +42,7 @@ def _state(name: str, probe: Callable[[], None]) -> str:
         probe()
     except ContactExportError as error:
         logger.warning("not ready: %s: %s", name, error.text)
+        if isinstance(error, DatabaseInTrouble) and error.condition == DISK_FULL:
+            return DISK_FULL
         return "unavailable"
     return "ok"

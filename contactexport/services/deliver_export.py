@@ -12,13 +12,14 @@ from contactexport.db.connection import Connection
 from contactexport.delivery.base import Delivery
 from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
-from contactexport.errors import DeliveryFailed, SecretUnreadable, SettingsError
+from contactexport.errors import DeliveryFailed, ExportFailed, SecretUnreadable, SettingsError
 from contactexport.models import Export
 from contactexport.services import watch_export
 
 # After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
 RETRY_SECONDS = (60, 300, 900, 3600)
 PERMANENT_FAILURES_LIMIT = 3
+PLAIN_FTP_REFUSED = "Plain FTP is refused: CONTACTEXPORT_FTP_TLS_REQUIRED is set"
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     """Delivers a `ready` export and returns it `done`, `ready` with a later due time, or in `error`.
 
     If the process dies after the file has arrived and before `done` is written, the next attempt delivers it again
-    under the same name: the receiver has one complete file. Raises ExportLost.
+    under the same name: the receiver has one complete file. Raises ExportLost, and ExportFailed for plain FTP where
+    TLS is required: the host was not even connected to.
     """
     file = backend.settings.storage_dir / export.file_name
     try:
@@ -58,6 +60,8 @@ def _delivery(backend: Backend, conn: Connection, export: Export) -> Delivery:
     target = export.settings.ftp
     if target is None:
         return LocalDelivery()
+    if backend.settings.ftp_tls_required and not target.tls:  # accepted before the setting was made
+        raise ExportFailed(PLAIN_FTP_REFUSED)
     try:
         password = backend.secrets.decrypt(export.ftp_secret) if export.ftp_secret else ""
     except (SecretUnreadable, SettingsError) as error:

@@ -8,7 +8,7 @@ from contactexport import audit_log
 from contactexport.backend import Backend
 from contactexport.db import notification_repository
 from contactexport.delivery import notify as delivery
-from contactexport.errors import DeliveryFailed, SettingsError
+from contactexport.errors import DeliveryFailed, SecretUnreadable, SettingsError
 from contactexport.models import Export
 from contactexport.services import track_export
 
@@ -30,7 +30,7 @@ def notify(backend: Backend, export_id: int, answer_seconds: float = delivery.AN
         return
     try:
         _send(backend, export, answer_seconds)
-    except (DeliveryFailed, SettingsError) as failure:
+    except (DeliveryFailed, SecretUnreadable, SettingsError) as failure:
         _failed(backend, export, failure.text)
     else:
         _sent(backend, export)
@@ -42,7 +42,7 @@ def signing_key(backend: Backend) -> str:
 
 
 def _send(backend: Backend, export: Export, answer_seconds: float) -> None:
-    receiver = delivery.receiver(export.settings.notification_url or "")
+    receiver = delivery.receiver(_url(backend, export))
     notification = delivery.Notification(
         payload=track_export.payload(backend, export),
         idempotency_key=f"export-{export.id}-{export.status}-{export.attempt}",
@@ -50,6 +50,12 @@ def _send(backend: Backend, export: Export, answer_seconds: float) -> None:
     )
     address = backend.guard.resolve(receiver.host, receiver.port)
     delivery.send(notification, receiver, address, answer_seconds=answer_seconds)
+
+
+def _url(backend: Backend, export: Export) -> str:
+    if export.notify_secret is not None:
+        return backend.secrets.decrypt(export.notify_secret)
+    return export.settings.notification_url or ""
 
 
 def _sent(backend: Backend, export: Export) -> None:

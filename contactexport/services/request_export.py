@@ -3,11 +3,13 @@
 import logging
 import secrets
 import time
+from dataclasses import replace
 
 from contactexport import audit_log, crash_points
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import DatabaseUnavailable, TooManyRequests
+from contactexport.hidden_url import has_secrets, hidden
 from contactexport.models import DEFAULT_TEAM, Caller, ExportSettings
 
 BUSY_LOCK_SECONDS = 1.0
@@ -59,8 +61,11 @@ def store(
     Raises ExportAlreadyRunning, TooManyRequests, DatabaseUnavailable.
     """
     ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
+    settings, notify_secret = split_url(backend, settings)
+    # Two statements with a URL to encrypt: both are stored, or none.
+    opened = backend.database.autocommit if notify_secret is None else backend.database.transaction
     crash_points.reach("export asked for")
-    with backend.database.autocommit() as conn:
+    with opened() as conn:
         export_id = export_repository.accept(
             conn,
             settings,
@@ -71,6 +76,7 @@ def store(
             wait_seconds=BUSY_LOCK_SECONDS,
             waited_seconds=None if arrived is None else time.perf_counter() - arrived,
             most_unfinished=most_unfinished,
+            notify_secret=notify_secret,
         )
     if export_id is None:
         raise TooManyRequests(
@@ -78,6 +84,14 @@ def store(
         )
     audit_log.note("export accepted", export=export_id, user=created_by, method=settings.distribution_method)
     return export_id
+
+
+def split_url(backend: Backend, settings: ExportSettings) -> tuple[ExportSettings, bytes | None]:
+    """The settings as they may be stored and shown, and the whole notification URL, encrypted, if it has secrets."""
+    url = settings.notification_url
+    if url is None or not has_secrets(url):
+        return settings, None
+    return replace(settings, notification_url=hidden(url)), backend.secrets.encrypt(url)
 
 
 def publish(backend: Backend, export_id: int) -> None:

@@ -3,15 +3,19 @@
 from contactexport.backend import Backend
 from contactexport.db.secret_repository import COLUMNS, SecretColumn, StoredSecret
 from contactexport.errors import SecretUnreadable
+from contactexport.services.encrypt_urls import encrypt_urls
 
 BATCH = 500
 
 
 def rotate_secrets(backend: Backend) -> tuple[int, list[str]]:
-    """Re-encrypts WSSE secrets and FTP passwords; returns how many, and the owners of those that no key fits.
+    """Re-encrypts WSSE secrets, FTP passwords and notification URLs.
+
+    Returns how many, and the owners of those that no key fits.
 
     One transaction a batch: safe to break off and run again, and nobody waits long for a row.
     """
+    encrypt_urls(backend)  # that were stored before they were encrypted
     rotated, unreadable = 0, list[str]()
     for column in COLUMNS:
         last = 0

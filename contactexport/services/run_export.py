@@ -27,6 +27,8 @@ from contactexport.errors import (
     NO_LONGER_KEPT,
     ContactsIncomplete,
     ContactsUnavailable,
+    DatabaseConflict,
+    DatabaseInTrouble,
     DatabaseUnavailable,
     DeliveryFailed,
     ExportFailed,
@@ -185,7 +187,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
 def _contacts_outages_told() -> Iterator[None]:
     try:
         yield
-    except (ReplicaLags, ContactsIncomplete):
+    except (ReplicaLags, ContactsIncomplete, DatabaseConflict, DatabaseInTrouble):
         raise
     except DatabaseUnavailable as outage:
         raise ContactsUnavailable(outage.text) from outage

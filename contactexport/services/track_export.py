@@ -10,9 +10,13 @@ from contactexport.models import Caller, Export, ExportStatus
 
 def status(backend: Backend, export_id: int, caller: Caller) -> dict[str, Any]:
     """The status payload (contract, Status). Raises UnknownExport, DatabaseUnavailable."""
+    return payload(backend, visible(backend, export_id, caller))
+
+
+def visible(backend: Backend, export_id: int, caller: Caller) -> Export:
+    """The export as it is, if the caller may see it. Raises UnknownExport, DatabaseUnavailable."""
     with backend.database.autocommit() as conn:
-        export = export_repository.get_visible(conn, export_id, caller)
-    return payload(backend, export)
+        return export_repository.get_visible(conn, export_id, caller)
 
 
 def newest(

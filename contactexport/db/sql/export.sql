@@ -140,7 +140,7 @@ SET status = CASE WHEN ready_at IS NOT NULL AND :has_file THEN 'ready' ELSE 'sch
     ready_at = CASE WHEN ready_at IS NOT NULL AND :has_file THEN clock_timestamp() END,
     due_at = statement_timestamp(), published_at = statement_timestamp(), finished_at = NULL, error = NULL,
     writers_since = NULL, file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, permanent_failures = 0,
-    ftp_secret = :ftp_secret, settings = :settings, setting_key = :setting_key,
+    ftp_secret = :ftp_secret, notify_secret = :notify_secret, settings = :settings, setting_key = :setting_key,
     notify_due_at = NULL, notify_attempts = 0, notified_at = NULL, notify_error = NULL
 WHERE id = :id AND status = 'error'
 RETURNING *;

@@ -9,13 +9,14 @@ WHERE id = :id AND notify_due_at <= clock_timestamp()
 RETURNING id;
 
 -- name: note_sent!
-UPDATE export SET notify_due_at = NULL, notified_at = clock_timestamp(), notify_error = NULL
+UPDATE export SET notify_due_at = NULL, notified_at = clock_timestamp(), notify_error = NULL, notify_secret = NULL
 WHERE id = :id AND attempt = :attempt AND notify_attempts = :notify_attempts;
 
 -- name: note_failed!
 UPDATE export
 SET notify_error = :error,
-    notify_due_at = CASE WHEN clock_timestamp() < finished_at + make_interval(secs => :limit) THEN notify_due_at END
+    notify_due_at = CASE WHEN clock_timestamp() < finished_at + make_interval(secs => :limit) THEN notify_due_at END,
+    notify_secret = CASE WHEN clock_timestamp() < finished_at + make_interval(secs => :limit) THEN notify_secret END
 WHERE id = :id AND attempt = :attempt AND notify_attempts = :notify_attempts;
 
 -- name: due_notifications

@@ -17,3 +17,27 @@ FOR UPDATE;
 
 -- name: set_ftp_secret!
 UPDATE export SET ftp_secret = :secret WHERE id = :id;
+
+-- name: lock_notify_secrets
+SELECT id, 'notification of export ' || id AS owner, notify_secret AS secret
+FROM export
+WHERE notify_secret IS NOT NULL AND id > :after
+ORDER BY id LIMIT :batch
+FOR UPDATE;
+
+-- name: set_notify_secret!
+UPDATE export SET notify_secret = :secret WHERE id = :id;
+
+-- name: lock_urls
+-- Of exports that may still have to notify somebody.
+SELECT id, settings ->> 'notification_url' AS url
+FROM export
+WHERE id > :after AND notify_secret IS NULL AND settings ->> 'notification_url' ~ '[@?#]'
+  AND (finished_at IS NULL OR notify_due_at IS NOT NULL)
+ORDER BY id LIMIT :batch
+FOR UPDATE;
+
+-- name: hide_url!
+UPDATE export
+SET notify_secret = :secret, settings = jsonb_set(settings, '{notification_url}', to_jsonb(CAST(:hidden AS text)))
+WHERE id = :id;
