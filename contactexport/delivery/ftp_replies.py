@@ -9,6 +9,7 @@ from contactexport.delivery.ftp_errors import HostFault
 MOST_LINES = 1000
 MOST_BYTES = 65_536
 READ_BYTES = 4096
+SHOWN_BYTES = 100
 
 
 class Replies:
@@ -24,19 +25,19 @@ class Replies:
         Raises HostFault when it has no end, TimeoutError, EOFError and OSError.
         """
         deadline = time.monotonic() + seconds
-        lines = [self._line(deadline, MOST_BYTES)]
+        lines = [self._line(deadline, MOST_BYTES, b"")]
         size, code = len(lines[0]), lines[0][:3]
         while lines[0][3:4] == b"-" and (len(lines) == 1 or lines[-1][:3] != code or lines[-1][3:4] == b"-"):
             if len(lines) == MOST_LINES:
                 raise _endless(lines[0])
-            lines.append(self._line(deadline, MOST_BYTES - size))
+            lines.append(self._line(deadline, MOST_BYTES - size, lines[0]))
             size += len(lines[-1]) + 1
         return b"\n".join(lines).decode("utf-8", "replace")
 
-    def _line(self, deadline: float, most: int) -> bytes:
+    def _line(self, deadline: float, most: int, first: bytes) -> bytes:
         while b"\n" not in self._unread:
             if len(self._unread) > most:
-                raise _endless(self._unread)
+                raise _endless(first or self._unread)
             self._unread += self._received(deadline)
         line, _, self._unread = self._unread.partition(b"\n")
         return line.rstrip(b"\r")
@@ -53,4 +54,4 @@ class Replies:
 
 
 def _endless(begin: bytes) -> HostFault:
-    return HostFault(f"its reply has no end: {begin[:READ_BYTES].decode('utf-8', 'replace')}")
+    return HostFault(f"its reply has no end: {begin[:SHOWN_BYTES].decode('utf-8', 'replace')}")

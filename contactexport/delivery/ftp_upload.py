@@ -155,13 +155,14 @@ class FtpUpload:
             return self._not_renamed(ftp, refusal, found=False)
         if reply[0] != "3":
             raise ftplib.error_reply(reply)
-        if self._size_refusal:  # not told, although the file is there
-            self._traits.learn(HostTrait.NO_SIZE, self._size_refusal)
         crash_points.reach("rename begun", self._attempt)
         try:
-            return ftp.voidcmd(f"RNTO {self._final}")
+            reply = ftp.voidcmd(f"RNTO {self._final}")
         except (ftplib.error_perm, ftplib.error_temp) as refusal:
             return self._replace(ftp, refusal)
+        if self._size_refusal:  # not told, although the file was there
+            self._traits.learn(HostTrait.NO_SIZE, self._size_refusal)
+        return reply
 
     def _replace(self, ftp: FtpConnection, refusal: ftplib.Error) -> str | None:
         """For hosts that do not rename onto a file that exists, left by an attempt that died right after its rename.
@@ -193,7 +194,7 @@ class FtpUpload:
         gone = not there and says_absent(refusal)
         if says_busy(refusal) and not gone and (there or self._size_refusal):
             raise refusal
-        if gone or not (there or found or says_denied(refusal)):
+        if gone or not (there or found or says_denied(refusal) or _remove(ftp, self.part)):
             self._traits.learn(HostTrait.ARCHIVES, str(refusal))
             return f"taken away as {self.part}: {refusal}"
         self._traits.learn(HostTrait.NO_RENAME, str(refusal))

@@ -9,7 +9,6 @@ from contactexport import audit_log, crash_points, export_lock
 from contactexport.backend import Backend
 from contactexport.db import change_repository, export_repository
 from contactexport.db.connection import Connection
-from contactexport.db.connection_errors import translated_errors
 from contactexport.delivery import host_traits
 from contactexport.delivery.base import Delivery
 from contactexport.delivery.ftp import FtpDelivery
@@ -77,7 +76,7 @@ def _delivery(backend: Backend, conn: Connection, export: Export) -> Delivery:
         traits=host_traits.remembered(conn, target, password, temporary_name),
         require_open=backend.guard.resolve,
         may_appear=partial(_require_ours, conn, export),
-        may_remove=partial(_is_of_no_use, conn, export),
+        may_remove=partial(_is_of_no_use, backend, export),
     )
 
 
@@ -86,10 +85,10 @@ def _require_ours(conn: Connection, export: Export) -> None:
     export_repository.require_attempt(conn, export)
 
 
-def _is_of_no_use(conn: Connection, export: Export) -> bool:
-    """True when no other attempt has the file of the export, or may have delivered it."""
+def _is_of_no_use(backend: Backend, export: Export) -> bool:
+    """True when no other attempt has the file of the export, or may have delivered it; the session may be lost."""
     try:
-        with translated_errors():
+        with backend.database.transaction() as conn:
             now = export_repository.get(conn, export.id)
     except DatabaseUnavailable:
         return False
