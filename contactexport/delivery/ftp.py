@@ -118,8 +118,9 @@ class FtpDelivery:
                 return upload.run(ftp)
         except Unconfirmed as doubt:
             logger.info("upload of %s is not confirmed: %r", upload.part, doubt.__cause__)
+            unconfirmed = doubt
         with self._connected() as ftp:
-            return upload.settle(ftp)
+            return upload.settle(ftp, unconfirmed)
 
     @cached_property
     def _context(self) -> ssl.SSLContext | None:
@@ -150,7 +151,7 @@ class FtpDelivery:
 
     def _remove(self, upload: FtpUpload) -> None:
         """Over a new connection: the state of the other one is not known."""
-        seconds = min(self._timeout, SHORT_SECONDS)
+        seconds = min(self._timeout / 2, SHORT_SECONDS)
         short = self._new_connection(seconds)
         with (
             contextlib.suppress(DeliveryFailed, *FTP_ERRORS),

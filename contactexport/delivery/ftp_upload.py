@@ -69,12 +69,14 @@ class FtpUpload:
         _remove(ftp, *(self._part(attempt) for attempt in range(self._attempt if self._attempt > 1 else 0)))
         return self._send(ftp)
 
-    def settle(self, ftp: FtpConnection) -> str:
+    def settle(self, ftp: FtpConnection, doubt: Unconfirmed) -> str:
         """Goes on after Unconfirmed, over a new connection: what has arrived whole is not sent again."""
         if self._name is not None and self._size_at_rest(ftp, self._name) == self.size:
             return IS_THERE if self._name == self._final else self._rename(ftp, confirmed=False) or self._send(ftp)
         if self._name != self._final and _size(ftp, self._final)[0] == self.size:
             return IS_THERE
+        if isinstance(doubt.__cause__, TimeoutError):
+            raise doubt  # a host that is silent would be waited for once more
         return self._send(ftp)
 
     def remove(self, ftp: FtpConnection) -> None:

@@ -22,7 +22,7 @@ def inbox(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(backend: Backend) -> Backend:
-    return backend_with(backend, ftp_timeout=1)
+    return backend_with(backend, ftp_timeout=2)
 
 
 def replies(backend: Backend, export_id: int) -> list[str]:
