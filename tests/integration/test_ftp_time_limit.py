@@ -197,9 +197,11 @@ class IsNeverDoneAnyMore(FTPHandler):
 
     drips = False
 
-    def on_connect(self) -> None:
+    def ftp_USER(self, line: str) -> None:
         if self.drips:
-            drip(self.socket, b"220-hello\r\n")
+            drip(self.socket, b"331-hello\r\n")
+        else:
+            super().ftp_USER(line)
 
     def ftp_SIZE(self, path: str) -> None:
         type(self).drips = True
