@@ -262,7 +262,7 @@ class FtpConnection(ftplib.FTP_TLS):
         self._reply_seconds = min(self._seconds * REASON_PART, REASON_SECONDS)
         try:
             self.voidresp()
-        except (ftplib.Error, HostClosing) as reason:
+        except (ftplib.Error, HostClosing, HostFault) as reason:
             return reason
         except (OSError, EOFError):
             pass

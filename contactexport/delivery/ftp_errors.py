@@ -6,8 +6,6 @@ import ssl
 
 from contactexport.errors import DeliveryFailed
 
-# What talking to an FTP host raises; ValueError is text that cannot be sent to it.
-FTP_ERRORS = (ftplib.Error, EOFError, OSError, ValueError)
 # Replies of the 5xx family that mean what they say: not logged in, no permission, name not allowed (RFC 959, 4.2.1).
 PERMANENT_REPLIES = ("530", "532", "550", "551", "553")
 # A name is refused, and another one may be taken: syntax of a parameter, file unavailable, name not allowed.
@@ -30,12 +28,16 @@ class Unconfirmed(Exception):
     """All bytes were sent, but the connection was lost before the host had confirmed the finished file."""
 
 
-class HostFault(ftplib.Error):
-    """The host does what no host should; the text says what, and shows its reply."""
+class HostFault(Exception):
+    """The host does what no host should, and is not talked to any more; the text says what, and shows its reply."""
 
 
 class HostClosing(EOFError):
     """The host has said that it closes the control connection (421); the text is its reply."""
+
+
+# What talking to an FTP host raises; ValueError is text that cannot be sent to it.
+FTP_ERRORS = (ftplib.Error, HostFault, EOFError, OSError, ValueError)
 
 
 def reply_code(error: ftplib.Error) -> str:
