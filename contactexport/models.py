@@ -45,13 +45,21 @@ LATER_SETTINGS: Mapping[str, Any] = {"type": "changes", "may_end_early": False, 
 
 @dataclass(frozen=True)
 class FtpTarget:
-    """Where a file goes by FTP; the password is kept apart, encrypted."""
+    """Where a file goes by FTP; the password is kept apart, encrypted.
+
+    `temporary_name` is the pattern for its name until it is complete, None for the service's.
+    """
 
     host: str
     port: int
     username: str
     folder: str | None = None
     tls: bool = False
+    temporary_name: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what came later is left out unless it was asked for."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("temporary_name", None)}
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class ExportSettings:
 
         What came later is left out unless it was asked for: the key of a setting stays what it was before.
         """
-        ftp = None if self.ftp is None else asdict(self.ftp)
+        ftp = None if self.ftp is None else self.ftp.to_json()
         stored = vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
         return {name: value for name, value in stored.items() if LATER_SETTINGS.get(name, ...) != value}
 

@@ -115,6 +115,14 @@ def _duration(raw: str) -> float:
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
 
 
+def temporary_name(raw: str) -> str:
+    """A pattern for the name of a file until it is complete. Raises ValueError."""
+    name = raw.rpartition("/")[2]
+    if not (raw.isascii() and raw.isprintable() and name.count("%s") == 1 and raw.count("%") == 1 and len(raw) <= 200):
+        raise ValueError("a name such as %s.part or in/%s.tmp expected, in ASCII and with one %s in its last part")
+    return raw
+
+
 def _whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
     def parse(raw: str) -> int:
         if not re.fullmatch(r"[0-9]{1,20}", raw) or not least <= int(raw) <= most:
@@ -188,6 +196,11 @@ class Settings:
         "PEM file of certificate authorities that FTP hosts may have theirs from, beside those this system trusts",
     )
     ftp_tls_required: bool = _setting(_flag, "0", "1: no file and no password goes to an FTP host without TLS")
+    ftp_temporary_name: str = _setting(
+        temporary_name,
+        "%s.part",
+        "name of an uploaded file until it is complete; %s is its own name and the attempt, %s alone: no other name",
+    )
     allowed_hosts: tuple[AllowedHost, ...] = _setting(
         parse_allowed_hosts,
         "",

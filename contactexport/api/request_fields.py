@@ -11,6 +11,7 @@ from marshmallow import ValidationError, fields
 
 from contactexport.hidden_url import hidden
 from contactexport.languages import LANGUAGES
+from contactexport.settings import temporary_name
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # Not 24:00, which only newer versions of Python can read.
@@ -197,6 +198,16 @@ class Line(Parameter[str]):
         if isinstance(value, str) and len(value) <= self.most and (value or self.may_be_empty) and is_one_line(value):
             return value
         raise InvalidValue(f"ftp_settings.{attr}", "***" if self.secret else value)
+
+
+class TemporaryName(Line):
+    """A pattern for the name of a file until it is complete."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        try:
+            return temporary_name(super()._deserialize(value, attr, data, **kwargs))
+        except ValueError as wrong:
+            raise ValidationError(f"Invalid value for ftp_settings.{attr}: {value}: {wrong}") from None
 
 
 class NotificationUrl(Parameter[str]):

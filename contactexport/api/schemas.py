@@ -22,6 +22,7 @@ from contactexport.api.request_fields import (
     OneOf,
     OriginIds,
     Port,
+    TemporaryName,
     TimeRange,
 )
 from contactexport.client_rules import STRICT, ClientRules
@@ -68,6 +69,13 @@ class FtpSettingsSchema(Schema):
         parameter="ftp_settings.tls",
         load_default=False,
         metadata=OFF | {"description": "1: explicit TLS, with a certificate that is valid for the host"},
+    )
+    temporary_name = TemporaryName(
+        load_default=None,
+        metadata={
+            "description": "until the file is complete; `%s` is its name and the attempt, `%s` alone: no other name",
+            "example": "%s.tmp",
+        },
     )
 
 
@@ -268,7 +276,8 @@ def load_get_changes(schema: GetChangesSchema, body: Mapping[str, Any]) -> GetCh
 
 
 def _ftp_target(ftp: Mapping[str, Any]) -> FtpTarget:
-    return FtpTarget(ftp["host"], ftp["port"], ftp["username"], ftp["folder"] or None, ftp["tls"])
+    known = {name: ftp[name] for name in ("host", "port", "username", "tls", "temporary_name")}
+    return FtpTarget(**known, folder=ftp["folder"] or None)
 
 
 def _without_nulls(data: Mapping[str, Any]) -> dict[str, Any]:

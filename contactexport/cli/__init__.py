@@ -1,4 +1,4 @@
-"""The commands `flask export | contacts | users | secrets | db | serve`."""
+"""The commands `flask export | contacts | users | hosts | secrets | db | serve`."""
 
 from flask import Flask
 
@@ -6,6 +6,7 @@ from contactexport.cli import (
     contact_commands,
     db_commands,
     export_commands,
+    host_commands,
     secret_commands,
     serve_command,
     user_commands,
@@ -14,6 +15,6 @@ from contactexport.cli import (
 
 def init_app(app: Flask) -> None:
     """Adds the commands to an application."""
-    for commands in (export_commands, contact_commands, user_commands, secret_commands, db_commands):
+    for commands in (export_commands, contact_commands, user_commands, host_commands, secret_commands, db_commands):
         app.cli.add_command(commands.group)
     app.cli.add_command(serve_command.serve)

@@ -35,6 +35,7 @@ group = CommandGroup("export", help="Exports of changed contacts: run one here a
 @click.option("--may-be-incomplete", is_flag=True, help="Export what is kept of a window that begins before.")
 @click.option("--output", metavar="FILE|-", help="Copy the finished file there; - is standard output.")
 @click.option("--ftp", metavar="URL", help="Upload to ftp[s]://user@host:port/folder; the password is asked for.")
+@click.option("--ftp-temporary-name", metavar="PATTERN", help="Name until it is complete, such as %s.tmp or in/%s.")
 @click.option("--team", default=DEFAULT_TEAM, show_default=True, help="Users of this team see the export.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def changes(as_json: bool, output: str | None, **options: Any) -> None:

@@ -73,7 +73,7 @@ def _body(options: dict[str, Any]) -> dict[str, Any]:
         "spreadsheet": int(options["spreadsheet"]),
         "may_end_early": int(options["may_end_early"]),
         "may_be_incomplete": int(options["may_be_incomplete"]),
-        "ftp_settings": ftp and ftp | {"password": ask_ftp_password()},
+        "ftp_settings": ftp and ftp | {"password": ask_ftp_password(), "temporary_name": options["ftp_temporary_name"]},
     }
 
 

@@ -1,57 +1,43 @@
-"""Distribution method `ftp`: upload under a temporary name, compare the size, rename (RFC 959, RFC 3659 for SIZE)."""
+"""Distribution method `ftp`: one upload over as many connections as it takes, within a time limit (RFC 959)."""
 
 import contextlib
-import ftplib
 import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from contactexport import crash_points
 from contactexport.delivery import ftp_folder
 from contactexport.delivery.ftp_connection import FtpConnection, tls_context
-from contactexport.delivery.ftp_errors import FTP_ERRORS, NOT_IMPLEMENTED, Unconfirmed, failure, one_line, reply_code
-from contactexport.delivery.ftp_time_limit import AROUND_TIMEOUTS, delivery_seconds, interrupted_after
-from contactexport.errors import DeliveryFailed, ExportLost
+from contactexport.delivery.ftp_errors import FTP_ERRORS, Unconfirmed, failure, one_line
+from contactexport.delivery.ftp_time_limit import delivery_seconds, interrupted_after
+from contactexport.delivery.ftp_upload import FtpUpload
+from contactexport.delivery.host_traits import HostTraits
+from contactexport.errors import DeliveryFailed, ExportLost, HostRefused
 from contactexport.internet_host import parse_host
 from contactexport.models import Export, FtpTarget
 
+TEMPORARY_NAME = "%s.part"
 # Tidying up and saying goodbye may fail, but must not take long.
 SHORT_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class _Upload:
-    file: Path
-    final: str
-    attempt: int
-    size: int
-    begun: bool = False
-
-    @property
-    def part(self) -> str:
-        return f"{self.final}.{self.attempt}.part"
-
-    @property
-    def aside(self) -> str:
-        return f"{self.final}.0.part"
-
-    @property
-    def leftovers(self) -> Iterator[str]:
-        earlier = range(self.attempt if self.attempt > 1 else 0)  # with what was moved aside; the first finds nothing
-        return (f"{self.final}.{attempt}.part" for attempt in earlier)
+def _refuse_all(address: str, _port: int) -> None:
+    raise HostRefused(f"Host {address} may not be connected to")
 
 
 class FtpDelivery:
     """Delivers to one target by the numeric address its host was resolved to; `timeout` in seconds, for one reply.
 
-    `may_appear` is called right before the file gets its name and may raise: then it does not appear.
+    `temporary_name` is a pattern for names until the file is complete, `traits` what is known about the host.
+    `require_open` raises HostRefused for another address that data may not be sent to. `may_appear` is called right
+    before the file gets its name and may raise: then it does not appear. `may_remove` tells whether a file under its
+    own name is of no use to anybody.
     """
 
     consumes_file = True
@@ -64,20 +50,28 @@ class FtpDelivery:
         *,
         timeout: float,
         ca_file: Path | None = None,
+        temporary_name: str = TEMPORARY_NAME,
+        traits: HostTraits | None = None,
+        require_open: Callable[[str, int], object] = _refuse_all,
         may_appear: Callable[[], None] = lambda: None,
+        may_remove: Callable[[], bool] = lambda: True,
     ) -> None:
         self._target = target
         self._address = address
         self._password = password
         self._timeout = timeout
         self._ca_file = ca_file
+        self._temporary_name = temporary_name
+        self._traits = traits or HostTraits()
+        self._require_open = require_open
         self._may_appear = may_appear
+        self._may_remove = may_remove
         self._aborted = threading.Event()
         self._late = threading.Event()
         self._connection: FtpConnection | None = None
 
     def deliver(self, export: Export, file: Path) -> str:
-        """Uploads the file and returns the host's last reply; the folder then holds it complete, under its name.
+        """Uploads the file and returns the host's last reply; the host then has it complete, under its name.
 
         Otherwise nothing of it is left, unless the host cannot be reached any more: then the next attempt removes
         that. Ends after ftp_time_limit.delivery_seconds, whatever the host does. Raises DeliveryFailed, ExportLost,
@@ -85,16 +79,16 @@ class FtpDelivery:
         """
         if not file.is_file() or file.stat().st_size != export.bytes:
             raise DeliveryFailed("The finished file is not in the storage folder any more", permanent=True)
-        upload = _Upload(file, export.file_name, export.attempt, file.stat().st_size)
+        upload = FtpUpload(export, file, self._temporary_name, self._traits, self._may_appear)
         limit = delivery_seconds(self._timeout, upload.size)
         try:
             with interrupted_after(limit, lambda: self._stop(self._late)):
                 reply = one_line(self._deliver(upload), self._password)
-                crash_points.reach("upload renamed", upload.attempt)
+                crash_points.reach("upload renamed", export.attempt)
                 return reply
         except BaseException as error:
-            if upload.begun:
-                self._remove_part(upload)
+            if upload.under_own_name is False or (upload.under_own_name and self._may_remove()):
+                self._remove(upload)
             outcome = self._outcome(error, limit)
             if outcome is error:
                 raise
@@ -118,75 +112,26 @@ class FtpDelivery:
             return DeliveryFailed(f"FTP host: took longer than {limit:.0f} s", permanent=False)
         return failure(error, self._password)
 
-    def _deliver(self, upload: _Upload) -> str:
+    def _deliver(self, upload: FtpUpload) -> str:
         try:
             with self._connected() as ftp:
-                _remove(ftp, *upload.leftovers)
-                return self._upload(ftp, upload)
+                return upload.run(ftp)
         except Unconfirmed as doubt:
             logger.info("upload of %s is not confirmed: %r", upload.part, doubt.__cause__)
+            unconfirmed = doubt
         with self._connected() as ftp:
-            return self._settle(ftp, upload)
-
-    def _upload(self, ftp: FtpConnection, upload: _Upload) -> str:
-        upload.begun = True
-        crash_points.reach("upload begun", upload.attempt)
-        with upload.file.open("rb") as content:
-            ftp.send_file(upload.part, content)
-        try:
-            ftp.last_reply()
-            crash_points.reach("file uploaded", upload.attempt)
-            _require_size(ftp, upload)
-            return self._rename(ftp, upload)
-        except (OSError, EOFError) as lost:
-            raise Unconfirmed from lost
-
-    def _settle(self, ftp: FtpConnection, upload: _Upload) -> str:
-        size = _size(ftp, upload.part)
-        if size == upload.size:
-            return self._rename(ftp, upload)
-        if size is None and _size(ftp, upload.final) == upload.size:
-            return "the file is there; the reply to its renaming was lost"
-        return self._upload(ftp, upload)
-
-    def _rename(self, ftp: FtpConnection, upload: _Upload) -> str:
-        self._may_appear()
-        # A refusal here means that the part is gone: another attempt has taken over, and a finished file may be its.
-        reply = ftp.sendcmd(f"RNFR {upload.part}")
-        if reply[0] != "3":
-            raise ftplib.error_reply(reply)
-        crash_points.reach("rename begun", upload.attempt)
-        try:
-            return ftp.voidcmd(f"RNTO {upload.final}")
-        except (ftplib.error_perm, ftplib.error_temp) as refusal:
-            return self._replace(ftp, upload, refusal)
-
-    def _replace(self, ftp: FtpConnection, upload: _Upload, refusal: ftplib.Error) -> str:
-        """For hosts that do not rename onto a file that exists, left by an attempt that died right after its rename.
-
-        It is moved aside and not deleted: if the part is gone, another attempt has taken over, and the file is its.
-        """
-        self._may_appear()
-        crash_points.reach("upload to be replaced", upload.attempt)
-        try:
-            ftp.rename(upload.final, upload.aside)
-        except ftplib.Error:
-            raise refusal from None  # there is none: the name was refused for another reason
-        try:
-            reply = ftp.rename(upload.part, upload.final)
-        except ftplib.Error:
-            ftp.rename(upload.aside, upload.final)
-            raise refusal from None
-        _remove(ftp, upload.aside)
-        return reply
+            return upload.settle(ftp, unconfirmed)
 
     @cached_property
     def _context(self) -> ssl.SSLContext | None:
         return tls_context(self._ca_file) if self._target.tls else None
 
+    def _new_connection(self, seconds: float) -> FtpConnection:
+        return FtpConnection(self._context, seconds, self._traits, self._require_open)
+
     @contextmanager
     def _connected(self) -> Iterator[FtpConnection]:
-        self._connection = FtpConnection(self._context, self._timeout)
+        self._connection = self._new_connection(self._timeout)
         if self._aborted.is_set() or self._late.is_set():
             raise ConnectionAbortedError("interrupted")
         with self._entered(self._connection) as ftp:
@@ -204,41 +149,13 @@ class FtpDelivery:
         finally:
             ftp.close()
 
-    def _remove_part(self, upload: _Upload) -> None:
+    def _remove(self, upload: FtpUpload) -> None:
         """Over a new connection: the state of the other one is not known."""
-        seconds = min(self._timeout, SHORT_SECONDS)
-        short = FtpConnection(self._context, seconds)
+        seconds = min(self._timeout / 2, SHORT_SECONDS)
+        short = self._new_connection(seconds)
         with (
             contextlib.suppress(DeliveryFailed, *FTP_ERRORS),
-            interrupted_after(AROUND_TIMEOUTS * seconds, short.interrupt),
+            interrupted_after(seconds, short.interrupt),
             self._entered(short) as ftp,
         ):
-            _remove(ftp, upload.part)
-
-
-def _remove(ftp: FtpConnection, *names: str) -> bool:
-    """True when something was removed."""
-    removed = False
-    for name in names:
-        with contextlib.suppress(ftplib.Error):  # most attempts have left nothing
-            ftp.delete(name)
-            removed = True
-    return removed
-
-
-def _size(ftp: FtpConnection, name: str) -> int | None:
-    try:
-        return ftp.size(name)
-    except ftplib.error_perm:
-        return None
-
-
-def _require_size(ftp: FtpConnection, upload: _Upload) -> None:
-    try:
-        found = ftp.size(upload.part)
-    except ftplib.error_perm as refusal:
-        if reply_code(refusal) in NOT_IMPLEMENTED:
-            return  # a host older than RFC 3659: its word that the transfer is complete must do
-        found = None
-    if found != upload.size:
-        raise DeliveryFailed(f"The FTP host has {found or 0} bytes of {upload.size}", permanent=False)
+            upload.remove(ftp)

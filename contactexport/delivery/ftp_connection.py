@@ -4,19 +4,23 @@ import contextlib
 import ftplib
 import socket
 import ssl
-import struct
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
-from contactexport.delivery.ftp_errors import one_line
-from contactexport.errors import DeliveryFailed
+from contactexport.delivery import ftp_data
+from contactexport.delivery.ftp_errors import CLOSING, HostClosing, HostFault, one_line, reply_code
+from contactexport.delivery.ftp_passive import epsv_port, pasv_address
+from contactexport.delivery.ftp_replies import Replies
+from contactexport.delivery.host_traits import HostTrait, HostTraits
+from contactexport.errors import DeliveryFailed, HostRefused
 
-BLOCK_BYTES = 1 << 18
 # Firewalls forget a control connection over which nothing is said while a large file is on its way.
 KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-# The last bytes may still be on their way, or be looked through by the host, when its reply is waited for.
-LAST_REPLY_TIMEOUTS = 4
+# A host that has broken off an upload may say why. It gets this part of the timeout, and so many seconds at most.
+REASON_PART = 0.25
 REASON_SECONDS = 5.0
 
 
@@ -32,23 +36,34 @@ class FtpConnection(ftplib.FTP_TLS):
     """One control connection, and a data connection at a time; everything raises one of ftp_errors.FTP_ERRORS.
 
     Without a context it is plain FTP. ftplib has what is said; the sockets are made here, so that `interrupt` knows
-    each of them before anything is waited for. `timeout` in seconds holds for each connect, read and write.
+    each of them before anything is waited for. `timeout` in seconds holds for each connect, reply and write.
+    `require_open` raises HostRefused for an address and port that data may not be sent to.
     """
 
-    def __init__(self, context: ssl.SSLContext | None, timeout: float) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None,
+        timeout: float,
+        traits: HostTraits,
+        require_open: Callable[[str, int], object],
+    ) -> None:
         super().__init__(context=context, timeout=timeout)
         self._tls = context
         self._seconds = timeout
+        self._reply_seconds = timeout
+        self._traits = traits
+        self._require_open = require_open
+        self._replies: Replies | None = None
         self._sockets: list[socket.socket] = []
         self._interrupted = threading.Event()
 
     def open(self, address: str, port: int, host_name: str) -> None:
         """Connects to the numeric address; `host_name` is what the certificate must be for. Raises DeliveryFailed."""
         self.host = host_name
-        self.sock = self._connected_socket(address, port)
+        self.sock = self._connected_socket(address, port, self._seconds)
         self.af = self.sock.family
         _keep_alive(self.sock)
-        self.file = self._reader(self.sock)
+        self._replies = Replies(self.sock)
         self.welcome = self.getresp()
         if self._tls is not None:
             self.auth()
@@ -60,7 +75,7 @@ class FtpConnection(ftplib.FTP_TLS):
         except ftplib.error_perm as refusal:
             raise DeliveryFailed(f"FTP host: it offers no TLS: {one_line(str(refusal), '')}", permanent=True) from None
         self.sock = self._secured(self._control)
-        self.file = self._reader(self.sock)
+        self._replies = Replies(self.sock)  # what came before was not protected and counts for nothing
         return reply
 
     def log_in(self, username: str, password: str) -> None:
@@ -84,40 +99,61 @@ class FtpConnection(ftplib.FTP_TLS):
         except ftplib.Error:
             return False
 
-    def send_file(self, name: str, content: BinaryIO) -> None:
-        """Stores all of the content under the name, up to the last byte; `last_reply` tells what became of it."""
-        data = self._connected_socket(*self.makepasv())
-        reply = self.sendcmd(f"STOR {name}")
-        if reply[0] == "2":  # some hosts confirm the command first
-            reply = self.getresp()
-        if reply[0] != "1":
-            raise ftplib.error_reply(reply)
+    def begin_upload(self, name: str) -> socket.socket:
+        """The connection for the content of a file that the host takes under this name."""
+        data = self._data_connection()
         try:
-            self._send(data, content)
+            reply = self.sendcmd(f"STOR {name}")
+            if reply[0] == "2":  # some hosts confirm the command first
+                reply = self.getresp()
+            if reply[0] != "1":
+                raise ftplib.error_reply(reply)
+        except ftplib.Error:
+            data.close()
+            raise
+        return data
+
+    def send_file(self, data: socket.socket, content: BinaryIO) -> bool:
+        """Sends all of the content up to the last byte; `last_reply` tells what became of it.
+
+        False when the data connection was not ended as TLS demands: somebody else may have cut it.
+        """
+        try:
+            if isinstance(self.sock, ssl.SSLSocket):
+                # Hosts prove by the session that both connections come from the same client.
+                data = self._secured(data, self.sock.session)
+            ftp_data.send(data, content, self._seconds)
+            ftp_data.wait_until_received(data, self._seconds, self._interrupted)
         except ssl.SSLCertVerificationError:
             raise
         except OSError as broken:
             raise self._reason_for(broken) from broken
+        began = time.monotonic()
+        ended = ftp_data.end(data, self._seconds)
+        # Whoever has waited for the end of the data has waited for the reply, too.
+        self._reply_seconds = max(self._seconds - (time.monotonic() - began), self._seconds * REASON_PART)
+        return ended
 
     def last_reply(self) -> str:
         """The host's reply to a whole file."""
-        self._control.settimeout(self._seconds * LAST_REPLY_TIMEOUTS)
-        reply = self.voidresp()
-        self._control.settimeout(self._seconds)
-        return reply
-
-    def makepasv(self) -> tuple[str, int]:
-        """Where to send data to: always the address of the control connection, whatever the host says."""
         try:
-            return super().makepasv()
-        except ftplib.error_perm:
-            if self.af != socket.AF_INET:
-                raise
-            return ftplib.parse229(self.sendcmd("EPSV"), self._control.getpeername())
+            return self.voidresp()
+        finally:
+            self._reply_seconds = self._seconds
+
+    def size(self, filename: str) -> int | None:
+        """The size of a file (RFC 3659), None for a reply without one. Raises HostFault for one that is no number."""
+        reply = self.sendcmd(f"SIZE {filename}")
+        if reply[:3] != "213":
+            return None
+        number = reply[3:].strip()
+        if not (number.isascii() and number.isdecimal() and len(number) < 20):
+            raise HostFault(f"its answer to SIZE cannot be understood: {reply}")
+        return int(number)
 
     def say_goodbye(self, seconds: float) -> None:
         """Ends the session; waits so long for the host to agree."""
-        self._control.settimeout(seconds)
+        self._reply_seconds = seconds
         self.quit()
 
     def interrupt(self) -> None:
@@ -134,6 +170,26 @@ class FtpConnection(ftplib.FTP_TLS):
         for sock in self._sockets:
             sock.close()
 
+    def putline(self, line: str) -> None:
+        """Sends a command."""
+        self._control.settimeout(self._seconds)
+        super().putline(line)
+
+    def getmultiline(self) -> str:
+        """The next reply as it is."""
+        if self._replies is None:
+            raise EOFError
+        return self._replies.read(self._reply_seconds)
+
+    def getresp(self) -> str:
+        """The next reply. Raises ftplib's errors by its first digit, and HostClosing for 421."""
+        try:
+            return super().getresp()
+        except ftplib.error_temp as refusal:
+            if reply_code(refusal) == CLOSING:
+                raise HostClosing(str(refusal)) from None
+            raise
+
     @property
     def _control(self) -> socket.socket:
         if self.sock is None:
@@ -145,11 +201,12 @@ class FtpConnection(ftplib.FTP_TLS):
         if self._interrupted.is_set():
             raise ConnectionAbortedError("interrupted")
 
-    def _connected_socket(self, address: str, port: int) -> socket.socket:
+    def _connected_socket(self, address: str, port: int, seconds: float) -> socket.socket:
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        sock.settimeout(self._seconds)
+        sock.settimeout(seconds)
         self._known(sock)
         sock.connect((address, port))
+        sock.settimeout(self._seconds)
         return sock
 
     def _secured(self, sock: socket.socket, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
@@ -160,50 +217,64 @@ class FtpConnection(ftplib.FTP_TLS):
         secured.do_handshake()
         return secured
 
-    def _send(self, data: socket.socket, content: BinaryIO) -> None:
-        if isinstance(self.sock, ssl.SSLSocket):
-            # Hosts prove by the session that both connections come from the same client.
-            data = self._secured(data, self.sock.session)
-        else:
-            _have_kernel_wait(data, self._seconds)
+    def _data_connection(self) -> socket.socket:
+        """To the address that the host names, if that may be connected to, or else to the host's own."""
+        own = str(self._control.getpeername()[0])
+        named, port = self._passive(own)
+        if named in {own, "0.0.0.0"}:  # noqa: S104 # some hosts do not know their address
+            return self._connected_socket(own, port, self._seconds)
+        tried, addresses = [], [named, own]
         try:
-            while block := content.read(BLOCK_BYTES):
-                data.sendall(block)
-        except BlockingIOError:
-            raise TimeoutError("timed out") from None
-        if isinstance(data, ssl.SSLSocket):
-            with contextlib.suppress(OSError):  # some hosts close without saying goodbye
-                data.unwrap()
-        data.close()
+            self._require_open(named, port)
+        except HostRefused:
+            tried, addresses = [f"{named} may not be connected to"], [own]
+        if HostTrait.OWN_ADDRESS in self._traits:
+            addresses.sort(key=own.__ne__)
+        for address in addresses:
+            try:
+                connected = self._connected_socket(address, port, self._seconds / len(addresses))
+            except OSError as error:
+                tried.append(f"{address}: {error.strerror or 'timed out'}")
+            else:
+                trait = HostTrait.OTHER_ADDRESS if address == named else HostTrait.OWN_ADDRESS
+                self._traits.learn(trait, f"PASV names {named}, connected to {address}")
+                return connected
+        raise HostFault(f"no data connection to port {port}: its answer to PASV names {named}; {'; '.join(tried)}")
+
+    def _passive(self, own: str) -> tuple[str, int]:
+        commands = ["EPSV", "PASV"] if self.af == socket.AF_INET6 else ["PASV", "EPSV"]
+        if _REFUSED[commands[0]] in self._traits:
+            commands.reverse()
+        first, second = commands
+        try:
+            reply = self.sendcmd(first)
+        except ftplib.error_perm as refusal:
+            reply = self.sendcmd(second)
+            self._traits.learn(_REFUSED[first], str(refusal))
+            first = second
+        return pasv_address(reply) if first == "PASV" else (own, epsv_port(reply))
 
     def _reason_for(self, broken: OSError) -> Exception:
         """What the host says about a data connection that broke, or else the error itself."""
         for sock in self._sockets:
             if sock is not self.sock:
                 sock.close()
+        self._reply_seconds = min(self._seconds * REASON_PART, REASON_SECONDS)
         try:
-            self._control.settimeout(min(self._seconds, REASON_SECONDS))
             self.voidresp()
-        except ftplib.Error as reason:
+        except (ftplib.Error, HostClosing, HostFault) as reason:
             return reason
         except (OSError, EOFError):
             pass
         return broken
 
-    def _reader(self, sock: socket.socket) -> TextIO:
-        return sock.makefile("r", encoding="utf-8", errors="replace")
+
+_REFUSED = {"PASV": HostTrait.NO_PASV, "EPSV": HostTrait.NO_EPSV}
 
 
 def in_latin_1(text: str) -> bool:
     """True when Latin-1 has all signs and encodes some of them differently than UTF-8."""
     return not text.isascii() and all(ord(sign) < 256 for sign in text)
-
-
-def _have_kernel_wait(sock: socket.socket, seconds: float) -> None:
-    """For a write to get on, so many seconds; then it raises BlockingIOError. Python would ask before each write."""
-    whole, rest = divmod(seconds, 1)
-    sock.settimeout(None)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(whole), int(rest * 1_000_000)))
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import ftplib
 
 from contactexport.delivery.ftp_connection import FtpConnection, in_latin_1
+from contactexport.errors import DeliveryFailed
 
 
 def enter(ftp: FtpConnection, folder: str | None) -> None:
@@ -35,7 +36,13 @@ def _entered(ftp: FtpConnection, segment: str, encoding: str) -> bool:
 
 
 def _make(ftp: FtpConnection, segment: str) -> None:
-    ftp.encoding = "latin-1" if in_latin_1(segment) and not ftp.announces_utf8() else "utf-8"
+    ftp.encoding = "utf-8"
+    if not segment.isascii() and not ftp.announces_utf8():
+        raise DeliveryFailed(
+            f"FTP host: it does not announce UTF8, so the new folder {segment!r} might get another name; "
+            "make it there first, or name one in ASCII",
+            permanent=True,
+        )
     try:
         ftp.mkd(segment)
     except ftplib.error_perm as refusal:
@@ -44,3 +51,13 @@ def _make(ftp: FtpConnection, segment: str) -> None:
             raise refusal from None
     else:
         ftp.cwd(segment)
+
+
+def make(ftp: FtpConnection, folder: str) -> None:
+    """Makes a folder and those above it where they are missing, without entering them."""
+    segments = folder.split("/")
+    for depth in range(len(segments)):
+        path = "/".join(segments[: depth + 1])
+        if path:
+            with contextlib.suppress(ftplib.Error):  # it is there, or the upload tells why it cannot be
+                ftp.mkd(path)

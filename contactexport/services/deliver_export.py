@@ -9,11 +9,12 @@ from contactexport import audit_log, crash_points, export_lock
 from contactexport.backend import Backend
 from contactexport.db import change_repository, export_repository
 from contactexport.db.connection import Connection
+from contactexport.delivery import host_traits
 from contactexport.delivery.base import Delivery
 from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
-from contactexport.errors import DeliveryFailed, ExportFailed, SecretUnreadable, SettingsError
-from contactexport.models import Export
+from contactexport.errors import DatabaseUnavailable, DeliveryFailed, ExportFailed, SecretUnreadable, SettingsError
+from contactexport.models import Export, ExportStatus
 from contactexport.services import watch_export
 
 # After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
@@ -28,8 +29,8 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     """Delivers a `ready` export and returns it `done`, `ready` with a later due time, or in `error`.
 
     If the process dies after the file has arrived and before `done` is written, the next attempt delivers it again
-    under the same name: the receiver has one complete file. Raises ExportLost, and ExportFailed for plain FTP where
-    TLS is required: the host was not even connected to.
+    under the same name: the receiver has one complete file, and two only of an FTP host that takes files away at once.
+    Raises ExportLost, and ExportFailed for plain FTP where TLS is required: the host was not even connected to.
     """
     file = backend.settings.storage_dir / export.file_name
     try:
@@ -67,19 +68,34 @@ def _delivery(backend: Backend, conn: Connection, export: Export) -> Delivery:
     except (SecretUnreadable, SettingsError) as error:
         raise DeliveryFailed(error.text, permanent=False) from None
     address = backend.guard.resolve(target.host, target.port)
+    temporary_name = target.temporary_name or backend.settings.ftp_temporary_name
     return FtpDelivery(
         target,
         address,
         password,
         timeout=backend.settings.ftp_timeout,
         ca_file=backend.settings.ftp_ca_file,
+        temporary_name=temporary_name,
+        traits=host_traits.remembered(conn, target, password, temporary_name),
+        require_open=backend.guard.resolve,
         may_appear=partial(_require_ours, conn, export),
+        may_remove=partial(_is_of_no_use, backend, export),
     )
 
 
 def _require_ours(conn: Connection, export: Export) -> None:
     export_lock.require_still_held(conn, export.setting_key)
     export_repository.require_attempt(conn, export)
+
+
+def _is_of_no_use(backend: Backend, export: Export) -> bool:
+    """True when no other attempt has the file of the export, or may have delivered it; the session may be lost."""
+    try:
+        with backend.database.transaction() as conn:
+            now = export_repository.get(conn, export.id)
+    except DatabaseUnavailable:
+        return False
+    return now.attempt == export.attempt or now.status is ExportStatus.ERROR
 
 
 def try_later(backend: Backend, conn: Connection, export: Export, failure: DeliveryFailed) -> Export:

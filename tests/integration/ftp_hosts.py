@@ -30,6 +30,7 @@ def serving(
     *,
     address: str = "127.0.0.1",
     port: int = 0,
+    perm: str = "elradfmwMT",
     **attributes: Any,
 ) -> Iterator[tuple[int, list[str]]]:
     """A host with the faults of a handler; yields its port and the commands it has been told so far."""
@@ -44,7 +45,7 @@ def serving(
     for name, value in {"auth_failed_timeout": 0, **attributes}.items():
         setattr(Handler, name, value)
     Handler.authorizer = DummyAuthorizer()
-    Handler.authorizer.add_user("user", PASSWORD, str(folder), perm="elradfmwMT")
+    Handler.authorizer.add_user("user", PASSWORD, str(folder), perm=perm)
     server = ThreadedFTPServer((address, port), Handler, ioloop=IOLoop())
     server._lock, server._exit = threading.Lock(), threading.Event()  # like the loop shared by all of them otherwise
     ended = threading.Event()
@@ -192,6 +193,11 @@ def refuse_to_overwrite(handler: FTPHandler, path: str) -> None:
         handler.respond("550 File exists.")
     else:
         FTPHandler.ftp_RNTO(handler, path)
+
+
+class RenamesNothing(FTPHandler):
+    def ftp_RNFR(self, path: str) -> None:
+        self.respond("550 Permission denied.")
 
 
 class RefusesUploads(FTPHandler):

@@ -166,7 +166,13 @@ def test_a_file_left_by_an_attempt_that_died_after_its_rename_is_replaced(backen
 
 
 def test_a_refused_rename_tells_its_own_reason(backend: Backend, inbox: Path):
-    with serving(inbox, ftp_RNTO=answers("553 Name not allowed.")) as (port, _told):
+    class KnowsPartsOnly(FTPHandler):
+        def ftp_STOR(self, file: str, mode: str = "w") -> None:
+            if file.endswith(".part"):
+                return super().ftp_STOR(file, mode)
+            return self.respond("553 Name not allowed.")
+
+    with serving(inbox, KnowsPartsOnly, ftp_RNTO=answers("553 Name not allowed.")) as (port, _told):
         waiting = run(backend, requested(backend, port))
     assert (waiting.status, waiting.error) == ("ready", "FTP host: 553 Name not allowed.")
 
@@ -222,7 +228,10 @@ def test_a_file_that_arrived_short_is_not_renamed(backend: Backend, inbox: Path)
 def test_an_answer_that_cannot_be_understood_is_tried_again_later(backend: Backend, inbox: Path):
     with serving(inbox, ftp_SIZE=answers("213 many")) as (port, _told):
         waiting = run(backend, requested(backend, port))
-    assert (waiting.status, waiting.error) == ("ready", "FTP host: its answer cannot be understood")
+    assert (waiting.status, waiting.error) == (
+        "ready",
+        "FTP host: its answer to SIZE cannot be understood: 213 many",
+    )
 
 
 def test_a_folder_that_cannot_be_made_or_entered_is_given_up_after_three_attempts(backend: Backend, inbox: Path):

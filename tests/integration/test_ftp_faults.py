@@ -12,7 +12,7 @@ from pyftpdlib.handlers import FTPHandler
 
 from contactexport.allowed_hosts import parse_allowed_hosts
 from contactexport.backend import Backend
-from contactexport.services import track_export
+from contactexport.services import run_export, track_export
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def inbox(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(backend: Backend) -> Backend:
-    return backend_with(backend, ftp_timeout=0.5)
+    return backend_with(backend, ftp_timeout=2)
 
 
 def replies(backend: Backend, export_id: int) -> list[str]:
@@ -123,12 +123,16 @@ def answers(reply: str) -> Callable[[FTPHandler, str], None]:
 
 
 def test_a_part_that_is_gone_leaves_the_file_of_the_attempt_that_has_taken_over(backend: Backend, inbox: Path):
-    with serving(inbox, ftp_RNFR=answers("550 No such file.")) as (port, told):
+    def taken_over(handler: FTPHandler, path: str) -> None:
+        execute(backend, "UPDATE export SET attempt = attempt + 1")
+        Path(path).unlink()
+        (inbox / name).write_text("the other attempt's file")
+        handler.respond("550 No such file.")
+
+    with serving(inbox, ftp_RNFR=taken_over) as (port, told):
         export_id = large_export(backend, port, folder=None)
         name = row_of(backend, export_id)["file_name"]
-        (inbox / name).write_text("the other attempt's file")
-        waiting = run(backend, export_id)
-    assert (waiting.status, waiting.error) == ("ready", "FTP host: 550 No such file.")
+        assert run_export.run(backend, export_id) is None
     assert "RNTO" not in told
     assert files(inbox) == [name]
     assert (inbox / name).read_text() == "the other attempt's file"
@@ -143,7 +147,7 @@ class SaysWhatNoTerminalShouldShow(FTPHandler):
 @pytest.mark.parametrize("tls,said", [(True, "it offers no TLS: "), (False, "")])
 def test_control_characters_in_a_reply_become_question_marks(backend: Backend, inbox: Path, tls: bool, said: str):
     """In the reply to AUTH, or to a later command."""
-    with serving(inbox, SaysWhatNoTerminalShouldShow, ftp_RNFR=answers("500 No.")) as (port, _told):
+    with serving(inbox, SaysWhatNoTerminalShouldShow, ftp_STOR=answers("500 No.")) as (port, _told):
         export_id = large_export(backend, port, tls=tls)
         assert run(backend, export_id).status == "ready"
     assert row_of(backend, export_id)["error"] == f"FTP host: {said}553 ?[31mno?way?"
@@ -189,15 +193,22 @@ class SpeaksLatin1(FTPHandler):
         self.respond("500 What?")
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_names_are_latin_1_for_a_host_that_knows_no_utf8(backend: Backend, inbox: Path, exists: bool):
-    inbox.mkdir()
-    if exists:
-        (inbox / "Büro").mkdir()
+def test_a_folder_is_found_by_its_latin_1_name_on_a_host_that_knows_no_utf8(backend: Backend, inbox: Path):
+    (inbox / "Büro").mkdir(parents=True)
     with serving(inbox, SpeaksLatin1) as (port, _told):  # the password is not ASCII either
-        done = run(backend, large_export(backend, port, folder="Büro/ŷ"))
-    made = "ŷ".encode().decode("latin-1")  # a name that Latin-1 does not have
-    assert (done.status, files(inbox)) == ("done", [f"Büro/{made}/{done.file_name}"])
+        done = run(backend, large_export(backend, port, folder="Büro/new"))
+    assert (done.status, files(inbox)) == ("done", [f"Büro/new/{done.file_name}"])
+
+
+@pytest.mark.parametrize("folder", ["Büro", "ŷ", "in/Büro"])
+def test_a_new_folder_with_umlauts_is_refused_where_utf8_is_not_announced(backend: Backend, inbox: Path, folder: str):
+    with serving(inbox, SpeaksLatin1) as (port, _told):
+        waiting = run(backend, large_export(backend, port, folder=folder))
+    assert (waiting.status, waiting.permanent_failures) == ("ready", 1)
+    assert waiting.error.startswith(
+        f"FTP host: it does not announce UTF8, so the new folder '{folder[-4:].strip('n/')}'"
+    )
+    assert not [path for path in inbox.rglob("*") if not path.name.isascii()]
 
 
 class AnnouncesUtf8ForAllThat(SpeaksLatin1):

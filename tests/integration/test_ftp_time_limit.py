@@ -1,13 +1,19 @@
 """A host that is never silent for long, and never done, does not hold a worker for ever."""
 
 import contextlib
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import certificates
 import pytest
 from exporting import (
     PASSWORD,
@@ -20,8 +26,8 @@ from exporting import (
     seconds_until_due,
     settings_for,
 )
-from ftp_hosts import files, serving
-from pyftpdlib.handlers import DTPHandler, FTPHandler
+from ftp_hosts import files, free_port, serving
+from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
 
 from contactexport.backend import Backend
 from contactexport.delivery import ftp_time_limit
@@ -74,7 +80,7 @@ def test_a_greeting_without_end_is_left_and_tried_again_later(backend: Backend):
         export_id = requested(impatient, port)
         run(impatient, export_id)
     row = row_of(backend, export_id)
-    assert (row["status"], row["error"], row["permanent_failures"]) == ("ready", "FTP host: took longer than 4 s", 0)
+    assert (row["status"], row["error"], row["permanent_failures"]) == ("ready", "FTP host: timed out", 0)
     assert 50 < seconds_until_due(backend, export_id) <= 60
 
 
@@ -93,12 +99,97 @@ def test_a_file_taken_too_slowly_is_left_and_removed(tmp_path: Path, inbox: Path
     file = tmp_path / "x.csv"
     file.write_bytes(bytes(FILE_BYTES))
     with serving(inbox, dtp_handler=TakesItsTime) as (port, told):
-        delivery = FtpDelivery(FtpTarget("127.0.0.1", port, "user"), "127.0.0.1", PASSWORD, timeout=0.5)
-        with pytest.raises(DeliveryFailed, match=r"^FTP host: took longer than 5 s$") as failed:
+        delivery = FtpDelivery(FtpTarget("127.0.0.1", port, "user"), "127.0.0.1", PASSWORD, timeout=1)
+        with pytest.raises(DeliveryFailed, match=r"^FTP host: took longer than 9 s$") as failed:
             delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=FILE_BYTES), file)
         assert files(inbox) == []
     assert not failed.value.permanent
     assert "STOR" in told
+
+
+TIMEOUT = 2.0
+# A host that is silent costs the timeout once, and a part of it for its reason and for tidying up.
+MOST_SECONDS = 2.5 * TIMEOUT
+
+
+def seconds_until_given_up(folder: Path, port: int, size: int, ca_file: Path | None = None) -> float:
+    file = folder / "x.csv"
+    file.write_bytes(bytes(size))
+    target = FtpTarget("127.0.0.1", port, "user", tls=ca_file is not None)
+    delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=TIMEOUT, ca_file=ca_file)
+    began = time.monotonic()
+    with pytest.raises(DeliveryFailed, match=r"timed out$") as failed:
+        delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=size), file)
+    assert not failed.value.permanent
+    return time.monotonic() - began
+
+
+def reading_only(most: int, base: type[DTPHandler]) -> type[DTPHandler]:
+    """Takes so many bytes and then nothing more."""
+
+    class ReadsOnly(base):
+        def readable(self) -> bool:
+            return self.tot_bytes_received <= most and super().readable()
+
+        def handle_read(self) -> None:
+            if self.tot_bytes_received <= most:
+                super().handle_read()
+
+        handle_read_event = handle_read
+
+    return ReadsOnly
+
+
+@pytest.mark.parametrize("size", [1_000, 3_000_000, FILE_BYTES])
+@pytest.mark.parametrize("most", [0, 100_000])
+def test_a_host_that_stops_reading_costs_about_the_timeout(tmp_path: Path, inbox: Path, size: int, most: int):
+    if size <= most:
+        pytest.skip("it has read everything by then")
+    with serving(inbox, dtp_handler=reading_only(most - 1, DTPHandler)) as (port, _told):
+        assert seconds_until_given_up(tmp_path, port, size) < MOST_SECONDS
+        assert files(inbox) == []
+
+
+@pytest.mark.parametrize("size", [300_000, FILE_BYTES])
+def test_so_does_one_over_tls(tmp_path: Path, inbox: Path, size: int):
+    pem = certificates.self_signed(tmp_path / "host.pem")
+    reads = reading_only(100_000, TLS_DTPHandler)
+    with serving(inbox, TLS_FTPHandler, certfile=str(pem), ssl_context=None, dtp_handler=reads) as (port, _told):
+        assert seconds_until_given_up(tmp_path, port, size, pem) < MOST_SECONDS
+        assert files(inbox) == []
+
+
+def wait_for(port: int) -> None:
+    for _ in range(500):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("the host does not answer")
+
+
+def test_so_does_a_host_that_stops_altogether(tmp_path: Path, inbox: Path):
+    inbox.mkdir()
+    port = free_port()
+    command = [sys.executable, str(Path(__file__).parents[1] / "faults" / "soak_ftp_host.py"), str(inbox), str(port)]
+    host = subprocess.Popen(command, env=os.environ | {"FTP_PASSWORD": PASSWORD})
+
+    def stop_in_the_middle() -> None:
+        while not (files(inbox) and (inbox / files(inbox)[0]).stat().st_size > 100_000):
+            time.sleep(0.01)
+        host.send_signal(signal.SIGSTOP)
+        stopped.append(time.monotonic())
+
+    stopped: list[float] = []
+    stopping = threading.Thread(target=stop_in_the_middle, daemon=True)
+    try:
+        wait_for(port)
+        stopping.start()
+        seconds_until_given_up(tmp_path, port, FILE_BYTES)
+        assert time.monotonic() - stopped[0] < MOST_SECONDS
+    finally:
+        host.kill()
+        host.wait()
 
 
 class IsNeverDoneAnyMore(FTPHandler):
@@ -106,9 +197,11 @@ class IsNeverDoneAnyMore(FTPHandler):
 
     drips = False
 
-    def on_connect(self) -> None:
+    def ftp_USER(self, line: str) -> None:
         if self.drips:
-            drip(self.socket, b"220-hello\r\n")
+            drip(self.socket, b"331-hello\r\n")
+        else:
+            super().ftp_USER(line)
 
     def ftp_SIZE(self, path: str) -> None:
         type(self).drips = True
@@ -119,7 +212,7 @@ def test_the_removal_of_a_part_ends_too(backend: Backend, inbox: Path):
     impatient = backend_with(backend, ftp_timeout=0.2)
     with serving(inbox, IsNeverDoneAnyMore) as (port, told):
         waiting = run(impatient, requested(impatient, port))
-    assert (waiting.status, waiting.error) == ("ready", "FTP host: took longer than 2 s")
+    assert (waiting.status, waiting.error) == ("ready", "FTP host: timed out")
     assert "SIZE" in told
 
 
