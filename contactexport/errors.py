@@ -204,6 +204,15 @@ class TooManyRequests(ContactExportError):
         self.retry_after = retry_after
 
 
+class RequestTimedOut(ContactExportError):
+    """A request did not arrive whole in time (RFC 9110, 15.5.9)."""
+
+    http_status = 408
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The request did not arrive within {seconds:g} seconds")
+
+
 class DownloadRefused(ContactExportError):
     """The data of an export cannot be downloaded (contract, Status and download)."""
 
