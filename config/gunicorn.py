@@ -4,6 +4,7 @@ A thread for each connection that is at work, and limits for clients that are sl
 """
 
 import gc
+import ipaddress
 import mmap
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 from gunicorn import util
 from gunicorn.http.wsgi import Response
 
+from contactexport.api.client_address import TRUSTED_PROXIES
 from contactexport.api.replies import raw_error
 from contactexport.batch_scheduling import schedule_as_batch
 
@@ -75,6 +77,7 @@ def post_worker_init(worker):
     gc.collect()
     gc.freeze()  # what was imported stays: there is no use in looking through it again and again
     limit_clients(worker)
+    worker.wsgi.extensions[TRUSTED_PROXIES] = trusted_proxies(worker.cfg)
     worker.wsgi.extensions["is_draining"] = lambda: draining[0] == 1
     util.write_error = write_error
     Response.default_headers = headers_without_banner
@@ -86,3 +89,9 @@ def limit_clients(worker):
     if backend is not None:
         worker.request_seconds = backend.settings.request_timeout
         worker.send_seconds = backend.settings.send_timeout
+
+
+def trusted_proxies(cfg):
+    """The networks of FORWARDED_ALLOW_IPS, which gunicorn itself believes X-Forwarded-Proto from."""
+    everybody = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
+    return everybody if "*" in cfg.forwarded_allow_ips else cfg.forwarded_allow_networks()

@@ -26,6 +26,11 @@ class ContactExportError(Exception):
         """The one line shown to the user."""
         return str(self)
 
+    @property
+    def hint(self) -> str:
+        """What a user of the command line can do about it; empty if there is nothing to say."""
+        return ""
+
 
 class InvalidRequest(ContactExportError):
     """A value of the request is missing or wrong; the text names it (specification, Errors)."""
@@ -42,8 +47,14 @@ class ExportAlreadyRunning(ContactExportError):
     reply_code = 4001
     exit_code = 3
 
-    def __init__(self) -> None:
+    def __init__(self, export_id: int | None = None) -> None:
         super().__init__(ALREADY_RUNNING)
+        self.export_id = export_id  # of the one that is running, where it is known
+
+    @property
+    def hint(self) -> str:
+        """Where to look."""
+        return "" if self.export_id is None else f"It is export {self.export_id}: flask export show {self.export_id}"
 
 
 class UnknownExport(InvalidRequest):

@@ -192,10 +192,10 @@ class Settings:
         _whole_number(1), "4", "downloads a user may have running in one server process before 429 is answered"
     )
     request_timeout: float = _setting(
-        _seconds(0.1), "30", "seconds within which a request must have arrived, headers and body, before 408 is answered"
+        _seconds(0.1), "30", "seconds within which a request must arrive, headers and body, else 408 is answered"
     )
     send_timeout: float = _setting(
-        _seconds(0.1), "30", "seconds within which a client must take 64 KiB of an answer, else its connection is dropped"
+        _seconds(0.1), "30", "seconds within which a client must take 64 KiB of an answer, else it is dropped"
     )
     sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
     stop_wait: float = _setting(

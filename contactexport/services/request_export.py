@@ -7,7 +7,7 @@ import time
 from contactexport import audit_log, crash_points
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.errors import DatabaseUnavailable, TooManyRequests
+from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, TooManyRequests
 from contactexport.models import DEFAULT_TEAM, Caller, ExportSettings
 
 BUSY_LOCK_SECONDS = 1.0
@@ -61,17 +61,20 @@ def store(
     ftp_secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
     crash_points.reach("export asked for")
     with backend.database.autocommit() as conn:
-        export_id = export_repository.accept(
-            conn,
-            settings,
-            ftp_secret=ftp_secret,
-            suffix=secrets.token_hex(3),
-            created_by=created_by,
-            team=team,
-            wait_seconds=BUSY_LOCK_SECONDS,
-            waited_seconds=None if arrived is None else time.perf_counter() - arrived,
-            most_unfinished=most_unfinished,
-        )
+        try:
+            export_id = export_repository.accept(
+                conn,
+                settings,
+                ftp_secret=ftp_secret,
+                suffix=secrets.token_hex(3),
+                created_by=created_by,
+                team=team,
+                wait_seconds=BUSY_LOCK_SECONDS,
+                waited_seconds=None if arrived is None else time.perf_counter() - arrived,
+                most_unfinished=most_unfinished,
+            )
+        except ExportAlreadyRunning:
+            raise ExportAlreadyRunning(export_repository.running(conn, settings.key(team), team)) from None
     if export_id is None:
         raise TooManyRequests(
             f"{most_unfinished} exports are not finished yet: no more at a time", UNFINISHED_RETRY_SECONDS

@@ -5,7 +5,7 @@ from dataclasses import replace
 from contactexport import export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.errors import UsageError
+from contactexport.errors import ExportAlreadyRunning, UsageError
 from contactexport.models import Export, ExportStatus
 from contactexport.services.deliver_export import stored_file
 from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish
@@ -17,6 +17,15 @@ def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_userna
     The password of an export by FTP was wiped when it ended, so it must be given.
     Raises UnknownExport, ExportAlreadyRunning, and UsageError when the export is not in error or lacks its password.
     """
+    try:
+        revived = _revived(backend, export_id, ftp_password, ftp_username)
+    except ExportAlreadyRunning:
+        raise _naming_the_other(backend, export_id, ftp_username) from None
+    publish(backend, export_id)
+    return revived
+
+
+def _revived(backend: Backend, export_id: int, ftp_password: str | None, ftp_username: str | None) -> Export:
     with backend.database.transaction() as conn:
         export = export_repository.get(conn, export_id)
         if export.status is not ExportStatus.ERROR:
@@ -27,9 +36,13 @@ def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_userna
         export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
         secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
         has_file = stored_file(backend, export).is_file()
-        revived = export_repository.retry(conn, export, secret, has_file=has_file)
-    publish(backend, export_id)
-    return revived
+        return export_repository.retry(conn, export, secret, has_file=has_file)
+
+
+def _naming_the_other(backend: Backend, export_id: int, ftp_username: str | None) -> ExportAlreadyRunning:
+    with backend.database.transaction() as conn:
+        export = _with_username(export_repository.get(conn, export_id), ftp_username)
+        return ExportAlreadyRunning(export_repository.running(conn, export.setting_key, export.team))
 
 
 def _with_username(export: Export, username: str | None) -> Export:

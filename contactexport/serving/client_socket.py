@@ -28,7 +28,7 @@ class ClientSocket(socket.socket):
     """A blocking socket with two limits.
 
     A request must have arrived whole within `request_seconds`, however many pieces it comes in. Of an answer the client
-    must take 64 KiB within `send_seconds`. What counts is what its computer has acknowledged, not what the kernel holds.
+    must take 64 KiB within `send_seconds`: what counts is what it has acknowledged, not what the kernel still holds.
     """
 
     def __init__(self, accepted: socket.socket, address: object, request_seconds: float, send_seconds: float) -> None:

@@ -162,7 +162,7 @@ def large(backend: Backend) -> Export:
         "INSERT INTO contact (origin_kind, origin_id, first_name) "
         "SELECT 'form', 123, repeat('x', 1000) FROM generate_series(1, 40000) RETURNING 1",
     )
-    return run(backend, request(backend, settings_for(**{"end": settings_for().end.replace(year=2100)})))
+    return run(backend, request(backend, settings_for(end=settings_for().end.replace(year=2100))))
 
 
 def download(server: Server, export: Export, query: str = "") -> bytes:
