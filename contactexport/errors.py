@@ -54,7 +54,8 @@ class ExportAlreadyRunning(ContactExportError):
     @property
     def hint(self) -> str:
         """Where to look."""
-        return "" if self.export_id is None else f"It is export {self.export_id}: flask export show {self.export_id}"
+        number = self.export_id
+        return "" if number is None else f"It is export {number}: `flask export show {number}` tells how it is doing"
 
 
 class UnknownExport(InvalidRequest):
