@@ -1,9 +1,10 @@
 """gunicorn's configuration; `flask serve` and `gunicorn --config config/gunicorn.py wsgi:app` use it.
 
-Threads, so that clients that read slowly or wait for the database hold a thread and not a process.
+A thread for each connection that is at work, and limits for clients that are slow (docs/decisions/serving.md).
 """
 
 import gc
+import ipaddress
 import mmap
 import os
 import signal
@@ -12,13 +13,16 @@ import time
 from gunicorn import util
 from gunicorn.http.wsgi import Response
 
+from contactexport.api.client_address import TRUSTED_PROXIES
 from contactexport.api.replies import raw_error
 from contactexport.batch_scheduling import schedule_as_batch
 
 bind = os.environ.get("BIND", "127.0.0.1:8025")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
-threads = 24
+worker_class = "contactexport.serving.timed_worker.TimedThreadWorker"
+threads = 200
+# Those beyond the threads wait for one, or for their next request. With a file for each thread it is less than 1024.
+worker_connections = 600
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
@@ -72,6 +76,22 @@ def post_worker_init(worker):
     schedule_as_batch()  # before there are threads, which follow it
     gc.collect()
     gc.freeze()  # what was imported stays: there is no use in looking through it again and again
+    limit_clients(worker)
+    worker.wsgi.extensions[TRUSTED_PROXIES] = trusted_proxies(worker.cfg)
     worker.wsgi.extensions["is_draining"] = lambda: draining[0] == 1
     util.write_error = write_error
     Response.default_headers = headers_without_banner
+
+
+def limit_clients(worker):
+    """As the settings say; the benchmarks serve applications that have none."""
+    backend = worker.wsgi.extensions.get("contactexport")
+    if backend is not None:
+        worker.request_seconds = backend.settings.request_timeout
+        worker.send_seconds = backend.settings.send_timeout
+
+
+def trusted_proxies(cfg):
+    """The networks of FORWARDED_ALLOW_IPS, which gunicorn itself believes X-Forwarded-Proto from."""
+    everybody = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
+    return everybody if "*" in cfg.forwarded_allow_ips else cfg.forwarded_allow_networks()

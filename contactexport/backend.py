@@ -8,6 +8,7 @@ from contactexport.export_queue import ExportQueue
 from contactexport.kept_catalogue import KeptCatalogue
 from contactexport.network_guard import NetworkGuard
 from contactexport.request_permits import RequestPermits
+from contactexport.running_downloads import RunningDownloads
 from contactexport.secret_box import SecretBox
 from contactexport.settings import Settings
 
@@ -27,6 +28,7 @@ class Backend:
     guard: NetworkGuard
     stopping: threading.Event = field(default_factory=threading.Event)
     permits: RequestPermits = field(default_factory=RequestPermits)
+    downloads: RunningDownloads = field(default_factory=RunningDownloads)
     catalogue: KeptCatalogue = field(default_factory=KeptCatalogue)
 
     @property

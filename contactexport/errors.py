@@ -28,6 +28,11 @@ class ContactExportError(Exception):
         """The one line shown to the user."""
         return str(self)
 
+    @property
+    def hint(self) -> str:
+        """What a user of the command line can do about it; empty if there is nothing to say."""
+        return ""
+
 
 class InvalidRequest(ContactExportError):
     """A value of the request is missing or wrong; the text names it (specification, Errors)."""
@@ -44,8 +49,15 @@ class ExportAlreadyRunning(ContactExportError):
     reply_code = 4001
     exit_code = 3
 
-    def __init__(self) -> None:
+    def __init__(self, export_id: int | None = None) -> None:
         super().__init__(ALREADY_RUNNING)
+        self.export_id = export_id  # of the one that is running, where it is known
+
+    @property
+    def hint(self) -> str:
+        """Where to look."""
+        number = self.export_id
+        return "" if number is None else f"It is export {number}: `flask export show {number}` tells how it is doing"
 
 
 class UnknownExport(InvalidRequest):
@@ -231,6 +243,15 @@ class TooManyRequests(ContactExportError):
     def __init__(self, text: str, retry_after: int) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class RequestTimedOut(ContactExportError):
+    """A request did not arrive whole in time (RFC 9110, 15.5.9)."""
+
+    http_status = 408
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The request did not arrive within {seconds:g} seconds")
 
 
 class DownloadRefused(ContactExportError):

@@ -220,6 +220,15 @@ class Settings:
     exports_per_user: int = _setting(
         _whole_number(1), "10", "unfinished exports a user may have before 429 is answered"
     )
+    downloads_per_user: int = _setting(
+        _whole_number(1), "4", "downloads a user may have running in one server process before 429 is answered"
+    )
+    request_timeout: float = _setting(
+        _seconds(0.1), "30", "seconds within which a request must arrive, headers and body, else 408 is answered"
+    )
+    send_timeout: float = _setting(
+        _seconds(0.1), "30", "seconds within which a client must take 64 KiB of an answer, else it is dropped"
+    )
     sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
     stop_wait: float = _setting(
         _seconds(0), "10", "seconds a worker that is told to stop lets its exports go on before it hands them back"

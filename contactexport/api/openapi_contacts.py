@@ -43,7 +43,7 @@ def contact_paths() -> dict[str, dict[str, Any]]:
                 "description": by_ids,
                 "requestBody": {"required": True, "content": {JSON: {"schema": BY_IDS, "example": GET_DATA_EXAMPLE}}},
                 "responses": {"200": json_reply(ContactPageReply)}
-                | errors(400, 401, 404, 405, 413, 415, 429, 500, 503),
+                | errors(400, 401, 404, 405, 408, 413, 415, 429, 500, 503),
             }
         },
     }

@@ -1,5 +1,6 @@
 """The errors of the OpenAPI document: one component a kind, with the texts that a client may read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from contactexport.api.openapi_parts import JSON
@@ -28,19 +29,28 @@ DATA_NOT_FOUND = tuple(
     (reply_code, text)
     for _, reply_code, text in (download_export.NOT_LOCAL, download_export.IN_PROGRESS, download_export.FILE_NOT_FOUND)
 )
+EXPORT_ID = {
+    "X-Export-Id": {
+        "description": "with reply code 4001: the id of the export that is running",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    }
+}
 UNAVAILABLE = "The service is not available now. Please try again later."
 
 
 def responses() -> dict[str, dict[str, Any]]:
     """Components by name."""
     return {
-        "InvalidExport": _error("A value is missing or wrong, or the same export runs already", *INVALID_EXPORT),
+        "InvalidExport": _error(
+            "A value is missing or wrong, or the same export runs already", *INVALID_EXPORT, optional=EXPORT_ID
+        ),
         "InvalidRequest": _error("A value is wrong", (10001, "Invalid export ID")),
         "Unauthorized": _error("No valid credentials", (1, "Unauthorized"), header="WWW-Authenticate"),
         "NotFound": _error("No such path", (1, "Not found")),
         "DataNotFound": _error("There is no file to download", *DATA_NOT_FOUND, (1, "Not found")),
         "DataGone": _error("The file was deleted, or never came to be", download_export.NOT_AVAILABLE[1:]),
         "MethodNotAllowed": _error("The path has other methods", (1, "Method not allowed"), header="Allow"),
+        "RequestTimeout": _error("The request came too slowly", (1, "The request did not arrive within 30 seconds")),
         "PreconditionFailed": _error("`If-Match` names another file", (1, "Precondition failed")),
         "TooLarge": _error("The body has more than 64 KiB", (1, "Request entity too large")),
         "UnsupportedMediaType": _error(
@@ -55,10 +65,16 @@ def responses() -> dict[str, dict[str, Any]]:
     }
 
 
-def _error(meaning: str, *examples: tuple[int, str], header: str | None = None) -> dict[str, Any]:
+def _error(
+    meaning: str,
+    *examples: tuple[int, str],
+    header: str | None = None,
+    optional: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     shown = {
         f"example_{number}": {"value": {"replyCode": reply_code, "replyText": text, "data": ""}}
         for number, (reply_code, text) in enumerate(examples, 1)
     }
-    headers = {header: {"required": True, "schema": {"type": "string"}}} if header else {}
+    required = {header: {"required": True, "schema": {"type": "string"}}} if header else {}
+    headers = {**required, **(optional or {})}
     return {"description": meaning, "headers": headers, "content": {JSON: {"schema": ErrorReply, "examples": shown}}}

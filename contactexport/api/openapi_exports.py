@@ -71,7 +71,7 @@ def _get_changes(schema: GetChangesSchema) -> dict[str, Any]:
             "The same setting is refused with reply code 4001 until its export is done or in error."
         ),
         "requestBody": {"required": True, "content": {JSON: {"schema": schema, "example": GET_CHANGES_EXAMPLE}}},
-        "responses": {"200": accepted} | errors(401, 404, 405, 413, 415, 429, 500, 503, s400="InvalidExport"),
+        "responses": {"200": accepted} | errors(401, 404, 405, 408, 413, 415, 429, 500, 503, s400="InvalidExport"),
     }
 
 

@@ -14,6 +14,7 @@ CREDENTIALS = {
 MEANINGS = {
     400: "`invalid_request`, `unsupported_grant_type` or `invalid_scope`",
     401: "`invalid_client`: no or wrong client credentials",
+    408: "`invalid_request`: the request came too slowly",
     413: "`invalid_request`: the body has more than 64 KiB",
     415: "`invalid_request`: the body is packed by something else than gzip",
     429: "`temporarily_unavailable`: the limit of this user's requests is reached",

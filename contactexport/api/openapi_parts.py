@@ -11,6 +11,7 @@ ERRORS = {
     401: "Unauthorized",
     404: "NotFound",
     405: "MethodNotAllowed",
+    408: "RequestTimeout",
     410: "DataGone",
     412: "PreconditionFailed",
     413: "TooLarge",

@@ -1,6 +1,6 @@
 """GET openapi.json, for tools, and GET /docs, the same for people; both are open to everybody."""
 
-from flask import Blueprint, Response, jsonify, make_response, render_template
+from flask import Blueprint, Response, jsonify, make_response, render_template, url_for
 
 from contactexport.api import docs_page
 from contactexport.api.openapi import document
@@ -20,6 +20,12 @@ pages = Blueprint(
 def openapi() -> Response:
     """The document itself, not in the envelope: tools expect it so."""
     return jsonify(document())
+
+
+@pages.get("/")
+def start() -> Response:
+    """Who opens the address of the service in a browser finds the page."""
+    return Response(status=302, headers={"Location": url_for("pages.docs")})
 
 
 @pages.get("/docs")

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
-from contactexport.errors import ContactExportError, TooManyRequests
+from contactexport.errors import ContactExportError, ExportAlreadyRunning, TooManyRequests
 
 logger = logging.getLogger(__name__)
 encode = json.JSONEncoder(separators=(",", ":")).encode  # jsonify would make an encoder for each answer
@@ -84,5 +84,12 @@ def explain(raised: Exception) -> Explanation:
         logger.error("unavailable: %s", raised.text)
         headers = {"Retry-After": str(raised.retry_after)}
         return Explanation(503, 1, "The service is not available now. Please try again later.", headers)
-    headers = {"Retry-After": str(raised.retry_after)} if isinstance(raised, TooManyRequests) else {}
-    return Explanation(raised.http_status, raised.reply_code, raised.text, headers)
+    return Explanation(raised.http_status, raised.reply_code, raised.text, _headers(raised))
+
+
+def _headers(raised: ContactExportError) -> Mapping[str, str]:
+    if isinstance(raised, TooManyRequests):
+        return {"Retry-After": str(raised.retry_after)}
+    if isinstance(raised, ExportAlreadyRunning) and raised.export_id is not None:
+        return {"X-Export-Id": str(raised.export_id)}
+    return {}

@@ -62,6 +62,15 @@ class Status(Schema):
         },
     )
     type = fields.String(required=True, validate=OneOf(["changes", "registrations"]), metadata={"example": "changes"})
+    distribution_method = fields.String(required=True, validate=OneOf(["local", "ftp"]), metadata={"example": "local"})
+    origin = fields.String(required=True, validate=OneOf(["form", "api", "all"]), metadata={"example": "form"})
+    origin_id = fields.List(
+        fields.Integer(), required=True, metadata={"description": "empty for all origins", "example": [123]}
+    )
+    contact_fields = fields.List(
+        fields.Integer(), required=True, metadata={"description": "columns of the file", "example": [1, 3, 106533]}
+    )
+    created_by = fields.String(required=True, metadata={"description": "name of the user", "example": "anna"})
     file_name = fields.String(
         required=True,
         allow_none=True,

@@ -32,5 +32,5 @@ def _ended_well(ctx: click.Context, run: Any, *arguments: Any) -> Any:
     try:
         return run(*arguments)
     except ContactExportError as error:
-        click.echo(f"Error: {error.text}", err=True)
+        click.echo(f"Error: {error.text}" + (f" {error.hint}" if error.hint else ""), err=True)
         ctx.exit(error.exit_code)

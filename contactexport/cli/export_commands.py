@@ -180,5 +180,11 @@ def _print_status(status: dict[str, Any], as_json: bool) -> None:
         if key == "delivery":
             for one in value:
                 click.echo(f"delivery: attempt {one['attempt']} at {one['at']}: {one['reply']}")
-        elif value is not None:
-            click.echo(f"{key}: {' to '.join(value) if isinstance(value, list) else value}")
+        elif value not in (None, []):
+            click.echo(f"{key}: {_shown(key, value)}")
+
+
+def _shown(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        return (" to " if key == "time_range" else ", ").join(map(str, value))
+    return str(value)

@@ -61,6 +61,12 @@ def accept(
     return None if answer["id"] is None else int(answer["id"])
 
 
+def running(conn: Connection, setting_key: int, team: str) -> int | None:
+    """The id of the export that refuses others of its setting; None when there is none, or the team is another one."""
+    found = queries("export").running_export(conn, setting_key=setting_key, team=team)
+    return None if found is None else int(found)
+
+
 def get(conn: Connection, export_id: int) -> Export:
     """The export. Raises UnknownExport."""
     row = None

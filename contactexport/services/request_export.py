@@ -8,7 +8,7 @@ from dataclasses import replace
 from contactexport import audit_log, crash_points
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.errors import DatabaseUnavailable, TooManyRequests
+from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, TooManyRequests
 from contactexport.hidden_url import has_secrets, hidden
 from contactexport.models import DEFAULT_TEAM, Caller, ExportSettings
 
@@ -65,19 +65,23 @@ def store(
     # Two statements with a URL to encrypt: both are stored, or none.
     opened = backend.database.autocommit if notify_secret is None else backend.database.transaction
     crash_points.reach("export asked for")
-    with opened() as conn:
-        export_id = export_repository.accept(
-            conn,
-            settings,
-            ftp_secret=ftp_secret,
-            suffix=secrets.token_hex(3),
-            created_by=created_by,
-            team=team,
-            wait_seconds=BUSY_LOCK_SECONDS,
-            waited_seconds=None if arrived is None else time.perf_counter() - arrived,
-            most_unfinished=most_unfinished,
-            notify_secret=notify_secret,
-        )
+    try:
+        with opened() as conn:
+            export_id = export_repository.accept(
+                conn,
+                settings,
+                ftp_secret=ftp_secret,
+                suffix=secrets.token_hex(3),
+                created_by=created_by,
+                team=team,
+                wait_seconds=BUSY_LOCK_SECONDS,
+                waited_seconds=None if arrived is None else time.perf_counter() - arrived,
+                most_unfinished=most_unfinished,
+                notify_secret=notify_secret,
+            )
+    except ExportAlreadyRunning:
+        with backend.database.autocommit() as conn:
+            raise ExportAlreadyRunning(export_repository.running(conn, settings.key(team), team)) from None
     if export_id is None:
         raise TooManyRequests(
             f"{most_unfinished} exports are not finished yet: no more at a time", UNFINISHED_RETRY_SECONDS

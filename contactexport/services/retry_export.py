@@ -6,7 +6,7 @@ from contactexport import export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.delivery.notify import receiver
-from contactexport.errors import DeliveryFailed, UsageError
+from contactexport.errors import DeliveryFailed, ExportAlreadyRunning, UsageError
 from contactexport.hidden_url import has_secrets, hidden
 from contactexport.models import Export, ExportStatus
 from contactexport.services.deliver_export import PLAIN_FTP_REFUSED, stored_file
@@ -32,25 +32,36 @@ def retry(
     wiped when it had been called; an empty one notifies nobody.
     Raises UnknownExport, ExportAlreadyRunning, and UsageError when the export is not in error or lacks one of these.
     """
-    with backend.database.transaction() as conn:
-        export = export_repository.get(conn, export_id)
-        if export.status is not ExportStatus.ERROR:
-            raise UsageError(f"Export {export_id} is {export.status}: only one in error is tried again")
-        export = _with_url(backend, _with_username(export, ftp_username), notification_url)
-        if backend.settings.ftp_tls_required and export.settings.ftp is not None and not export.settings.ftp.tls:
-            raise UsageError(f"Export {export_id}: {PLAIN_FTP_REFUSED}")
-        if export.settings.ftp is not None and ftp_password is None:
-            raise UsageError(f"Export {export_id} goes by FTP and its password was wiped: give it again")
-        if lacks_url(export):
-            raise UsageError(
-                f"Export {export_id} has a notification URL that was wiped: give it again, or an empty one"
-            )
-        export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
-        secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
-        has_file = stored_file(backend, export).is_file()
-        revived = export_repository.retry(conn, export, secret, has_file=has_file)
+    export = _to_be_retried(backend, export_id, ftp_password, ftp_username, notification_url)
+    secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
+    try:
+        with backend.database.transaction() as conn:
+            export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
+            has_file = stored_file(backend, export).is_file()
+            revived = export_repository.retry(conn, export, secret, has_file=has_file)
+    except ExportAlreadyRunning:
+        with backend.database.transaction() as conn:
+            other = export_repository.running(conn, export.setting_key, export.team)
+        raise ExportAlreadyRunning(other) from None
     publish(backend, export_id)
     return revived
+
+
+def _to_be_retried(
+    backend: Backend, export_id: int, ftp_password: str | None, ftp_username: str | None, notification_url: str | None
+) -> Export:
+    with backend.database.transaction() as conn:
+        export = export_repository.get(conn, export_id)
+    if export.status is not ExportStatus.ERROR:
+        raise UsageError(f"Export {export_id} is {export.status}: only one in error is tried again")
+    export = _with_url(backend, _with_username(export, ftp_username), notification_url)
+    if backend.settings.ftp_tls_required and export.settings.ftp is not None and not export.settings.ftp.tls:
+        raise UsageError(f"Export {export_id}: {PLAIN_FTP_REFUSED}")
+    if export.settings.ftp is not None and ftp_password is None:
+        raise UsageError(f"Export {export_id} goes by FTP and its password was wiped: give it again")
+    if lacks_url(export):
+        raise UsageError(f"Export {export_id} has a notification URL that was wiped: give it again, or an empty one")
+    return export
 
 
 def _with_url(backend: Backend, export: Export, url: str | None) -> Export:

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 import pytest
 from served import Served, execute, running
 
-# One of gunicorn's two processes may accept all of them; it has 24 threads.
-SLOW_CLIENTS = 23
+# One of gunicorn's two processes may accept all of them.
+SLOW_CLIENTS = 60
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[Served]:
-    with running(tmp_path_factory.mktemp("served")) as started:
+    with running(tmp_path_factory.mktemp("served"), DOWNLOADS_PER_USER="60") as started:
         yield started
 
 

@@ -93,18 +93,21 @@ class Server(Process):
 
 
 @contextmanager
-def server(backend: Backend, *, drain_seconds: str = "0", threads: int = 24, **settings: str) -> Iterator[Server]:
+def server(
+    backend: Backend, *, drain_seconds: str = "0", threads: int = 200, workers: int = 2, **settings: str
+) -> Iterator[Server]:
     """A gunicorn that answers; `settings` by their names without the prefix."""
     port = free_port()
     token = manage_users.add_user(backend, f"tester{port}", with_wsse=False, with_token=True).token
     command = server_command(port, threads)
-    with _process(backend, f"server-{port}", command, settings, DRAIN_SECONDS=drain_seconds) as process:
+    environment = {"DRAIN_SECONDS": drain_seconds, "WEB_CONCURRENCY": str(workers)}
+    with _process(backend, f"server-{port}", command, settings, **environment) as process:
         started = Server(process.started, process.log, port, token)
         wait_until(lambda: answers(started), "the server answers")
         yield started
 
 
-def server_command(port: int, threads: int = 24) -> list[str]:
+def server_command(port: int, threads: int = 200) -> list[str]:
     command = ["gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}"]
     return [*command, "--threads", str(threads), "wsgi:app"]
 

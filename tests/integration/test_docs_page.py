@@ -32,6 +32,14 @@ def page(client):
     return client.get("/docs").text
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_root_leads_to_the_page(client, method):
+    answer = client.open("/", method=method)
+    assert (answer.status_code, answer.headers["Location"], answer.text) == (302, "/docs", "")
+    assert client.get("/", follow_redirects=True).mimetype == "text/html"
+    assert client.post("/").json == {"replyCode": 1, "replyText": "Method not allowed", "data": ""}
+
+
 @pytest.fixture
 def links(page):
     parsed = Links()

@@ -178,3 +178,71 @@ def test_marks_are_kept_with_the_export_and_go_with_its_file(backend, export):
     cancel_export.cancel(backend, export.id, TESTER)
     with backend.database.transaction() as conn:
         assert queries("export").row_marks(conn, id=export.id) is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["items=0-3", "lines=1-2", "bytes=5-2", "bytes=a-b", "bytes=-", "bytes", "0-3", "bytes=0-3,7-9", "bytes=0-3;7"],
+)
+def test_a_range_of_another_unit_or_form_is_ignored(api, export, content, sent):
+    """RFC 9110, 14.2: an unknown unit must be ignored, what is malformed and several ranges may be."""
+    answer = fetch(api, url(export), headers={"Range": sent})
+    assert (answer.status_code, answer.data) == (200, content)
+    assert "Content-Range" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "sent,first,last", [("bytes=0-3", 0, 3), ("Bytes=7-", 7, -1), ("bytes=-5", -5, -1), (f"bytes=0-{'9' * 20}", 0, -1)]
+)
+def test_one_range_of_bytes_is_answered(api, export, content, sent, first, last):
+    answer = fetch(api, url(export), headers={"Range": sent})
+    assert (answer.status_code, answer.data) == (206, content[first:][: last + 1 or None])
+
+
+@pytest.mark.parametrize("sent", [f"bytes={10**9}-", f"bytes={'9' * 30}-", "bytes=-0"])
+def test_a_range_beyond_the_file_is_refused(api, export, content, sent):
+    answer = fetch(api, url(export), headers={"Range": sent})
+    assert answer.status_code == 416
+    assert answer.headers["Content-Range"] == f"bytes */{len(content)}"
+
+
+def test_a_range_counts_for_get_only(api, export, content):
+    answer = api.head(url(export), headers={"Range": "bytes=0-3"}, buffered=True)
+    assert (answer.status_code, answer.content_length) == (200, len(content))
+
+
+@pytest.mark.parametrize(
+    "path,headers",
+    [
+        ("", {}),
+        ("", {"Range": "bytes=0-3"}),
+        ("", {"Range": "bytes=999999-"}),
+        ("", {"If-None-Match": "*"}),
+        ("", {"If-Match": '"another"'}),
+        ("?offset=1&limit=2", {}),
+        ("?offset=x&limit=2", {}),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_downloads_that_have_ended_do_not_count(api, backend, export, method, path, headers):
+    for _ in range(backend.settings.downloads_per_user + 1):
+        answer = api.open(url(export, path), method=method, headers=headers, buffered=True)
+        assert answer.status_code != 429
+
+
+@pytest.mark.parametrize("path", ["", "?offset=1&limit=2"])
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-3"}])
+def test_a_user_has_so_many_downloads_running_and_no_more(api, backend, export, path, headers):
+    most = backend.settings.downloads_per_user
+    running = [api.get(url(export, path), headers=headers) for _ in range(most)]
+    refused = fetch(api, url(export, path))
+    assert refused.status_code == 429
+    assert refused.json == {
+        "replyCode": 1, "replyText": f"{most} downloads are running: no more at a time", "data": "",
+    }  # fmt: skip
+    assert int(refused.headers["Retry-After"]) > 0
+    assert api.get(f"/api/v2/export/{export.id}").status_code == 200
+    running[0].close()
+    assert fetch(api, url(export, path)).status_code == 200
+    for one in running:
+        one.close()

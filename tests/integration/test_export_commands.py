@@ -108,7 +108,8 @@ def test_same_setting_is_refused_with_3_while_unfinished(runner, monkeypatch):
     again = [*CHANGES, "--ftp", "ftp://anna@127.0.0.1:1/in"]
     runner.invoke(args=again)
     ended = runner.invoke(args=again)
-    assert (ended.exit_code, ended.stdout, ended.stderr) == (3, "", f"Error: {ALREADY_RUNNING}\n")
+    running = "It is export 1: `flask export show 1` tells how it is doing"
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (3, "", f"Error: {ALREADY_RUNNING} {running}\n")
 
 
 def test_export_that_waits_for_a_transaction_says_for_which_and_how_it_goes_on(runner, app, backend):
@@ -214,3 +215,12 @@ def test_cancelled_export_can_be_tried_again_with_its_password(runner, monkeypat
     assert (cancelled["status"], cancelled["error"]) == ("error", "cancelled")
     again = json.loads(runner.invoke(args=["export", "retry", "1", "--username", "berta", "--json"]).stdout)
     assert again["status"] in {"scheduled", "ready"}
+
+
+def test_show_tells_what_was_asked_for_and_by_whom(runner):
+    runner.invoke(args=CHANGES)
+    told = dict(line.split(": ", 1) for line in runner.invoke(args=["export", "show", "1"]).stdout.splitlines())
+    assert (told["origin"], told["origin_id"], told["contact_fields"]) == ("form", "123", "1, 3")
+    assert told["time_range"] == "2012-02-09T00:00:00+00:00 to 2012-04-02T00:00:00+00:00"
+    assert told["created_by"]
+    assert "delivery" not in told

@@ -109,8 +109,9 @@ def test_the_same_setting_running_meanwhile_refuses_a_retry(backend: Backend):
     export_id = request(backend, settings_for())
     cancel_export.cancel(backend, export_id, TESTER)
     running = request(backend, settings_for())
-    with pytest.raises(ExportAlreadyRunning):
+    with pytest.raises(ExportAlreadyRunning) as refusal:
         retry_export.retry(backend, export_id, None)
+    assert refusal.value.export_id == running
     assert row_of(backend, export_id)["error"] == "cancelled"
     run(backend, running)
     assert retry(backend, export_id, None).status == "scheduled"

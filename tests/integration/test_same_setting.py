@@ -5,7 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from exporting import around_now, execute, other_session, request, row_of, run, settings_for
+from exporting import REQUIRED_ONLY, TESTER, around_now, execute, other_session, request, row_of, run, settings_for
+from served import GETCHANGES
 
 from contactexport import export_lock
 from contactexport.backend import Backend
@@ -112,3 +113,33 @@ def test_a_request_fails_whole_when_the_user_has_no_room(backend: Backend):
     with pytest.raises(ExportAlreadyRunning):
         request(backend, settings_for(origin_ids=(0,)))
     assert request_export.store(backend, settings_for(**around_now()), None, "tester")
+
+
+def test_a_refusal_names_the_export_that_is_running(api, backend: Backend):
+    first = api.post(GETCHANGES, json=REQUIRED_ONLY)
+    assert "X-Export-Id" not in first.headers
+    for state in ("scheduled", "in progress", "ready"):
+        execute(backend, f"UPDATE export SET status = '{state}'")
+        refused = api.post(GETCHANGES, json=REQUIRED_ONLY)
+        assert (refused.status_code, refused.json["replyCode"], refused.json["data"]) == (400, 4001, "")
+        named = refused.headers["X-Export-Id"]
+        assert named == str(first.json["data"]["id"])
+        assert api.get(f"/api/v2/export/{named}").json["data"]["status"] == state
+
+
+def test_a_refusal_names_the_export_that_has_ended_while_the_request_was_waiting(backend: Backend):
+    ended = run(backend, request(backend, settings_for()))
+    with pytest.raises(ExportAlreadyRunning) as refusal:
+        request_export.request(backend, settings_for(), None, TESTER, time.perf_counter() - 5)
+    assert refusal.value.export_id == ended.id
+
+
+def test_a_refusal_names_none_of_former_exports(backend: Backend):
+    """Somebody else holds the lock of the setting."""
+    run(backend, request(backend, settings_for()))
+    execute(backend, "UPDATE export SET finished_at = finished_at - interval '1 hour'")
+    with other_session(backend) as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (settings_for().key(),))
+        with pytest.raises(ExportAlreadyRunning) as refusal:
+            request(backend, settings_for())
+    assert refusal.value.export_id is None

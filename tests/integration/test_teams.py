@@ -70,13 +70,15 @@ def test_the_list_holds_what_the_team_asked_for(clients, done):
 
 def test_a_setting_is_a_team_s_own(clients, backend: Backend):
     """Nobody can block another's export by asking for the same one with a wrong password."""
-    answers = {name: client.post(GETCHANGES, json=REQUIRED_ONLY).json for name, client in clients.items()}
-    assert {name: answer["replyCode"] for name, answer in answers.items()} == {
+    answers = {name: client.post(GETCHANGES, json=REQUIRED_ONLY) for name, client in clients.items()}
+    assert {name: answer.json["replyCode"] for name, answer in answers.items()} == {
         "anna": 0,
         "bert": 4001,
         "carl": 0,
         "olga": 0,
     }
+    named = {name: answer.headers.get("X-Export-Id") for name, answer in answers.items()}
+    assert named == {"anna": None, "bert": str(answers["anna"].json["data"]["id"]), "carl": None, "olga": None}
 
 
 def test_the_log_tells_who_cancelled(clients, done, caplog):

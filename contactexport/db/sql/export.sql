@@ -7,6 +7,17 @@ SELECT * FROM export_accept(
 -- name: get_export^
 SELECT * FROM export WHERE id = :id;
 
+-- name: running_export$
+-- Of a setting: the one that is unfinished, else one that has ended while a request for the same was waiting.
+SELECT id FROM (
+    SELECT id, 1 AS choice FROM export
+    WHERE setting_key = :setting_key AND team = :team AND status IN ('scheduled', 'in progress', 'ready')
+    UNION ALL
+    SELECT id, 2 FROM export
+    WHERE setting_key = :setting_key AND team = :team AND finished_at > clock_timestamp() - interval '10 seconds'
+) AS found
+ORDER BY choice, id DESC LIMIT 1;
+
 -- name: list_exports
 SELECT * FROM export
 WHERE (CAST(:team AS text) IS NULL OR team = :team)

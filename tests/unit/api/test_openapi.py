@@ -16,11 +16,11 @@ from contactexport.api.schemas import FtpSettingsSchema, GetChangesSchema
 
 ROOT = Path(__file__).parent.parent.parent
 CASES = json.loads((ROOT / "data" / "error_cases.json").read_text())
-EVERY_STATUS = {"400", "401", "404", "405", "413", "415", "429", "500", "503"}
+EVERY_STATUS = {"400", "401", "404", "405", "408", "413", "415", "429", "500", "503"}
 # The document lists language codes in lower case and knows one kind of ftp_settings.
 STRICTER = {"language in upper case", "ftp_settings are ignored for local"}
 # For people, not for programs; HEAD comes with every GET (RFC 9110, 9.3.2).
-NOT_DESCRIBED = {"/docs", "/docs/assets/<path:filename>"}
+NOT_DESCRIBED = {"/", "/docs", "/docs/assets/<path:filename>"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,78 @@
+"""Clients of a server that send slowly or read nothing, by sockets."""
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event, Thread
+
+from processes import Server
+
+LONGEST_WAIT = 60
+
+
+def connect(server: Server, receive_buffer: int | None = None) -> socket.socket:
+    client = socket.socket()
+    client.settimeout(LONGEST_WAIT)
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.connect(("127.0.0.1", server.port))
+    return client
+
+
+@contextmanager
+def connected(
+    server: Server, count: int, sent: bytes = b"", receive_buffer: int | None = None
+) -> Iterator[list[socket.socket]]:
+    """So many clients, each of which has sent that."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(server, receive_buffer)) for _ in range(count)]
+        for client in clients:
+            client.sendall(sent)
+        yield clients
+
+
+@contextmanager
+def dripping(clients: Sequence[socket.socket], drop: bytes = b"x") -> Iterator[None]:
+    """Each sends a little more, several times a second."""
+    ended = Event()
+
+    def drip() -> None:
+        while not ended.wait(0.2):
+            for client in clients:
+                with suppress(OSError):
+                    client.sendall(drop)
+
+    thread = Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def head(server: Server, line: str, *headers: str) -> bytes:
+    """The head of a request with credentials."""
+    lines = [line, "Host: localhost", f"Authorization: Bearer {server.token}", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def all_of(client: socket.socket) -> bytes:
+    """What comes until the server closes the connection, or breaks it off."""
+    received = bytearray()
+    with suppress(ConnectionError):
+        while block := client.recv(1 << 20):
+            received += block
+    return bytes(received)
+
+
+def read_slowly(client: socket.socket, a_second: int, seconds: float) -> bytes:
+    """What comes at this pace (bytes), for so many seconds or until the connection breaks off."""
+    received = bytearray()
+    give_up = time.monotonic() + seconds
+    with suppress(ConnectionError):
+        while time.monotonic() < give_up:
+            received += client.recv(a_second // 10)
+            time.sleep(0.1)
+    return bytes(received)
