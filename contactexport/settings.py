@@ -42,7 +42,8 @@ def _scheme(url: str) -> str:
 
 
 def _postgres_url(raw: str) -> str:
-    if _scheme(raw) not in {"postgresql", "postgres"}:
+    # One that names nothing would lead wherever PGHOST and the like point to.
+    if _scheme(raw) not in {"postgresql", "postgres"} or raw.partition("://")[2].strip("/") == "":
         raise ValueError("a URL like postgresql://user@host:5432/database expected")
     return raw
 
@@ -279,6 +280,8 @@ def unknown_settings(environment: Mapping[str, str]) -> Iterable[str]:
 
 def _value(one: dataclasses.Field[Any], configured: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
     name = one.name.upper()
+    if name.endswith("DATABASE_URL") and environment.get(PREFIX + name) == "":  # from a command that failed, it may be
+        raise SettingsError(f"{PREFIX}{name} is empty: a URL expected, or unset the variable to do without")
     given = (environment.get(PREFIX + name), configured.get(name), one.metadata["default"])
     raw = next((value for value in given if value not in (None, "")), given[-1])
     if raw is None:

@@ -2,11 +2,12 @@
 
 import logging
 import os
-import socket
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from contactexport.backend import Backend
 from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import Command
 from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
-from contactexport.embedded import postgres
+from contactexport.embedded import postgres, serve_lock
 from contactexport.errors import ContactExportError, DatabaseUnavailable, UsageError
 from contactexport.services.encrypt_urls import encrypt_urls
 from contactexport.settings import PREFIX
@@ -43,12 +44,19 @@ def serve(host: str, port: int, concurrency: int) -> None:
       flask serve --port 8025
     """
     backend = current_backend()
-    _require_free(host, port)
-    try:
+    serve_lock.require_free_port(host, port)
+    with _embedded_postgres(backend) if backend.settings.database_url is None else nullcontext():
         _upgrade(backend)
         _serve(backend, host, port, concurrency)
-    finally:
-        if backend.settings.database_url is None:
+
+
+@contextmanager
+def _embedded_postgres(backend: Backend) -> Iterator[None]:
+    """Stops it at the end; so nobody else may work in this data folder meanwhile."""
+    with serve_lock.held(backend.settings.data_dir):
+        try:
+            yield
+        finally:
             backend.database.close()
             postgres.stop(backend.settings.data_dir)
 
@@ -109,16 +117,6 @@ def _worker(concurrency: int) -> list[str]:
         "--without-mingle",
     ]
     return [sys.executable, "-m", "celery", "--quiet", "--app", "celery_worker", "worker", *options]
-
-
-def _require_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UsageError(f"Cannot listen on {host}:{port}: {error.strerror}") from None
 
 
 def _wait_until_ready(supervisor: Supervisor, host: str, port: int) -> bool:

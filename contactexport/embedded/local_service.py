@@ -18,6 +18,14 @@ from contactexport.settings import PREFIX
 PROJECT = Path(__file__).parent.parent.parent
 
 
+class CommandFailed(ContactExportError):
+    """A command has ended with an error, which it has told by itself on stderr unless a signal has ended it."""
+
+    def __init__(self, command: str, status: int) -> None:
+        super().__init__(f"`{command}` ended with {status}")
+        self.exit_code = status
+
+
 @dataclass(frozen=True)
 class LocalService:
     """The service over one data folder with everything embedded, whatever the shell's settings are.
@@ -30,7 +38,7 @@ class LocalService:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def flask(self, *arguments: str) -> str:
-        """Runs `flask …` to its end and returns what it prints. Raises ContactExportError when it fails."""
+        """Runs `flask …` to its end and returns what it prints. Raises CommandFailed."""
         done = subprocess.run(
             [sys.executable, "-m", "flask", *arguments],
             cwd=PROJECT,
@@ -40,12 +48,12 @@ class LocalService:
             check=False,
         )
         if done.returncode:
-            raise ContactExportError(f"`flask {' '.join(arguments)}` ended with {done.returncode}")
+            raise CommandFailed(f"flask {' '.join(arguments)}", done.returncode)
         return done.stdout
 
     @contextmanager
     def serving(self) -> Iterator[subprocess.Popen[str]]:
-        """`flask serve`, ready when the block starts and stopped when it ends. Raises ContactExportError."""
+        """`flask serve`, ready when the block starts and stopped when it ends. Raises CommandFailed."""
         process = subprocess.Popen(
             [sys.executable, "-m", "flask", "serve", "--port", str(self.port)],
             cwd=PROJECT,
@@ -55,7 +63,7 @@ class LocalService:
         )
         try:
             if not any(line.startswith("ready ") for line in process.stdout or ()):
-                raise ContactExportError(f"`flask serve` ended with {process.wait()}")
+                raise CommandFailed("flask serve", process.wait())
             yield process
         finally:
             process.terminate()

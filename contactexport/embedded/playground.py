@@ -3,38 +3,51 @@
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from contactexport.embedded import serve_lock
 from contactexport.embedded.demo import LOCAL_EXAMPLE, say
-from contactexport.embedded.local_service import PROJECT, LocalService
+from contactexport.embedded.local_service import PROJECT, CommandFailed, LocalService
 from contactexport.errors import ContactExportError
+from contactexport.settings import PREFIX
 
 CONTACTS = 100_000
 USER = "explorer"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs until Ctrl-C; data stays under var/. Returns the exit code."""
+    """Runs until Ctrl-C; data stays under CONTACTEXPORT_DATA_DIR, or var/. Returns the exit code."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8025, help="port of the API")
     parser.add_argument("--contacts", type=int, default=CONTACTS, help="sample contacts to make at the first start")
-    parser.add_argument("--data-dir", type=Path, default=PROJECT / "var", help="folder of the data")
+    parser.add_argument("--data-dir", type=Path, default=_data_dir(), help="folder of the data")
     chosen = parser.parse_args(arguments)
     service = LocalService(chosen.data_dir.absolute(), chosen.port)
     _end_on_signals()
     try:
-        _prepare(service, chosen.contacts)
-        token = _new_token(service)
+        serve_lock.require_free_port("127.0.0.1", chosen.port)
+        with serve_lock.held(service.data_dir):
+            _prepare(service, chosen.contacts)
         with service.serving() as process, contextlib.suppress(KeyboardInterrupt):
-            say(_instructions(service, token))
+            # Not before: one that cannot be served here must not replace the token of the one that is.
+            say(_instructions(service, _new_token(service)))
             process.wait()
-    except ContactExportError as error:
-        say(f"FAILED: {error.text}")
+    except CommandFailed as failed:
+        if failed.exit_code < 0:
+            say(f"Error: {failed.text}")
         return 1
+    except ContactExportError as error:
+        say(f"Error: {error.text}")
+        return error.exit_code
     return 0
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get(f"{PREFIX}DATA_DIR") or PROJECT / "var").expanduser()
 
 
 def _end_on_signals() -> None:

@@ -1,6 +1,9 @@
-"""The embedded server is stopped whoever has started it, and started by the first who needs it."""
+"""The embedded server is stopped whoever has started it, started by the first who needs it, and found by nobody else."""
 
+import os
+import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -10,21 +13,39 @@ import psycopg2
 import pytest
 
 from contactexport.embedded import postgres
+from contactexport.embedded.local_service import PROJECT
+from contactexport.errors import DatabaseUnavailable
+
+OTHER_USER = "nobody"
+# Would lead to another server wherever a URL leaves something open.
+MISLEADING = {"PGHOST": "/nowhere", "PGHOSTADDR": "127.0.0.1", "PGPORT": "1", "PGDATABASE": "other", "PGUSER": "other"}
 
 
 @pytest.fixture
 def data_dir():
     folder = Path(tempfile.mkdtemp(prefix="contactexport-"))
     yield folder
-    postgres.stop(folder)
+    for used in (folder, *folder.iterdir()):
+        postgres.stop(used)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def elsewhere(call, data_dir):
+def elsewhere(call, data_dir, **options):
     """Does it in another process."""
     imports = "from pathlib import Path; from contactexport.embedded import postgres"
-    program = f"{imports}; postgres.{call}(Path({str(data_dir)!r}))"
-    subprocess.run([sys.executable, "-c", program], check=True)
+    program = f"{imports}; print(postgres.{call}(Path({str(data_dir)!r})))"
+    done = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True, **options)
+    return done.stdout.strip()
+
+
+def data_directory(url):
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('data_directory'), current_database()")
+            return cursor.fetchone()
+    finally:
+        connection.close()
 
 
 def test_a_server_that_another_process_has_started_anew_is_stopped(data_dir):
@@ -44,3 +65,137 @@ def test_nothing_is_stopped_where_nothing_runs(data_dir):
     postgres.start(data_dir)
     assert postgres.stop(data_dir)
     assert not postgres.stop(data_dir)
+
+
+def test_many_processes_that_start_it_at_once_get_the_same_server(data_dir):
+    program = f"from pathlib import Path; from contactexport.embedded import postgres; print(postgres.start(Path({str(data_dir)!r})))"
+    starting = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = {process.communicate()[0].strip() for process in starting}
+    assert [process.returncode for process in starting] == [0] * 4
+    assert told == {postgres.start(data_dir)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with blank", " 'quoted' \"twice\"", "a,b", "$HOME`id`\\", "100%25", "Ordner für später", "x" * 120],
+    ids=["blank", "quotes", "comma", "shell", "percent", "umlauts", "too long for a socket"],
+)
+def test_the_data_folder_may_have_any_name(data_dir, name):
+    folder = data_dir / name
+    url = postgres.start(folder)
+    assert data_directory(url) == (str(folder.resolve() / "postgres"), "contactexport")
+    assert elsewhere("start", folder) == url
+    assert postgres.stop(folder)
+    assert not Path(psycopg2.extensions.parse_dsn(url)["host"], ".s.PGSQL.5432").exists()
+
+
+def test_a_socket_folder_that_somebody_else_has_prepared_is_refused(data_dir, monkeypatch):
+    folder = data_dir / ("x" * 120)
+    url = postgres.start(folder)
+    prepared = Path(psycopg2.extensions.parse_dsn(url)["host"])
+    postgres.stop(folder)
+    prepared.mkdir(mode=0o700)
+    prepared.chmod(0o777)
+    try:
+        with pytest.raises(DatabaseUnavailable, match="open to others: remove it"):
+            postgres.start(folder)
+    finally:
+        prepared.rmdir()
+
+
+def test_variables_of_libpq_lead_to_no_other_server(data_dir, monkeypatch):
+    service_file = data_dir / "services"
+    service_file.write_text("[other]\nhost=/nowhere\nhostaddr=127.0.0.1\nport=1\ndbname=other\n")
+    for name, value in (MISLEADING | {"PGSERVICE": "other", "PGSERVICEFILE": str(service_file)}).items():
+        monkeypatch.setenv(name, value)
+    url = postgres.start(data_dir)
+    assert data_directory(url) == (str(data_dir.resolve() / "postgres"), "contactexport")
+
+
+def test_a_server_that_was_killed_is_started_again_although_its_pid_belongs_to_another_now(data_dir):
+    url = postgres.start(data_dir)
+    postgres.stop(data_dir)
+    stale = [str(os.getppid()), str(data_dir / "postgres"), "1", "5432", str(data_dir / "postgres"), "", "1 1", "ready"]
+    (data_dir / "postgres" / "postmaster.pid").write_text("\n".join(stale) + "\n")
+    assert postgres.start(data_dir) == url
+    psycopg2.connect(url).close()
+
+
+def test_a_cluster_of_another_version_is_refused_in_one_line(data_dir):
+    postgres.start(data_dir)
+    postgres.stop(data_dir)
+    (data_dir / "postgres" / "PG_VERSION").write_text("12\n")
+    with pytest.raises(DatabaseUnavailable, match=r"made by version 12 of Postgres, this is version 18$"):
+        postgres.start(data_dir)
+
+
+def test_what_postgres_says_is_told_in_one_line(data_dir):
+    postgres.start(data_dir)
+    postgres.stop(data_dir)
+    with (data_dir / "postgres" / "postgresql.conf").open("a") as settings:
+        settings.write("shared_buffers = nonsense\n")
+    with pytest.raises(DatabaseUnavailable) as told:
+        postgres.start(data_dir)
+    assert "FATAL: configuration file" in told.value.text
+    assert "\n" not in told.value.text
+
+
+@pytest.fixture
+def other_user():
+    """Another user of this machine, who can read this project."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a process as another user")
+    found = pwd.getpwnam(OTHER_USER)
+    try:
+        subprocess.run(
+            [sys.executable, "-c", "import contactexport.embedded.postgres"],
+            check=True, cwd="/", capture_output=True, user=found.pw_uid, group=found.pw_gid, extra_groups=[],
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"{OTHER_USER} cannot read {PROJECT}")
+    return found
+
+
+def test_two_users_of_a_machine_have_a_server_each(data_dir, other_user):
+    ours = postgres.start(data_dir)
+    with tempfile.TemporaryDirectory(prefix="contactexport-") as folder:
+        theirs = Path(folder, "with a blank")
+        theirs.mkdir()
+        os.chown(folder, other_user.pw_uid, other_user.pw_gid)
+        os.chown(theirs, other_user.pw_uid, other_user.pw_gid)
+        options = {"user": other_user.pw_uid, "group": other_user.pw_gid, "extra_groups": [], "cwd": "/"}
+        try:
+            url = elsewhere("start", theirs, **options)
+            assert data_directory(url) == (str(theirs / "postgres"), "contactexport")
+            assert data_directory(ours) == (str(data_dir / "postgres"), "contactexport")
+        finally:
+            assert elsewhere("stop", theirs, **options) == "True"
+        psycopg2.connect(ours).close()
+
+
+def test_a_data_folder_of_another_user_is_refused_in_one_line(data_dir, other_user):
+    program = (
+        "from pathlib import Path; from contactexport.embedded import postgres; from contactexport.errors import *\n"
+        f"try: postgres.start(Path({str(data_dir)!r}))\nexcept DatabaseUnavailable as error: print(error.text)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE, text=True, check=True, user=other_user.pw_uid, group=other_user.pw_gid, cwd="/",
+    )  # fmt: skip
+    assert done.stdout.startswith(f"The embedded Postgres under {data_dir / 'postgres'} does not start: ")
+    assert "Permission denied" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_nobody_else_can_connect(data_dir, other_user):
+    """Whoever connects may do everything there."""
+    for folder in (data_dir, data_dir / ("x" * 120)):
+        host = psycopg2.extensions.parse_dsn(postgres.start(folder))["host"]
+        program = f"import socket; socket.socket(socket.AF_UNIX).connect({host + '/.s.PGSQL.5432'!r})"
+        done = subprocess.run(
+            [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False,
+            user=other_user.pw_uid, group=other_user.pw_gid, extra_groups=[], cwd="/",
+        )  # fmt: skip
+        assert "Permission denied" in done.stderr
+        with socket.socket(socket.AF_UNIX) as ours:
+            ours.connect(f"{host}/.s.PGSQL.5432")
