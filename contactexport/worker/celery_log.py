@@ -29,13 +29,13 @@ def _begin(instance: Any, **_kwargs: Any) -> None:
     instance.quiet = True  # no banner
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore", category=SecurityWarning)  # a page; we say it in a line
-    # Told at each loss of the broker: that exports go on meanwhile will be no default some day. Celery turns a filter of
-    # warnings off again, so it is the log's.
+    # Told at each loss of the broker: that exports go on meanwhile will be no default some day. Celery resets filters
+    # of warnings, so it is the log's.
     logging.getLogger("py.warnings").addFilter(lambda record: "CPendingDeprecationWarning" not in record.getMessage())
     if os.geteuid() == 0:
         logger.warning("this worker runs as root: better give it a system user of its own")
     celery_worker.safe_say = _say
-    virtual_transport.emergency_dump_state = _drop  # type: ignore[assignment] # it takes more, which nobody gives
+    virtual_transport.emergency_dump_state = _drop  # type: ignore[attr-defined, assignment] # it takes more, which nobody gives
 
 
 def _use_our_format(logger: logging.Logger, **_kwargs: Any) -> None:
