@@ -1,4 +1,4 @@
-"""What a worker writes: one line an event in our format, whatever happens to it, and no file of messages in /tmp."""
+"""What a worker writes: one line an event in our format, whatever happens to it, and it leaves no file in /tmp."""
 
 import os
 import re
@@ -15,7 +15,6 @@ from processes import Process, start
 from served import wait_until
 
 from contactexport.backend import Backend
-from contactexport.export_queue import message_folders
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) [\w.]+: \S")
 # As somebody starts it who has read nothing.
@@ -68,33 +67,3 @@ def test_every_line_is_an_event_whatever_happens(backend: Backend, tmp_path: Pat
     )
     assert any(line.endswith("worker: Warm shutdown (MainProcess)") for line in lines)
     assert list(temporary.iterdir()) == []
-
-
-@pytest.mark.parametrize("broker", [brokers.FOLDERS, "redis"])
-def test_messages_that_the_broker_does_not_take_back_are_dropped(backend: Backend, tmp_path: Path, broker: str):
-    contact_changed(backend)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    folder = message_folders(backend.settings.data_dir)[0].parent
-    with brokers.behind(broker, backend) as remote, broker_line(brokers.PORTS.get(broker)) as line:
-        line.up()
-        through = {} if broker == brokers.FOLDERS else {"BROKER_URL": brokers.URLS[broker].format(port=line.port)}
-        with other_session(backend, autocommit=False) as blocking, blocking.cursor() as cursor:
-            cursor.execute("LOCK TABLE contact IN ACCESS EXCLUSIVE MODE")
-            ids = [request(remote, settings_for(language=language)) for language in ("en", "de", "fr")]
-            running = start(remote, "worker", COMMAND, through | {"SWEEP_INTERVAL": "60"}, TMPDIR=str(temporary))
-            try:
-                wait_until(lambda: row_of(backend, ids[0])["status"] == "in progress", "an export has begun", 60)
-                if broker == brokers.FOLDERS:
-                    folder.rename(folder.with_name("away"))
-                    folder.touch()
-                else:
-                    line.down()
-                running.signal(signal.SIGQUIT)
-                running.started.wait(timeout=30)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(running.pid, signal.SIGKILL)
-    require_lines(running)
-    assert list(temporary.iterdir()) == []
-    assert "EMERGENCY" not in running.log.read_text()
