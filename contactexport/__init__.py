@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Flask
 
-from contactexport import crash_points
+from contactexport import crash_points, log_lines
 from contactexport.backend import Backend
 from contactexport.db.connection import Database
 from contactexport.errors import SettingsError
@@ -77,7 +77,7 @@ def _configure(app: Flask) -> None:
 
 
 def _configure_logging(settings: Settings) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_lines.write_to_stderr()
     logging.getLogger("contactexport").setLevel(settings.log_level)
     for line in unknown_settings(os.environ):
         logger.warning(line)

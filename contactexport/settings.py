@@ -41,10 +41,21 @@ def _scheme(url: str) -> str:
         return ""
 
 
+def _require_plain_login(url: str, most_signs: int) -> None:
+    """Refuses a URL whose password has signs that end it: parts of it would be taken for a host and shown in errors."""
+    authority, rest = re.fullmatch(r"[^:]*:/*([^/?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr] # any fits
+    hosts = authority.rpartition("@")[2]
+    ports = [host.rpartition(":")[2] for host in re.sub(r"\[[^\]]*\]", "", hosts).split(",") if ":" in host]
+    ends_early = "@" not in authority and "@" in rest.partition("?")[0]
+    if authority.count("@") > most_signs or ends_early or not all(re.fullmatch(r"[0-9]{0,5}", port) for port in ports):
+        raise ValueError("special characters in user and password as %XX expected, such as %40 for @ and %2F for /")
+
+
 def _postgres_url(raw: str) -> str:
     # One that names nothing would lead wherever PGHOST and the like point to.
     if _scheme(raw) not in {"postgresql", "postgres"} or raw.partition("://")[2].strip("/") == "":
         raise ValueError("a URL like postgresql://user@host:5432/database expected")
+    _require_plain_login(raw, most_signs=1)  # libpq takes the first @ for the end of the password
     return raw
 
 
@@ -58,6 +69,7 @@ def _schema(raw: str) -> str:
 def _broker_url(raw: str) -> str:
     if _scheme(raw) not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
         raise ValueError("a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected")
+    _require_plain_login(raw, most_signs=10**9)  # kombu takes the last one
     return raw
 
 

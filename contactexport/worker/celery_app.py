@@ -5,12 +5,13 @@ from typing import Any
 from celery import Celery, bootsteps
 
 from contactexport.backend import Backend
-from contactexport.worker import tasks
+from contactexport.worker import celery_log, tasks
 from contactexport.worker.stopping import end_in_time, listen_in_pool_processes
 
 
 def worker_app(backend: Backend) -> Celery:
     """The application of `celery -A celery_worker worker`."""
+    celery_log.configure()
     app = backend.queue.celery
     tasks.register(app, backend)
     app.steps["worker"].update({sweep_clock(backend), end_in_time(backend)})

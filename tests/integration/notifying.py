@@ -30,7 +30,9 @@ def notify(backend: Backend, export_id: int) -> dict[str, Any]:
 
 def told(backend: Backend, export_id: int) -> dict[str, Any]:
     row = row_of(backend, export_id)
-    return {name.removeprefix("notify_"): row[name] for name in row if name.startswith("notif")}
+    return {
+        name.removeprefix("notify_"): row[name] for name in row if name.startswith("notif") and name != "notify_secret"
+    }
 
 
 def rest(backend: Backend, export_id: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from marshmallow import ValidationError
 from contactexport.api import request_fields
 from contactexport.api.request_fields import MOST_DIGITS, integer, is_one_line, shown
 from contactexport.client_rules import STRICT
+from contactexport.hidden_url import hidden
 from contactexport.languages import LANGUAGES
 from contactexport.models import Catalogue, ContactField, Origin
 
@@ -329,7 +330,7 @@ def test_urls_of_the_web_are_accepted(url):
     ],
 )
 def test_other_urls_are_refused(value):
-    text = f"Invalid value for notification_url: {shown(value)}"
+    text = f"Invalid value for notification_url: {hidden(shown(value))}"
     assert refusal(request_fields.NotificationUrl(), value, "notification_url") == text
 
 
