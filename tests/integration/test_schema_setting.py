@@ -393,3 +393,30 @@ def test_tables_that_are_called_like_our_temporary_ones_are_left_alone(backend: 
     invoke(runner, "contacts", "sample", "--contacts", "10")
     assert execute(backend, "SELECT count(*) AS contacts FROM contact") == [{"contacts": 11}]
     assert execute(backend, " UNION ALL ".join(f"SELECT import_line FROM public.{name}" for name in names)) == []
+
+
+def test_an_import_compares_values_of_an_extension_s_type_by_its_own_operator(
+    backend, database_name, app, runner, tmp_path
+):
+    """Case does not matter to citext."""
+    if not execute(backend, "SELECT name FROM pg_available_extensions WHERE name = 'citext'"):
+        pytest.skip("the server has no citext")
+    with empty_database(backend, f"{database_name}_citext", schema="crm") as made:
+        migrate.upgrade(made.database)
+        sample_catalogue.load(made.database)
+        execute(made, "CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions")
+        execute(
+            made, "ALTER TABLE contact ALTER loyalty_number TYPE extensions.citext, ALTER city TYPE extensions.citext"
+        )
+        app.extensions["contactexport"] = made
+        people = tmp_path / "people.csv"
+        arguments = ("contacts", "import", str(people), "--origin", "form:123", "--key", "Loyalty number")
+        for line in ("L-1,Wien", "l-1,WIEN", "l-1,WIEN"):
+            people.write_text(f"Loyalty number,City\n{line}\n", encoding="utf-8")
+            invoke(runner, *arguments)
+        found = execute(made, "SELECT loyalty_number::text AS number, city::text FROM contact")
+        assert found == [{"number": "L-1", "city": "WIEN"}]
+        assert execute(made, "SELECT count(*) AS changes FROM contact_change") == [{"changes": 2}]
+        people.write_text("Loyalty number,City\nx,Graz\nX,Graz\n", encoding="utf-8")
+        told = runner.invoke(args=list(arguments))
+        assert (told.exit_code, "the same key is in line 2 already" in told.output) == (1, True)
