@@ -3,12 +3,11 @@
 import dataclasses
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import notification_receiver
 import planted
 import psycopg2
 import pytest
@@ -37,6 +36,7 @@ from psycopg2.errors import RaiseException
 
 from contactexport.backend import Backend
 from contactexport.db import migrate
+from contactexport.db.queries import SQL_FOLDER
 from contactexport.embedded import sample_catalogue
 from contactexport.errors import ContactExportError, DatabaseUnavailable, SchemaMismatch
 from contactexport.services import (
@@ -100,23 +100,10 @@ def odd(backend: Backend, database_name: str, program: str) -> Iterator[Backend]
         yield made
 
 
-class Receiver(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def receiver() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/told"
-    server.shutdown()
-    server.server_close()
+    with notification_receiver.receiver(notification_receiver.status(204)) as server:
+        yield server.url()
 
 
 def invoke(runner, *arguments: str) -> str:
@@ -420,3 +407,10 @@ def test_an_import_compares_values_of_an_extension_s_type_by_its_own_operator(
         people.write_text("Loyalty number,City\nx,Graz\nX,Graz\n", encoding="utf-8")
         told = runner.invoke(args=list(arguments))
         assert (told.exit_code, "the same key is in line 2 already" in told.output) == (1, True)
+
+
+def test_no_statement_names_a_schema_of_ours():
+    versions = sorted((SQL_FOLDER.parent / "migrations" / "versions").glob("*.sql"))
+    texts = [*sql_texts.queries(), *(file.read_text(encoding="utf-8") for file in versions)]
+    assert len(texts) > 20
+    assert [text for text in texts if re.search(r"\bpublic\s*\.", text)] == []
