@@ -75,7 +75,8 @@ class StagedContacts:
         self._conn = conn
         self._label = f', column "{label}": '
         self._has_changes = len(columns) > 1
-        self._parts = _parts(columns, key, ignore_case=ignore_case)
+        own_equality = {row["name"]: row["schema"] for row in queries("contact_import").own_equality(conn)}
+        self._parts = _parts(columns, key, own_equality, ignore_case=ignore_case)
 
     def copy(self, rows: RowSource) -> None:
         """Streams all rows into a new staging table; raises what reading them raises."""
@@ -135,19 +136,27 @@ class StagedContacts:
         return sql.SQL(getattr(queries("contact_import"), name).sql).format(**self._parts)
 
 
-def _parts(columns: Sequence[str], key: str, *, ignore_case: bool) -> Mapping[str, sql.Composable]:
+def _parts(
+    columns: Sequence[str], key: str, own_equality: Mapping[str, str], *, ignore_case: bool
+) -> Mapping[str, sql.Composable]:
+    """`own_equality` has the schema of the operator = of columns that do not have one of Postgres' own."""
     current = {name: sql.Identifier("c", _read_as_format(name)) for name in columns}
     values = {name: f"value_{number}" for number, name in enumerate(columns, 1)}
     staged = {name: sql.Identifier("s", value) for name, value in values.items()}
     changed = [name for name in columns if name != key]
-    key_of = sql.SQL("lower({})" if ignore_case else "{}")
+    key_of, equal = sql.SQL("lower({})" if ignore_case else "{}"), sql.SQL("=")
+    if key in own_equality and not ignore_case:
+        equal = sql.SQL("OPERATOR({}.=)").format(sql.Identifier(_read_as_format(own_equality[key])))
+    as_compared = {name: sql.SQL("{}::text" if name in own_equality else "{}") for name in changed}
     return {
         "columns": _names(columns),
         "types": _list(sql.SQL("{} AS {}").format(current[name], sql.Identifier(values[name])) for name in columns),
         "staged": _list(staged.values()),
         "changed_columns": _names(changed),
         "changed_staged": _list(staged[name] for name in changed),
-        "changed_current": _list(current[name] for name in changed),
+        "compared_staged": _list(as_compared[name].format(staged[name]) for name in changed),
+        "compared_current": _list(as_compared[name].format(current[name]) for name in changed),
+        "equal": equal,
         "staged_key": key_of.format(staged[key]),
         "contact_key": key_of.format(current[key]),
     }

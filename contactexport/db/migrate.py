@@ -119,6 +119,7 @@ def _plain_errors(schema: str) -> Iterator[None]:
 
 
 def _upgrade(connection: sqlalchemy.Connection, conn: Connection, schema: str) -> tuple[str | None, str]:
+    """All in the transaction of `connection`, which is SQLAlchemy's view of `conn`."""
     queries("advisory_lock").take_transaction_lock(conn, key=MIGRATION_LOCK)
     version_record.take_former_table(conn)
     before = version_record.version(conn)
@@ -172,9 +173,12 @@ def _make_room(conn: Connection, schema: str) -> None:
 
 def _require_our_own(conn: Connection, schema: str) -> None:
     """Raises SchemaMismatch unless the schema is what the versions make: some were edited before their release."""
-    lacking, unknown = schema_parts.missing(conn, schema), schema_parts.unknown(conn, schema)
-    if lacking or unknown:
-        told = [f"lacks {_first(lacking)}"] * bool(lacking) + [f"has {_first(unknown)} besides"] * bool(unknown)
+    told = []
+    if lacking := schema_parts.missing(conn, schema):
+        told.append(f"lacks {_first(lacking)}")
+    if unknown := schema_parts.unknown(conn, schema):
+        told.append(f"has {_first(unknown)} besides")
+    if told:
         raise SchemaMismatch(f"The schema {schema} {' and '.join(told)}. {DOES_NOT_FIT}")
 
 

@@ -3,12 +3,11 @@
 import dataclasses
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import notification_receiver
 import planted
 import psycopg2
 import pytest
@@ -37,6 +36,7 @@ from psycopg2.errors import RaiseException
 
 from contactexport.backend import Backend
 from contactexport.db import migrate
+from contactexport.db.queries import SQL_FOLDER
 from contactexport.embedded import sample_catalogue
 from contactexport.errors import ContactExportError, DatabaseUnavailable, SchemaMismatch
 from contactexport.services import (
@@ -100,23 +100,10 @@ def odd(backend: Backend, database_name: str, program: str) -> Iterator[Backend]
         yield made
 
 
-class Receiver(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def receiver() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/told"
-    server.shutdown()
-    server.server_close()
+    with notification_receiver.receiver(notification_receiver.status(204)) as server:
+        yield server.url()
 
 
 def invoke(runner, *arguments: str) -> str:
@@ -393,3 +380,37 @@ def test_tables_that_are_called_like_our_temporary_ones_are_left_alone(backend: 
     invoke(runner, "contacts", "sample", "--contacts", "10")
     assert execute(backend, "SELECT count(*) AS contacts FROM contact") == [{"contacts": 11}]
     assert execute(backend, " UNION ALL ".join(f"SELECT import_line FROM public.{name}" for name in names)) == []
+
+
+def test_an_import_compares_values_of_an_extension_s_type_by_its_own_operator(
+    backend, database_name, app, runner, tmp_path
+):
+    """Case does not matter to citext."""
+    if not execute(backend, "SELECT name FROM pg_available_extensions WHERE name = 'citext'"):
+        pytest.skip("the server has no citext")
+    with empty_database(backend, f"{database_name}_citext", schema="crm") as made:
+        migrate.upgrade(made.database)
+        sample_catalogue.load(made.database)
+        execute(made, "CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions")
+        execute(
+            made, "ALTER TABLE contact ALTER loyalty_number TYPE extensions.citext, ALTER city TYPE extensions.citext"
+        )
+        app.extensions["contactexport"] = made
+        people = tmp_path / "people.csv"
+        arguments = ("contacts", "import", str(people), "--origin", "form:123", "--key", "Loyalty number")
+        for line in ("L-1,Wien", "l-1,WIEN", "l-1,WIEN"):
+            people.write_text(f"Loyalty number,City\n{line}\n", encoding="utf-8")
+            invoke(runner, *arguments)
+        found = execute(made, "SELECT loyalty_number::text AS number, city::text FROM contact")
+        assert found == [{"number": "L-1", "city": "WIEN"}]
+        assert execute(made, "SELECT count(*) AS changes FROM contact_change") == [{"changes": 2}]
+        people.write_text("Loyalty number,City\nx,Graz\nX,Graz\n", encoding="utf-8")
+        told = runner.invoke(args=list(arguments))
+        assert (told.exit_code, "the same key is in line 2 already" in told.output) == (1, True)
+
+
+def test_no_statement_names_a_schema_of_ours():
+    versions = sorted((SQL_FOLDER.parent / "migrations" / "versions").glob("*.sql"))
+    texts = [*sql_texts.queries(), *(file.read_text(encoding="utf-8") for file in versions)]
+    assert len(texts) > 20
+    assert [text for text in texts if re.search(r"\bpublic\s*\.", text)] == []

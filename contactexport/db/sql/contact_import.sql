@@ -18,6 +18,18 @@ SELECT
 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass('contact') AND a.attnum > 0 AND NOT a.attisdropped;
 
+-- name: own_equality()
+-- Columns whose type brings an operator = of its own, as those of extensions do, and the schema in which it stands: the
+-- search path does not lead there.
+SELECT a.attname AS name, n.nspname AS schema
+FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+JOIN pg_opclass AS k ON k.opcdefault AND k.opcintype = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END
+JOIN pg_am AS m ON m.oid = k.opcmethod AND m.amname = 'btree'
+JOIN pg_amop AS e ON e.amopfamily = k.opcfamily AND e.amopstrategy = 3
+    AND e.amoplefttype = k.opcintype AND e.amoprighttype = k.opcintype
+JOIN pg_operator AS o ON o.oid = e.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+WHERE a.attrelid = to_regclass('contact') AND a.attnum > 0 AND NOT a.attisdropped AND n.nspname <> 'pg_catalog';
+
 -- name: create_staging()!
 CREATE TEMPORARY TABLE contact_import ON COMMIT DROP AS
 SELECT NULL::bigint AS import_line, NULL::text AS import_problems, NULL::bytea AS import_record, {types}
@@ -38,7 +50,7 @@ FROM (
     WHERE {staged_key} IS NOT NULL
     GROUP BY {staged_key} HAVING count(*) > 1
 ) AS first
-WHERE {staged_key} = first.import_key AND s.import_line > first.import_line;
+WHERE {staged_key} {equal} first.import_key AND s.import_line > first.import_line;
 
 -- name: wait_for_other_imports()
 SELECT pg_advisory_xact_lock(to_regclass('contact')::oid::integer, 0);
@@ -46,7 +58,7 @@ SELECT pg_advisory_xact_lock(to_regclass('contact')::oid::integer, 0);
 -- name: match_contacts()!
 CREATE TEMPORARY TABLE contact_import_match ON COMMIT DROP AS
 SELECT s.import_line, min(c.id) AS contact_id, count(*) AS contacts
-FROM pg_temp.contact_import AS s JOIN contact AS c ON {contact_key} = {staged_key}
+FROM pg_temp.contact_import AS s JOIN contact AS c ON {contact_key} {equal} {staged_key}
 GROUP BY s.import_line;
 
 -- name: mark_ambiguous_keys(label)!
@@ -81,7 +93,7 @@ UPDATE contact AS c
 SET ({changed_columns}) = ROW ({changed_staged})
 FROM pg_temp.contact_import AS s JOIN pg_temp.contact_import_match AS m USING (import_line)
 WHERE c.id = m.contact_id AND s.import_problems IS NULL
-  AND ROW ({changed_current}) IS DISTINCT FROM ROW ({changed_staged});
+  AND ROW ({compared_current}) IS DISTINCT FROM ROW ({compared_staged});
 
 -- name: insert_contacts(origin_kind, origin_id)!
 INSERT INTO contact (origin_kind, origin_id, {columns})
