@@ -18,7 +18,7 @@ from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import Command
 from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
 from contactexport.embedded import postgres, serve_lock
-from contactexport.errors import ContactExportError, DatabaseUnavailable, UsageError
+from contactexport.errors import ContactExportError, DatabaseUnavailable
 from contactexport.settings import PREFIX
 
 PROJECT = Path(__file__).parent.parent.parent
