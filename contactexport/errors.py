@@ -136,6 +136,17 @@ class BrokerUnavailable(ContactExportError):
     http_status = 503
 
 
+class StorageUnfit(ContactExportError):
+    """The storage folder or the secret key is not that of the installation; `state` is what strangers are told."""
+
+    http_status = 503
+    status_text = "The storage is not available"
+
+    def __init__(self, text: str, state: str) -> None:
+        super().__init__(text)
+        self.state = state
+
+
 class QueryFailed(ContactExportError):
     """Postgres refused or broke off a query, not the connection; the text is its reason, for the log.
 

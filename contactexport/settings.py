@@ -116,6 +116,12 @@ def _whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
     return parse
 
 
+def _switch(raw: str) -> bool:
+    if raw not in {"0", "1"}:
+        raise ValueError("0 or 1 expected")
+    return raw == "1"
+
+
 def _setting(parse: Callable[[str], Any], default: str | None, meaning: str) -> Any:
     return field(metadata={"parse": parse, "default": default, "meaning": meaning})
 
@@ -135,6 +141,11 @@ class Settings:
     )
     data_dir: Path = _setting(_path, "var", "folder for everything this machine keeps")
     storage: Path | None = _setting(_path, None, "folder for finished files; without it DATA_DIR/exports")
+    create_storage: bool = _setting(
+        _switch,
+        "1",
+        "1: the first storage folder is made and marked by itself; 0, as in production: it is not",
+    )
     secret_key: str | None = _setting(
         _text,
         None,

@@ -19,6 +19,7 @@ from contactexport.cli.command_errors import Command
 from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
 from contactexport.embedded import postgres, serve_lock
 from contactexport.errors import ContactExportError, DatabaseUnavailable
+from contactexport.services import check_storage
 from contactexport.settings import PREFIX
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -65,6 +66,7 @@ def _upgrade(backend: Backend) -> None:
 
     for database in backend.databases:
         migrate.upgrade(database)
+    check_storage.require_storage(backend)
 
 
 def _serve(backend: Backend, host: str, port: int, concurrency: int) -> None:

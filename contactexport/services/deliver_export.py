@@ -14,7 +14,7 @@ from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
 from contactexport.errors import DeliveryFailed, SecretUnreadable, SettingsError
 from contactexport.models import Export
-from contactexport.services import watch_export
+from contactexport.services import check_storage, watch_export
 
 # After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
 RETRY_SECONDS = (60, 300, 900, 3600)
@@ -27,8 +27,9 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     """Delivers a `ready` export and returns it `done`, `ready` with a later due time, or in `error`.
 
     If the process dies after the file has arrived and before `done` is written, the next attempt delivers it again
-    under the same name: the receiver has one complete file. Raises ExportLost.
+    under the same name: the receiver has one complete file. Raises ExportLost, StorageUnfit.
     """
+    check_storage.require_storage(backend)
     file = backend.settings.storage_dir / export.file_name
     try:
         export_lock.require_still_held(conn, export.setting_key)
@@ -69,11 +70,12 @@ def _delivery(backend: Backend, conn: Connection, export: Export) -> Delivery:
         password,
         timeout=backend.settings.ftp_timeout,
         ca_file=backend.settings.ftp_ca_file,
-        may_appear=partial(_require_ours, conn, export),
+        may_appear=partial(require_ours, conn, export),
     )
 
 
-def _require_ours(conn: Connection, export: Export) -> None:
+def require_ours(conn: Connection, export: Export) -> None:
+    """Raises ExportLost when this session or this attempt has lost its export."""
     export_lock.require_still_held(conn, export.setting_key)
     export_repository.require_attempt(conn, export)
 

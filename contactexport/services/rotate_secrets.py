@@ -1,6 +1,7 @@
 """Puts every stored secret under the first key, so that the other keys may go."""
 
 from contactexport.backend import Backend
+from contactexport.db import installation_repository
 from contactexport.db.secret_repository import COLUMNS, SecretColumn, StoredSecret
 from contactexport.errors import SecretUnreadable
 
@@ -10,6 +11,8 @@ BATCH = 500
 def rotate_secrets(backend: Backend) -> tuple[int, list[str]]:
     """Re-encrypts WSSE secrets and FTP passwords; returns how many, and the owners of those that no key fits.
 
+    If none is left, the first key is that of the installation from now on.
+
     One transaction a batch: safe to break off and run again, and nobody waits long for a row.
     """
     rotated, unreadable = 0, list[str]()
@@ -18,6 +21,9 @@ def rotate_secrets(backend: Backend) -> tuple[int, list[str]]:
         while batch := _rotate_batch(backend, column, last, unreadable):
             rotated += len(batch)
             last = batch[-1].id
+    if not unreadable:
+        with backend.database.transaction() as conn:
+            installation_repository.note_key(conn, backend.secrets.fingerprints()[0])
     return rotated - len(unreadable), unreadable
 
 

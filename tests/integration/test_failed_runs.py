@@ -218,13 +218,13 @@ def test_a_cancelled_export_is_given_up_by_its_worker(backend: Backend, monkeypa
 
 def test_a_cancel_just_after_the_file_appeared_removes_it(backend: Backend, monkeypatch: pytest.MonkeyPatch):
     export_id = request(backend, settings_for())
-    original = run_export._require_ours
+    original = deliver_export.require_ours
 
     def cancelled_after_the_last_look(conn, export):
         original(conn, export)
         lost(backend, export_id)
 
-    monkeypatch.setattr(run_export, "_require_ours", cancelled_after_the_last_look)
+    monkeypatch.setattr(deliver_export, "require_ours", cancelled_after_the_last_look)
     assert run_export.run(backend, export_id) is None
     sweep_exports.sweep(backend)
     assert stored(backend) == []
@@ -246,14 +246,14 @@ def test_a_worker_that_lost_its_connection_writes_no_file(backend: Backend, monk
 
 def test_a_worker_that_lost_its_lock_writes_no_file(backend: Backend, monkeypatch: pytest.MonkeyPatch):
     export_id = request(backend, settings_for())
-    original = run_export._require_ours
+    original = deliver_export.require_ours
 
     def unlocked(conn, export):
         with conn.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock_all()")
         original(conn, export)
 
-    monkeypatch.setattr(run_export, "_require_ours", unlocked)
+    monkeypatch.setattr(deliver_export, "require_ours", unlocked)
     assert run_export.run(backend, export_id) is None
     assert stored(backend) == []
     assert row_of(backend, export_id)["status"] == "in progress"
