@@ -98,6 +98,8 @@ def import_command(
 def _report(result: ImportResult, order: ImportOrder, seconds: float) -> None:
     for problem in result.problems:
         click.echo(problem, err=True)
+    if more := result.rejected - len(result.problems):
+        click.echo(f"and {more} more", err=True)
     lines = "1 bad line" if result.rejected == 1 else f"{result.rejected} bad lines"
     if result.refused:
         raise ContactExportError(f"{lines}, nothing was imported (--reject FILE imports the others)")

@@ -37,7 +37,10 @@ def test_broker_that_is_down_is_named_and_costs_no_accepted_export(served):
     broker.write_text("no folder")
     try:
         ready = served.get("/readyz")
-        assert (ready.status_code, ready.json()["data"]) == (503, {"database": "ok", "broker": "unavailable"})
+        assert (ready.status_code, ready.json()["data"]) == (
+            503,
+            {"database": "ok", "storage": "ok", "broker": "unavailable"},
+        )
         assert "broker" in ready.json()["replyText"]
         export_id = served.accepted(language="fr")
     finally:

@@ -10,7 +10,7 @@ import pytest
 from exporting import TESTER, add_contact, around_now, by_ftp, execute, request, row_of, run, settings_for
 from ftp_hosts import serving
 
-from contactexport.db import export_repository
+from contactexport.db import advisory_lock, export_repository
 from contactexport.db.queries import queries
 from contactexport.services import cancel_export, delete_files, run_export, watch_export
 
@@ -131,6 +131,27 @@ def test_the_file_of_an_export_delivered_by_ftp_is_deleted_if_the_process_died_b
     assert delete_files.delete_orphans(backend) == 1
     assert [file.name for file in backend.settings.storage_dir.iterdir()] == [local.file_name]
     assert delete_files.delete_orphans(backend) == 0
+
+
+def test_what_an_export_just_finished_has_left_is_no_orphan(backend, tmp_path, caplog, monkeypatch):
+    with serving(tmp_path / "inbox") as (port, _told):
+        delivered = run(backend, request(backend, by_ftp(port)))
+    file = backend.settings.storage_dir / delivered.file_name
+    file.touch()
+    with backend.database.session() as conn:  # its worker, between `done` and the deletion of the file
+        assert advisory_lock.try_session_lock(conn, delivered.setting_key)
+        assert delete_files.delete_orphans(backend) == 0
+    (backend.settings.storage_dir / f"{delivered.file_name}.1.part").touch()
+    kept_files = export_repository.kept_files
+
+    def removed_meanwhile(*arguments):
+        for path in (file, backend.settings.storage_dir / f"{delivered.file_name}.1.part"):
+            path.unlink()
+        return kept_files(*arguments)
+
+    monkeypatch.setattr(export_repository, "kept_files", removed_meanwhile)
+    assert delete_files.delete_orphans(backend) == 0
+    assert "orphaned file deleted" not in caplog.text
 
 
 def test_an_orphan_that_cannot_be_deleted_keeps_no_other(backend, caplog):

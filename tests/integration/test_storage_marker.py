@@ -116,7 +116,7 @@ def test_an_installation_from_before_the_marker_is_marked_by_one_command(product
     assert (folder / "changes_1_en-abcdef.csv").read_text() == "old"
 
 
-def test_a_folder_that_is_unmounted_later_gets_no_files(production: Backend, monkeypatch):
+def test_a_folder_that_is_unmounted_later_gets_no_files(production: Backend, backend: Backend, monkeypatch):
     check_storage.mark(production)
     folder = production.settings.storage_dir
     settled = run_export._settled
@@ -136,6 +136,7 @@ def test_a_folder_that_is_unmounted_later_gets_no_files(production: Backend, mon
     folder.rmdir()
     folder.with_name("unmounted").rename(folder)
     monkeypatch.undo()
+    execute(backend, "UPDATE export SET due_at = now()")
     assert run(production, export_id).status == "done"
 
 
@@ -153,6 +154,7 @@ def test_a_finished_file_waits_for_its_folder(backend: Backend, monkeypatch):
     assert (waiting.status, waiting.error) == ("ready", "The storage is not available")
     monkeypatch.undo()
     folder.with_name("unmounted").rename(folder)
+    execute(backend, "UPDATE export SET due_at = now()")
     assert run(backend, export_id).status == "done"
 
 
@@ -167,7 +169,8 @@ def test_a_sweep_elsewhere_notes_no_file_as_deleted(other_machine: Backend, back
 
 def test_a_download_elsewhere_is_asked_for_again(api, app, other_machine: Backend, backend: Backend):
     export_id = run(backend, request(backend, settings_for())).id
-    assert api.get(f"/api/v2/export/{export_id}/data").status_code == 200
+    with api.get(f"/api/v2/export/{export_id}/data") as here:
+        assert here.status_code == 200
     app.extensions["contactexport"] = other_machine
     assert api.get(f"/api/v2/export/{export_id}/data").status_code == 503
 
