@@ -143,7 +143,7 @@ def test_the_first_20_bad_lines_are_shown_and_all_are_counted(runner: FlaskCliRu
     result = run(runner, "email\n" + "bad\n" * 500, exit_code=1)
     shown = result.stderr.splitlines()
     assert shown[19].startswith("line 21, ")
-    assert shown[20] == "and 480 more"
+    assert shown[20] == "and 480 more bad lines"
     assert shown[21].startswith("Error: 500 bad lines")
 
 
