@@ -26,8 +26,8 @@ def mark(folder: Path, installation: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         own = folder / f"{MARKER}.{os.getpid()}"
-        with own.open("w", encoding="ascii") as file:
-            file.write(f"{installation}\n")
+        with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(f"{installation}\n".encode())
             file.flush()
             os.fsync(file.fileno())
         own.rename(folder / MARKER)
