@@ -36,7 +36,7 @@ def ended(backend: Backend, url: str, command: list[str]) -> subprocess.Complete
 
 
 @needs_pgbouncer
-@pytest.mark.parametrize("pool_size", [3, 20])
+@pytest.mark.parametrize("pool_size", [6, 20])
 def test_a_whole_export_runs_through_session_mode(backend: Backend, pool_size):
     sample_contacts.generate(backend.contacts, 2000)
     with pgbouncer(backend.database.url, "session", pool_size) as url:

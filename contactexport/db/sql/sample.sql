@@ -28,6 +28,7 @@ BEGIN
     NEW.contact_form := CASE WHEN NEW.origin_kind = 'form' THEN NEW.origin_id END;
     RETURN NEW;
 END $$;
+REVOKE EXECUTE ON FUNCTION sample_origin_fields() FROM PUBLIC;  -- nobody else may attach it
 CREATE TRIGGER sample_origin_given BEFORE INSERT ON contact FOR EACH ROW
     WHEN (NEW.contact_source IS NULL AND NEW.contact_form IS NULL AND (NEW.origin_kind <> 'api' OR NEW.origin_id <> 0))
     EXECUTE FUNCTION sample_origin_fields();
