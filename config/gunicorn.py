@@ -13,9 +13,11 @@ import time
 from gunicorn import util
 from gunicorn.http.wsgi import Response
 
+from contactexport import create_app
 from contactexport.api.client_address import TRUSTED_PROXIES
 from contactexport.api.replies import raw_error
 from contactexport.batch_scheduling import schedule_as_batch
+from contactexport.services import check_start
 
 bind = os.environ.get("BIND", "127.0.0.1:8025")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -50,6 +52,11 @@ def write_error(sock, status_int, reason, _mesg):
     if status_int == 501:  # a transfer coding it does not know: the request's fault, not ours
         status_int, reason = 400, "Bad Request"
     util.write_nonblock(sock, raw_error(status_int, reason))
+
+
+def on_starting(_server):
+    """Before there is any other process."""
+    check_start.check(create_app().extensions["contactexport"])
 
 
 def when_ready(server):

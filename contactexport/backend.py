@@ -27,6 +27,7 @@ class Backend:
     secrets: SecretBox
     guard: NetworkGuard
     stopping: threading.Event = field(default_factory=threading.Event)
+    told: dict[str, str | None] = field(default_factory=dict)  # reasons that were logged, so that each is only once
     permits: RequestPermits = field(default_factory=RequestPermits)
     downloads: RunningDownloads = field(default_factory=RunningDownloads)
     catalogue: KeptCatalogue = field(default_factory=KeptCatalogue)

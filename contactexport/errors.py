@@ -151,10 +151,33 @@ class SchemaMismatch(DatabaseUnavailable):
     """The database's schema is missing, older or newer than this program."""
 
 
+class PoolerRefused(DatabaseUnavailable):
+    """A pooler stands before Postgres that lends the server process of a session to others."""
+
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database's URL leads to a pooler (such as PgBouncer) in transaction or statement mode, where locks "
+            "and settings of a session get lost: set it to session mode, or give the address of Postgres itself"
+        )
+
+
 class BrokerUnavailable(ContactExportError):
     """The message broker does not answer."""
 
     http_status = 503
+
+
+class StorageUnfit(ContactExportError):
+    """The storage folder or the secret key is not that of the installation; `state` is what strangers are told."""
+
+    http_status = 503
+    status_text = "The storage is not available"
+
+    def __init__(self, text: str, state: str) -> None:
+        super().__init__(text)
+        self.state = state
 
 
 class QueryFailed(ContactExportError):

@@ -46,7 +46,6 @@ def write(
     among them. Whatever is raised, the temporary file is removed. Raises ExportLost when another attempt was faster,
     OSError when the disk is full or the folder not writable.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = part_path(folder, file_name, attempt)
     try:
         written = _write_part(part, write_content, partial(_told, attempt, on_rows))

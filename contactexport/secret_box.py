@@ -44,8 +44,11 @@ class SecretBox:
 
     def derived_key(self, purpose: str) -> str:
         """A key for one purpose, 64 hex digits: it follows from the first key without revealing it (HKDF, RFC 5869)."""
-        key = base64.urlsafe_b64decode(self._fernet_keys[0])
-        return HKDF(SHA256(), length=32, salt=None, info=f"contactexport {purpose}".encode()).derive(key).hex()
+        return _derive(self._fernet_keys[0], purpose)
+
+    def fingerprints(self) -> list[str]:
+        """What tells each key from others without revealing it, the first key's first."""
+        return [_derive(key, "fingerprint")[:16] for key in self._fernet_keys]
 
     @cached_property
     def _fernet(self) -> MultiFernet:
@@ -60,6 +63,11 @@ class SecretBox:
                 f"{name} is empty or has an empty part: one key expected, or several separated by commas"
             )
         return [_fernet_key(key) for key in parts]
+
+
+def _derive(key: bytes, purpose: str) -> str:
+    info = f"contactexport {purpose}".encode()
+    return HKDF(SHA256(), length=32, salt=None, info=info).derive(base64.urlsafe_b64decode(key)).hex()
 
 
 def _fernet_key(key: str) -> bytes:

@@ -145,7 +145,7 @@ def _whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
     return parse
 
 
-def _flag(raw: str) -> bool:
+def _switch(raw: str) -> bool:
     if raw not in {"0", "1"}:
         raise ValueError("0 or 1 expected")
     return raw == "1"
@@ -173,6 +173,11 @@ class Settings:
     )
     data_dir: Path = _setting(_path, "var", "folder for everything this machine keeps")
     storage: Path | None = _setting(_path, None, "folder for finished files; without it DATA_DIR/exports")
+    create_storage: bool = _setting(
+        _switch,
+        "1",
+        "1: the first storage folder is made and marked by itself; 0, as in production: it is not",
+    )
     secret_key: str | None = _setting(
         _text,
         None,
@@ -208,7 +213,7 @@ class Settings:
         None,
         "PEM file of certificate authorities that FTP hosts may have theirs from, beside those this system trusts",
     )
-    ftp_tls_required: bool = _setting(_flag, "0", "1: no file and no password goes to an FTP host without TLS")
+    ftp_tls_required: bool = _setting(_switch, "0", "1: no file and no password goes to an FTP host without TLS")
     ftp_temporary_name: str = _setting(
         temporary_name,
         "%s.part",

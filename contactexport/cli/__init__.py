@@ -1,4 +1,4 @@
-"""The commands `flask export | contacts | users | hosts | secrets | db | serve`."""
+"""The commands `flask export | contacts | users | hosts | secrets | storage | db | serve`."""
 
 from flask import Flask
 
@@ -9,12 +9,21 @@ from contactexport.cli import (
     host_commands,
     secret_commands,
     serve_command,
+    storage_commands,
     user_commands,
 )
 
 
 def init_app(app: Flask) -> None:
     """Adds the commands to an application."""
-    for commands in (export_commands, contact_commands, user_commands, host_commands, secret_commands, db_commands):
+    for commands in (
+        export_commands,
+        contact_commands,
+        user_commands,
+        host_commands,
+        secret_commands,
+        storage_commands,
+        db_commands,
+    ):
         app.cli.add_command(commands.group)
     app.cli.add_command(serve_command.serve)

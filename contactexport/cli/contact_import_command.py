@@ -23,7 +23,13 @@ from rich.progress import (
 
 from contactexport.cli.backend import current_backend
 from contactexport.errors import ContactExportError
-from contactexport.services.import_contacts import ImportOrder, ImportResult, OnProgress, import_contacts
+from contactexport.services.import_contacts import (
+    SHOWN_LINES,
+    ImportOrder,
+    ImportResult,
+    OnProgress,
+    import_contacts,
+)
 
 DELIMITERS = {",": ",", ";": ";", "tab": "\t", "\t": "\t", "\\t": "\t"}
 
@@ -98,6 +104,8 @@ def import_command(
 def _report(result: ImportResult, order: ImportOrder, seconds: float) -> None:
     for problem in result.problems:
         click.echo(problem, err=True)
+    if result.rejected > SHOWN_LINES:
+        click.echo(f"and {result.rejected - SHOWN_LINES} more bad lines", err=True)
     lines = "1 bad line" if result.rejected == 1 else f"{result.rejected} bad lines"
     if result.refused:
         raise ContactExportError(f"{lines}, nothing was imported (--reject FILE imports the others)")

@@ -64,7 +64,7 @@ def url() -> None:
 
     \b
     Example:
-      psql "$(flask db url)"
+      URL=$(flask db url) && psql "$URL"
     """
     click.echo(current_backend().database.url)
 

@@ -15,7 +15,15 @@ from contactexport.cli.command_errors import CommandGroup
 from contactexport.cli.export_options import ask_ftp_password, ask_notification_url, asked_for
 from contactexport.errors import ContactExportError, UsageError
 from contactexport.models import DEFAULT_TEAM, Export, ExportStatus
-from contactexport.services import cancel_export, delete_files, request_export, retry_export, run_export, track_export
+from contactexport.services import (
+    cancel_export,
+    check_storage,
+    delete_files,
+    request_export,
+    retry_export,
+    run_export,
+    track_export,
+)
 from contactexport.services.deliver_export import stored_file
 
 group = CommandGroup("export", help="Exports of changed contacts: run one here and now, list, show, retry, cancel.")
@@ -55,6 +63,7 @@ def changes(as_json: bool, output: str | None, **options: Any) -> None:
     if output == export_output.STANDARD_OUTPUT and as_json:
         raise UsageError("--json and --output - exclude each other: both write to standard output")
     backend = current_backend()
+    check_storage.require_storage(backend)
     asked = asked_for(backend, options)
     if output:
         export_output.require_writable(output)

@@ -18,7 +18,8 @@ from contactexport.cli.backend import current_backend
 from contactexport.cli.command_errors import Command
 from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
 from contactexport.embedded import postgres, serve_lock
-from contactexport.errors import ContactExportError, DatabaseUnavailable, UsageError
+from contactexport.errors import ContactExportError, DatabaseUnavailable
+from contactexport.services import check_storage
 from contactexport.services.encrypt_urls import encrypt_urls
 from contactexport.settings import PREFIX
 
@@ -66,6 +67,7 @@ def _upgrade(backend: Backend) -> None:
 
     for database in backend.databases:
         migrate.upgrade(database)
+    check_storage.require_storage(backend)
     encrypt_urls(backend)
 
 

@@ -4,13 +4,15 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeAlias
 
 import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, ISOLATION_LEVEL_REPEATABLE_READ, connection
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, ISOLATION_LEVEL_REPEATABLE_READ, connection, parse_dsn
 
 from contactexport.db.connection_errors import translated_errors
 from contactexport.db.connection_pool import ConnectionPool
+from contactexport.db.pooler import require_own_process
 from contactexport.db.queries import queries
 from contactexport.db.row_cursor import RowCursor
 from contactexport.errors import SettingsError
@@ -19,7 +21,8 @@ from contactexport.settings import DEFAULT_SCHEMA
 # The name by which modules outside db know a connection.
 Connection: TypeAlias = connection
 
-# Dead peers are noticed within about 30 seconds on both sides: a lock must not outlive the machine that held it.
+# Where the URL does not say otherwise. Dead peers are noticed within about 30 seconds on both sides: a lock must not
+# outlive the machine that held it. Settings of Postgres are not sent along, since PgBouncer refuses them (`options`).
 CONNECT_OPTIONS = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -27,11 +30,8 @@ CONNECT_OPTIONS = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
-    "client_encoding": "UTF8",
     "application_name": "contactexport",
 }
-# Sent with the connection: a role's limit must not end the very statement that pins all settings.
-FIRST_OPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 class Database:
@@ -47,6 +47,7 @@ class Database:
         self._lock = threading.Lock()
         self._pools: tuple[ConnectionPool, ConnectionPool] | None = None
         self._pools_owner = 0
+        self._looked_for_pooler = 0  # the process that has
 
     @property
     def url(self) -> str:
@@ -128,7 +129,9 @@ class Database:
     def _connect(self) -> Connection:
         url = self._url()
         try:
-            conn = psycopg2.connect(url, options=FIRST_OPTIONS, cursor_factory=RowCursor, **CONNECT_OPTIONS)
+            options = {name: value for name, value in CONNECT_OPTIONS.items() if name not in parse_dsn(url)}
+            connect = partial(psycopg2.connect, url, cursor_factory=RowCursor, client_encoding="UTF8", **options)
+            conn = connect()
         except psycopg2.ProgrammingError:  # its text would show parts of the password
             raise SettingsError(
                 "The database's URL cannot be read: postgresql://user@host:5432/database expected, "
@@ -136,6 +139,10 @@ class Database:
             ) from None
         conn.autocommit = True
         try:
+            if self._looked_for_pooler != os.getpid():
+                require_own_process(conn, connect)
+                self._looked_for_pooler = os.getpid()
+            queries("server").lift_time_limit(conn)
             queries("server").pin_settings(conn, schema=self.schema)
         except BaseException:
             conn.close()

@@ -27,12 +27,14 @@ def require_own_contact_table(conn: connection) -> None:
 def write_catalogue(conn: connection, origins: str, fields: str, choices: str) -> None:
     """Inserts or updates origins, fields and choices, each a JSON array of records (see embedded/catalogue).
 
-    The custom field's column is added the way an adopter adds one, and only when it is missing: ALTER TABLE would
-    wait for every export that is reading contacts.
+    The custom field's column is added the way an adopter adds one. It and the triggers are made only when they are
+    missing: that waits for others who use the table.
     """
     sample = queries("sample")
     if not sample.custom_column_exists(conn):
         sample.add_custom_column(conn)
+    if not sample.origin_fields_follow(conn):
+        sample.let_origin_fields_follow(conn)
     sample.upsert_origins(conn, records=origins)
     sample.upsert_fields(conn, records=fields)
     sample.upsert_choices(conn, records=choices)

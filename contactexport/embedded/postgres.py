@@ -201,7 +201,7 @@ def _let_in(user: str, folder: Path) -> None:
 
 
 def _run(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program of the server's on a cluster, without the settings that a shell may have for libpq and Postgres."""
+    """Runs a program of Postgres on a cluster, without the variables that a shell may have for libpq and Postgres."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     with tempfile.TemporaryFile("w+") as output:  # not a pipe, which a started server would keep open
         done = subprocess.run(

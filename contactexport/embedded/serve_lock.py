@@ -1,4 +1,4 @@
-"""What only one `flask serve` can have: its port, and a data folder with the embedded Postgres, which it stops at its end."""
+"""What only one `flask serve` can have: its port, and a data folder with the embedded Postgres that it stops."""
 
 import fcntl
 import os

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from contactexport.backend import Backend
 from contactexport.db import migrate, readiness_repository
-from contactexport.errors import ContactExportError, DatabaseInTrouble
+from contactexport.errors import ContactExportError, DatabaseInTrouble, StorageUnfit
+from contactexport.services import check_storage
 
 DISK_FULL = "disk full"
 
@@ -18,10 +19,13 @@ logger = logging.getLogger(__name__)
 def check(backend: Backend) -> dict[str, str]:
     """`ok`, `unavailable` or `disk full` for `database` and `broker`, and for `contacts database` where that is another
     one.
+
+    `storage` is `ok`, or tells in two or three words what is wrong with the folder or the key.
     """
     parts: dict[str, Callable[[], None]] = {"database": lambda: _check_database(backend)}
     if backend.contacts is not backend.database:
         parts["contacts database"] = lambda: migrate.check(backend.contacts)
+    parts["storage"] = lambda: check_storage.require_storage(backend)
     parts["broker"] = backend.queue.ping
     return {name: _state(name, probe) for name, probe in parts.items()}
 
@@ -44,5 +48,5 @@ def _state(name: str, probe: Callable[[], None]) -> str:
         logger.warning("not ready: %s: %s", name, error.text)
         if isinstance(error, DatabaseInTrouble) and error.condition == DISK_FULL:
             return DISK_FULL
-        return "unavailable"
+        return error.state if isinstance(error, StorageUnfit) else "unavailable"
     return "ok"

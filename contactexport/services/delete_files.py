@@ -28,6 +28,8 @@ def delete_expired(backend: Backend) -> int:
 def delete_orphans(backend: Backend) -> int:
     """Deletes temporary files of attempts that are over, and files that were deleted but came late; returns how many.
 
+    What an attempt has just finished with and removes by itself is no orphan.
+
     Files of exports this database does not know are left alone: the folder may be shared.
     """
     found = {path: match for path in _files(backend) if (match := OUR_FILE.fullmatch(path.name))}
@@ -36,7 +38,7 @@ def delete_orphans(backend: Backend) -> int:
     with backend.database.transaction() as conn:
         kept = export_repository.kept_files(conn, sorted({int(match[1]) for match in found.values()}))
     orphans = [path for path, match in found.items() if int(match[1]) in kept and _is_orphan(match, kept)]
-    deleted = [path for path in orphans if _delete(path)]
+    deleted = [path for path in orphans if path.exists() and _delete(path)]  # its attempt may have removed it meanwhile
     for path in deleted:
         logger.warning("orphaned file deleted: %s", path.name)
     return len(deleted)

@@ -15,7 +15,7 @@ from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
 from contactexport.errors import DatabaseUnavailable, DeliveryFailed, ExportFailed, SecretUnreadable, SettingsError
 from contactexport.models import Export, ExportStatus
-from contactexport.services import watch_export
+from contactexport.services import check_storage, watch_export
 
 # After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
 RETRY_SECONDS = (60, 300, 900, 3600)
@@ -30,8 +30,10 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
 
     If the process dies after the file has arrived and before `done` is written, the next attempt delivers it again
     under the same name: the receiver has one complete file, and two only of an FTP host that takes files away at once.
-    Raises ExportLost, and ExportFailed for plain FTP where TLS is required: the host was not even connected to.
+    Raises ExportLost, StorageUnfit, and ExportFailed for plain FTP where TLS is required: the host was not even
+    connected to.
     """
+    check_storage.require_storage(backend)
     file = backend.settings.storage_dir / export.file_name
     try:
         export_lock.require_still_held(conn, export.setting_key)
@@ -78,12 +80,13 @@ def _delivery(backend: Backend, conn: Connection, export: Export) -> Delivery:
         temporary_name=temporary_name,
         traits=host_traits.remembered(conn, target, password, temporary_name),
         require_open=backend.guard.resolve,
-        may_appear=partial(_require_ours, conn, export),
+        may_appear=partial(require_ours, conn, export),
         may_remove=partial(_is_of_no_use, backend, export),
     )
 
 
-def _require_ours(conn: Connection, export: Export) -> None:
+def require_ours(conn: Connection, export: Export) -> None:
+    """Raises ExportLost when this session or this attempt has lost its export."""
     export_lock.require_still_held(conn, export.setting_key)
     export_repository.require_attempt(conn, export)
 

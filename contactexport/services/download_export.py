@@ -8,6 +8,7 @@ from contactexport.db import export_repository
 from contactexport.errors import DownloadRefused
 from contactexport.models import Caller, Export, ExportStatus
 from contactexport.row_marks import RowMarks
+from contactexport.services import check_storage
 
 NOT_LOCAL = (404, 4004, '"distribution_method" of this export is not compatible.')
 IN_PROGRESS = (404, 4005, "Export is currently in progress. Please wait until that has finished.")
@@ -24,7 +25,7 @@ class Slice:
 
 
 def whole(backend: Backend, export_id: int, caller: Caller) -> tuple[Export, Path]:
-    """The export and its file. Raises UnknownExport, DownloadRefused."""
+    """The export and its file. Raises UnknownExport, DownloadRefused, StorageUnfit."""
     with backend.database.transaction() as conn:
         export = export_repository.get_visible(conn, export_id, caller)
     return export, _file(backend, export)
@@ -56,5 +57,6 @@ def _file(backend: Backend, export: Export) -> Path:
         raise DownloadRefused(*NOT_AVAILABLE)
     file = backend.settings.storage_dir / export.file_name
     if not file.is_file():
+        check_storage.require_storage(backend)  # 503, so that the client asks again
         raise DownloadRefused(*FILE_NOT_FOUND)
     return file

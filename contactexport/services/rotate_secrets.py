@@ -1,6 +1,7 @@
 """Puts every stored secret under the first key, so that the other keys may go."""
 
 from contactexport.backend import Backend
+from contactexport.db import installation_repository
 from contactexport.db.secret_repository import COLUMNS, SecretColumn, StoredSecret
 from contactexport.errors import SecretUnreadable
 from contactexport.services.encrypt_urls import encrypt_urls
@@ -13,6 +14,8 @@ def rotate_secrets(backend: Backend) -> tuple[int, list[str]]:
 
     Returns how many, and the owners of those that no key fits.
 
+    If none is left, the first key is that of the installation from now on.
+
     One transaction a batch: safe to break off and run again, and nobody waits long for a row.
     """
     encrypt_urls(backend)  # that were stored before they were encrypted
@@ -22,6 +25,9 @@ def rotate_secrets(backend: Backend) -> tuple[int, list[str]]:
         while batch := _rotate_batch(backend, column, last, unreadable):
             rotated += len(batch)
             last = batch[-1].id
+    if not unreadable:
+        with backend.database.transaction() as conn:
+            installation_repository.note_key(conn, backend.secrets.fingerprints()[0])
     return rotated - len(unreadable), unreadable
 
 

@@ -35,11 +35,13 @@ from contactexport.errors import (
     ExportLost,
     QueryFailed,
     ReplicaLags,
+    StorageUnfit,
     ValueRefused,
     WindowOpen,
 )
 from contactexport.models import Catalogue, ContactField, Export, ExportStatus
 from contactexport.services import (
+    check_storage,
     deliver_export,
     find_changes,
     find_unfit_contact,
@@ -67,7 +69,8 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
     """Does the next attempt of an export; returns it as it is afterwards.
 
     None when there was nothing to do: it is finished, not due, or in the hands of another worker.
-    Raises UnknownExport, and DatabaseUnavailable when Postgres breaks off (the sweep then takes the export up again).
+    Raises UnknownExport, StorageUnfit when this process may not work with files, and DatabaseUnavailable when Postgres
+    breaks off (the sweep then takes the export up again).
     """
     export = _run(backend, export_id, progress)
     if export is not None and export.due_at is not None and backend.stopping.is_set():
@@ -77,6 +80,7 @@ def run(backend: Backend, export_id: int, progress: Progress | None = None) -> E
 
 def _run(backend: Backend, export_id: int, progress: Progress | None) -> Export | None:
     with backend.database.kept_session() as conn:
+        check_storage.require(backend, conn)
         export = export_repository.get(conn, export_id)
         # Requests that are being refused hold the lock for a moment, each in its turn.
         with export_lock.held_for_session(conn, export.setting_key, BUSY_LOCK_SECONDS) as held:
@@ -117,8 +121,9 @@ def _put_off_by_outages(backend: Backend, conn: Connection, export: Export, prog
     try:
         with translated_errors():
             return _produce_and_deliver(backend, conn, export, progress)
-    except DatabaseUnavailable as outage:
-        logger.warning("database lost: id=%d attempt=%d reason=%s", export.id, export.attempt, outage.text)
+    except (DatabaseUnavailable, StorageUnfit) as outage:
+        what = "storage" if isinstance(outage, StorageUnfit) else "database"
+        logger.warning("%s lost: id=%d attempt=%d reason=%s", what, export.id, export.attempt, outage.text)
         with backend.database.transaction() as other:
             export_repository.require_attempt(other, export)
             return export_repository.postpone(other, export, OUTAGE_SECONDS, outage.status_text, counted=False)
@@ -138,7 +143,7 @@ def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, pro
         return _refused(backend, conn, export, refusal)
     except OSError as error:
         return _postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
-    except (DatabaseUnavailable, ExportLost):
+    except (DatabaseUnavailable, StorageUnfit, ExportLost):
         raise
     except Exception:  # a fault of ours must not be tried again without a pause, nor for ever
         logger.exception("unexpected error: id=%d attempt=%d", export.id, export.attempt)
@@ -227,13 +232,14 @@ def _read_and_write(
     fields = _fields(catalogue, export)
     selection = Selection(export.settings, fields, until, str(backend.settings.time_zone), extent.small_part, table)
     require_wanted = partial(watch_export.require_wanted, backend, conn, export)
+    check_storage.require_storage(backend)  # again: it may have been unmounted while writers were waited for
     with find_unfit_contact.named_in_failure(snapshot, selection, require_wanted):
         written = export_file.write(
             backend.settings.storage_dir,
             export.file_name,
             export.attempt,
             write_content=partial(write_rows.write, readers, selection, extent),
-            may_appear=partial(_require_ours, conn, export),
+            may_appear=partial(deliver_export.require_ours, conn, export),
             on_rows=progress and partial(_tell, progress, extent.contacts, export),
         )
     return written, complete_from
@@ -256,11 +262,6 @@ def _fields(catalogue: Catalogue, export: Export) -> list[ContactField]:
     if gone:
         raise ExportFailed(f"Invalid contact field id: {', '.join(map(str, gone))}")
     return [catalogue.fields[field] for field in export.settings.contact_fields]
-
-
-def _require_ours(conn: Connection, export: Export) -> None:
-    export_lock.require_still_held(conn, export.setting_key)
-    export_repository.require_attempt(conn, export)
 
 
 def _failed(conn: Connection, export: Export, reason: str) -> Export:

@@ -14,7 +14,7 @@ from contactexport.db import (
     oauth_repository,
     user_repository,
 )
-from contactexport.services import delete_files, request_export
+from contactexport.services import check_storage, delete_files, request_export
 
 REPUBLISH_AFTER_SECONDS = 60.0
 
@@ -38,8 +38,9 @@ def sweep(backend: Backend) -> list[int]:
         backend.queue.publish_notification(export_id)
     if due:
         logger.info("exports published again: ids=%s", due)
-    delete_files.delete_expired(backend)
-    delete_files.delete_orphans(backend)
+    if check_storage.is_fit(backend):  # elsewhere nothing would be there to delete, and be noted as deleted
+        delete_files.delete_expired(backend)
+        delete_files.delete_orphans(backend)
     for database in backend.databases:
         with database.transaction() as conn:
             if not change_repository.prepare_months(conn):

@@ -3,8 +3,10 @@
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.signals import worker_init
 
 from contactexport.backend import Backend
+from contactexport.services import check_start
 from contactexport.worker import celery_log, tasks
 from contactexport.worker.stopping import end_in_time, listen_in_pool_processes
 
@@ -16,6 +18,7 @@ def worker_app(backend: Backend) -> Celery:
     tasks.register(app, backend)
     app.steps["worker"].update({sweep_clock(backend), end_in_time(backend)})
     listen_in_pool_processes(backend)
+    worker_init.connect(lambda **_: check_start.check(backend), weak=False)
     return app
 
 

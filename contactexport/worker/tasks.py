@@ -5,9 +5,12 @@ import logging
 from celery import Celery
 
 from contactexport.backend import Backend
-from contactexport.errors import DatabaseUnavailable, UnknownExport
+from contactexport.errors import DatabaseUnavailable, StorageUnfit, UnknownExport
 from contactexport.export_queue import NOTIFY, RUN_EXPORT, SWEEP
-from contactexport.services import notify_export, run_export, sweep_exports
+from contactexport.services import check_storage, notify_export, run_export, sweep_exports
+
+# How long a process that must not work with files leaves messages to others.
+UNFIT_SECONDS = 5
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +23,11 @@ def register(app: Celery, backend: Backend) -> None:
     def run(export_id: int) -> None:
         try:
             notify_export.publish_due(backend, run_export.run(backend, export_id))
+            check_storage.tell_once(backend, None)
+        except StorageUnfit as unfit:
+            check_storage.tell_once(backend, unfit.text)
+            backend.stopping.wait(UNFIT_SECONDS)
+            backend.queue.publish(export_id)
         except (DatabaseUnavailable, UnknownExport) as error:
             logger.warning("export not run: id=%s reason=%s", export_id, error.text)
 

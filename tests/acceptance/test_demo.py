@@ -1,5 +1,8 @@
 """`make demo` and `make serve`, with few contacts and on free ports."""
 
+import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -100,3 +103,64 @@ def test_second_ftp_server_on_the_same_port_is_refused(tmp_path):
         ftp_server.running(tmp_path, "user", "pass", port),
     ):
         pass
+
+
+def playground_in(data_dir, port):
+    """`make serve` with its folder from the environment."""
+    return subprocess.Popen(
+        [sys.executable, "-m", playground.__name__, "--port", str(port), "--contacts", "10"],
+        cwd=PROJECT,
+        env=os.environ | {"CONTACTEXPORT_DATA_DIR": str(data_dir)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_second_playground_neither_takes_the_place_of_the_first_nor_hides_the_reason(tmp_path):
+    data_dir, port = tmp_path / "with a blank", free_port()
+    first = playground_in(data_dir, port)
+    try:
+        told = ""
+        while "Ctrl-C stops everything" not in told:
+            line = first.stdout.readline()
+            assert line, told + first.stderr.read()
+            told += line
+        token = re.search("Bearer (cx_[^']+)", told)[1]
+        assert str(data_dir / "exports") in told
+        for other_port, reason in (
+            (port, "Cannot listen on"),
+            (free_port(), f"The service runs already in {data_dir}"),
+        ):
+            second = playground_in(data_dir, other_port)
+            out, err = second.communicate(timeout=120)
+            assert second.returncode == 2
+            assert (out.count("\n"), out.startswith(f"Error: {reason}")) == (1, True)
+            assert "FAILED" not in out + err
+        served = LocalService(data_dir, port)
+        with (
+            pytest.raises(ContactExportError, match="`flask serve` ended with 2"),
+            LocalService(data_dir, free_port()).serving(),
+        ):
+            pass
+        assert served.call("GET", "/api/v2/export", token)[0] == 200
+        assert json.loads(served.flask("users", "list", "--json"))
+    finally:
+        first.terminate()
+        first.communicate(timeout=60)
+    assert not (data_dir / "postgres" / "postmaster.pid").exists()
+
+
+def test_an_empty_url_leads_nowhere(tmp_path):
+    for name in ("DATABASE_URL", "CONTACTS_DATABASE_URL"):
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "db", "url"],
+            cwd=PROJECT,
+            env=LocalService(tmp_path / "data", 1, {name: ""}).environment() | {"PGHOST": "127.0.0.1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"contactexport: CONTACTEXPORT_{name} is empty: a URL expected")
+    assert not (tmp_path / "data").exists()

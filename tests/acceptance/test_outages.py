@@ -37,7 +37,10 @@ def test_broker_that_is_down_is_told_of_and_costs_no_accepted_export(served):
     broker.write_text("no folder")
     try:
         ready = served.get("/readyz")
-        assert (ready.status_code, ready.json()["data"]) == (200, {"database": "ok", "broker": "unavailable"})
+        assert (ready.status_code, ready.json()["data"]) == (
+            200,
+            {"database": "ok", "storage": "ok", "broker": "unavailable"},
+        )
         export_id = served.accepted(language="fr")
     finally:
         broker.unlink()

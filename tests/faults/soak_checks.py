@@ -82,7 +82,7 @@ def nothing_is_lost_or_left(house: House, rows: Sequence[Row]) -> dict[str, int]
     )
     assert {row["status"] for row in rows} <= set(FINAL), "not all are finished"
     local = {row["file_name"] for row in rows if is_local(row) and has_file(row)}
-    assert {file.name for file in house.storage.iterdir()} == local
+    assert {file.name for file in house.storage.glob("[!.]*")} == local
     by_ftp = {row["file_name"] for row in rows if not is_local(row) and row["status"] == "done"}
     # One that was cancelled right after its upload is there, complete.
     assert {file.name for file in _received(house)} - cancelled == by_ftp
@@ -103,7 +103,7 @@ def _received(house: House) -> list[Path]:
 
 def every_file_holds_its_window(house: House, rows: Iterable[Row]) -> dict[str, int]:
     """Exactly the contacts that changed in it, with the time of the last change, by a query of our own."""
-    files = {path.name: path for path in (*_received(house), *house.storage.iterdir())}
+    files = {path.name: path for path in (*_received(house), *house.storage.glob("[!.]*"))}
     compared = 0
     wanted = [row for row in rows if has_file(row)]
     for row in wanted:

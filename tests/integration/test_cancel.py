@@ -10,7 +10,7 @@ import pytest
 from exporting import TESTER, add_contact, around_now, by_ftp, execute, request, row_of, run, settings_for
 from ftp_hosts import serving
 
-from contactexport.db import export_repository
+from contactexport.db import advisory_lock, export_repository
 from contactexport.db.queries import queries
 from contactexport.services import cancel_export, delete_files, run_export, watch_export
 
@@ -51,7 +51,7 @@ def test_a_running_query_is_stopped_and_leaves_no_file(backend, caplog):
     cancel_export.cancel(backend, export_id, TESTER)
     worker.join(timeout=10)
     assert results == [None]
-    assert list(backend.settings.storage_dir.iterdir()) == []
+    assert list(backend.settings.storage_dir.glob("[!.]*")) == []
     assert row_of(backend, export_id)["error"] == "cancelled"
     assert "attempt given up" in caplog.text
     assert "export postponed" not in caplog.text
@@ -64,14 +64,14 @@ def test_a_finished_export_stays_done_and_loses_its_file(backend):
     row = row_of(backend, export.id)
     assert (row["status"], row["error"]) == ("done", None)
     assert row["file_deleted_at"] is not None
-    assert list(backend.settings.storage_dir.iterdir()) == []
+    assert list(backend.settings.storage_dir.glob("[!.]*")) == []
 
 
 def test_files_are_deleted_after_the_retention_and_not_before(backend):
     kept, expired = (run(backend, request(backend, settings_for(language=code))) for code in ("en", "de"))
     execute(backend, "UPDATE export SET finished_at = finished_at - interval '30 days' WHERE id = %s", (expired.id,))
     assert delete_files.delete_expired(backend) == 1
-    assert [file.name for file in backend.settings.storage_dir.iterdir()] == [kept.file_name]
+    assert [file.name for file in backend.settings.storage_dir.glob("[!.]*")] == [kept.file_name]
     assert delete_files.delete_expired(backend) == 0
 
 
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_deleted_is_told_and_keeps_no_other(backend, caplo
     (folder / stuck.file_name).unlink()
     (folder / stuck.file_name).mkdir()
     assert delete_files.delete_expired(backend) == 1
-    assert [file.name for file in folder.iterdir()] == [stuck.file_name]
+    assert [file.name for file in folder.glob("[!.]*")] == [stuck.file_name]
     assert f"file not deleted: {stuck.file_name}" in caplog.text
     assert row_of(backend, stuck.id)["file_deleted_at"] is None
     assert row_of(backend, deleted.id)["file_deleted_at"] is not None
@@ -118,7 +118,7 @@ def test_an_export_that_is_being_tried_again_keeps_its_file(backend):
     with ThreadPoolExecutor(1) as thread, backend.database.transaction() as conn:
         revived = export_repository.retry(conn, retried, None, has_file=True)
         assert thread.submit(delete_files.delete_expired, backend).result(timeout=10) == 1
-    assert [file.name for file in backend.settings.storage_dir.iterdir()] == [retried.file_name]
+    assert [file.name for file in backend.settings.storage_dir.glob("[!.]*")] == [retried.file_name]
     assert row_of(backend, expired.id)["file_deleted_at"] is not None
     assert (revived.status, run(backend, retried.id).status) == ("ready", "done")
 
@@ -129,8 +129,29 @@ def test_the_file_of_an_export_delivered_by_ftp_is_deleted_if_the_process_died_b
         delivered = run(backend, request(backend, by_ftp(port)))
     (backend.settings.storage_dir / delivered.file_name).touch()
     assert delete_files.delete_orphans(backend) == 1
-    assert [file.name for file in backend.settings.storage_dir.iterdir()] == [local.file_name]
+    assert [file.name for file in backend.settings.storage_dir.glob("[!.]*")] == [local.file_name]
     assert delete_files.delete_orphans(backend) == 0
+
+
+def test_what_an_export_just_finished_has_left_is_no_orphan(backend, tmp_path, caplog, monkeypatch):
+    with serving(tmp_path / "inbox") as (port, _told):
+        delivered = run(backend, request(backend, by_ftp(port)))
+    file = backend.settings.storage_dir / delivered.file_name
+    file.touch()
+    with backend.database.session() as conn:  # its worker, between `done` and the deletion of the file
+        assert advisory_lock.try_session_lock(conn, delivered.setting_key)
+        assert delete_files.delete_orphans(backend) == 0
+    (backend.settings.storage_dir / f"{delivered.file_name}.1.part").touch()
+    kept_files = export_repository.kept_files
+
+    def removed_meanwhile(*arguments):
+        for path in (file, backend.settings.storage_dir / f"{delivered.file_name}.1.part"):
+            path.unlink()
+        return kept_files(*arguments)
+
+    monkeypatch.setattr(export_repository, "kept_files", removed_meanwhile)
+    assert delete_files.delete_orphans(backend) == 0
+    assert "orphaned file deleted" not in caplog.text
 
 
 def test_an_orphan_that_cannot_be_deleted_keeps_no_other(backend, caplog):

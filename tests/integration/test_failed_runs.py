@@ -70,7 +70,7 @@ def many_contacts(backend: Backend, count: int) -> None:
 
 
 def stored(backend: Backend) -> list[str]:
-    return sorted(path.name for path in backend.settings.storage_dir.iterdir())
+    return sorted(path.name for path in backend.settings.storage_dir.glob("[!.]*"))
 
 
 @pytest.mark.parametrize("spreadsheet", [False, True])
@@ -89,16 +89,17 @@ def test_a_full_disk_leaves_nothing_behind_and_postpones_the_export(backend: Bac
     assert stored(backend) == [done.file_name]
 
 
-def test_a_folder_that_cannot_be_made_is_tried_again_later_and_later_and_then_given_up(backend: Backend):
-    backend.settings.storage_dir.parent.mkdir(exist_ok=True)
-    backend.settings.storage_dir.write_text("not a folder")
+def test_a_file_that_cannot_be_written_is_tried_again_later_and_later_and_then_given_up(backend: Backend):
     export_id = request(backend, settings_for())
+    for attempt in range(1, 6):
+        name = row_of(backend, export_id)["file_name"]
+        export_file.part_path(backend.settings.storage_dir, name, attempt).mkdir(parents=True)
     for seconds in (10, 60, 300, 900):
         assert run(backend, export_id).status == "in progress"
         assert seconds - 5 < seconds_until_due(backend, export_id) <= seconds
         make_due(backend, export_id)
     failed = run(backend, export_id)
-    assert (failed.status, failed.error) == ("error", "The file cannot be written: File exists")
+    assert (failed.status, failed.error) == ("error", "The file cannot be written: Is a directory")
     assert request(backend, settings_for()) > export_id
 
 
@@ -218,13 +219,13 @@ def test_a_cancelled_export_is_given_up_by_its_worker(backend: Backend, monkeypa
 
 def test_a_cancel_just_after_the_file_appeared_removes_it(backend: Backend, monkeypatch: pytest.MonkeyPatch):
     export_id = request(backend, settings_for())
-    original = run_export._require_ours
+    original = deliver_export.require_ours
 
     def cancelled_after_the_last_look(conn, export):
         original(conn, export)
         lost(backend, export_id)
 
-    monkeypatch.setattr(run_export, "_require_ours", cancelled_after_the_last_look)
+    monkeypatch.setattr(deliver_export, "require_ours", cancelled_after_the_last_look)
     assert run_export.run(backend, export_id) is None
     sweep_exports.sweep(backend)
     assert stored(backend) == []
@@ -246,14 +247,14 @@ def test_a_worker_that_lost_its_connection_writes_no_file(backend: Backend, monk
 
 def test_a_worker_that_lost_its_lock_writes_no_file(backend: Backend, monkeypatch: pytest.MonkeyPatch):
     export_id = request(backend, settings_for())
-    original = run_export._require_ours
+    original = deliver_export.require_ours
 
     def unlocked(conn, export):
         with conn.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock_all()")
         original(conn, export)
 
-    monkeypatch.setattr(run_export, "_require_ours", unlocked)
+    monkeypatch.setattr(deliver_export, "require_ours", unlocked)
     assert run_export.run(backend, export_id) is None
     assert stored(backend) == []
     assert row_of(backend, export_id)["status"] == "in progress"

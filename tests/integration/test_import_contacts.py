@@ -143,7 +143,8 @@ def test_the_first_20_bad_lines_are_shown_and_all_are_counted(runner: FlaskCliRu
     result = run(runner, "email\n" + "bad\n" * 500, exit_code=1)
     shown = result.stderr.splitlines()
     assert shown[19].startswith("line 21, ")
-    assert shown[20].startswith("Error: 500 bad lines")
+    assert shown[20] == "and 480 more bad lines"
+    assert shown[21].startswith("Error: 500 bad lines")
 
 
 def test_bad_lines_go_unchanged_to_the_reject_file_and_the_others_are_imported(runner, backend: Backend, tmp_path):

@@ -14,18 +14,18 @@ NO_BROKER = "amqp://user:geheim@127.0.0.1:1//"
 
 
 def test_everything_is_there(backend: Backend):
-    assert check_readiness.check(backend) == {"database": "ok", "broker": "ok"}
+    assert check_readiness.check(backend) == {"database": "ok", "storage": "ok", "broker": "ok"}
     assert check_readiness.check(backend_with(backend, contacts_database_url=backend.database.url)) == {
-        "database": "ok", "contacts database": "ok", "broker": "ok",
+        "database": "ok", "contacts database": "ok", "storage": "ok", "broker": "ok",
     }  # fmt: skip
 
 
 def test_a_database_that_is_down_is_named(backend: Backend, caplog: pytest.LogCaptureFixture):
     assert check_readiness.check(backend_with(backend, database_url=NO_DATABASE)) == {
-        "database": "unavailable", "broker": "ok",
+        "database": "unavailable", "storage": "unavailable", "broker": "ok",
     }  # fmt: skip
     assert check_readiness.check(backend_with(backend, contacts_database_url=NO_DATABASE)) == {
-        "database": "ok", "contacts database": "unavailable", "broker": "ok",
+        "database": "ok", "contacts database": "unavailable", "storage": "ok", "broker": "ok",
     }  # fmt: skip
     assert "not ready: database: " in caplog.text
     assert "geheim" not in caplog.text
@@ -39,7 +39,7 @@ def test_a_schema_that_does_not_fit_is_not_ready(backend: Backend, caplog: pytes
 
 def test_a_broker_that_is_down_is_named_and_costs_no_request(backend: Backend, caplog: pytest.LogCaptureFixture):
     without = backend_with(backend, broker_url=NO_BROKER)
-    assert check_readiness.check(without) == {"database": "ok", "broker": "unavailable"}
+    assert check_readiness.check(without) == {"database": "ok", "storage": "ok", "broker": "unavailable"}
     export_id = request(without, settings_for())
     assert row_of(backend, export_id)["published_at"] is None
     assert sweep_exports.sweep(backend) == [export_id]

@@ -248,3 +248,23 @@ def test_a_stopped_run_leaves_whole_batches(database, monkeypatch):
     assert value(database, "SELECT count(DISTINCT contact_id) FROM contact_change") == 600
     sample_contacts.generate(database, 400)
     assert value(database, "SELECT count(DISTINCT contact_id) FROM contact_change") == 1000
+
+
+def test_source_and_form_follow_the_origin_of_a_contact(database):
+    sample_contacts.generate(database, 100)
+    told = """
+        SELECT count(*) AS n FROM contact
+        WHERE contact_form IS DISTINCT FROM CASE origin_kind WHEN 'form' THEN origin_id END
+           OR contact_source IS DISTINCT FROM CASE origin_kind WHEN 'api' THEN nullif(origin_id, 0) END
+    """
+    with database.transaction() as conn, conn.cursor() as cursor:
+        for change in (
+            "UPDATE contact SET origin_id = 124 WHERE origin_kind = 'form'",
+            "UPDATE contact SET origin_kind = 'api', origin_id = 456 WHERE id % 3 = 0",
+            "UPDATE contact SET origin_id = 0 WHERE origin_kind = 'api'",
+            "INSERT INTO contact (origin_kind, origin_id) VALUES ('form', 124), ('api', 789), ('api', 0)",
+            "UPDATE contact SET origin_id = origin_id, first_name = 'Jo'",
+        ):
+            cursor.execute(change)
+            cursor.execute(told)
+            assert cursor.fetchone() == {"n": 0}, change

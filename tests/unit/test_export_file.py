@@ -25,7 +25,8 @@ def allowed() -> None:
 
 def test_a_written_file_is_there_with_its_numbers(tmp_path: Path):
     content = b"a,b\n" * 500_000  # two buffers
-    folder = tmp_path / "deep" / "exports"
+    folder = tmp_path / "exports"
+    folder.mkdir()
     told: list[int] = []
     file = export_file.write(
         folder, NAME, 3, write_content=written(content, 7), may_appear=allowed, on_rows=told.append

@@ -112,10 +112,17 @@ FOR UPDATE SKIP LOCKED;
 
 -- name: keep_files
 -- Of these exports: the attempt that may have a temporary file, and whether the finished file is to be kept; one that
--- was delivered to another computer is left only by a process that died right after.
+-- was delivered to another computer is left only by a process that died right after. Those that somebody holds are left
+-- out: who has just finished one still tidies up.
 SELECT id, CASE WHEN status IN ('scheduled', 'in progress', 'ready') THEN attempt END AS attempt,
        file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' = 'ftp') AS keeps_file
-FROM export WHERE id = ANY (:ids);
+FROM export AS e
+WHERE id = ANY (:ids) AND NOT EXISTS (
+    SELECT FROM pg_locks AS l
+    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (l.classid::bigint << 32) | l.objid::bigint = e.setting_key
+);
 
 -- name: has_attempt$
 SELECT 1 FROM export

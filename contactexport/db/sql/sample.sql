@@ -16,6 +16,26 @@ SELECT EXISTS (
 -- name: add_custom_column!
 ALTER TABLE contact ADD COLUMN IF NOT EXISTS loyalty_number text;
 
+-- name: origin_fields_follow$
+SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('contact') AND tgname = 'sample_origin_changed');
+
+-- name: let_origin_fields_follow#
+-- Contact source and contact form are columns here, but say where the contact comes from: they follow its origin.
+CREATE OR REPLACE FUNCTION sample_origin_fields() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.contact_source := CASE WHEN NEW.origin_kind = 'api' AND NEW.origin_id <> 0 THEN NEW.origin_id END;
+    NEW.contact_form := CASE WHEN NEW.origin_kind = 'form' THEN NEW.origin_id END;
+    RETURN NEW;
+END $$;
+REVOKE EXECUTE ON FUNCTION sample_origin_fields() FROM PUBLIC;  -- nobody else may attach it
+CREATE TRIGGER sample_origin_given BEFORE INSERT ON contact FOR EACH ROW
+    WHEN (NEW.contact_source IS NULL AND NEW.contact_form IS NULL AND (NEW.origin_kind <> 'api' OR NEW.origin_id <> 0))
+    EXECUTE FUNCTION sample_origin_fields();
+CREATE TRIGGER sample_origin_changed BEFORE UPDATE OF origin_kind, origin_id ON contact FOR EACH ROW
+    WHEN ((OLD.origin_kind, OLD.origin_id) IS DISTINCT FROM (NEW.origin_kind, NEW.origin_id))
+    EXECUTE FUNCTION sample_origin_fields();
+
 -- name: upsert_origins!
 INSERT INTO origin (kind, id, name)
 SELECT kind, id, name FROM jsonb_to_recordset(:records) AS r (kind text, id integer, name text)

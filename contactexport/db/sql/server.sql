@@ -17,6 +17,10 @@ CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0;
 -- For this transaction.
 SELECT set_config('statement_timeout', :milliseconds, true);
 
+-- name: lift_time_limit!
+-- First and by itself: a role's limit must not end the very statement that pins all settings.
+SET statement_timeout = 0;
+
 -- name: pin_settings!
 -- What a role or a database sets changes no file and ends no session: every setting of versions 13 to 18 that could is
 -- named here (see docs/decisions/connections.md). A setting that this server does not know is NULL and left out. So is
