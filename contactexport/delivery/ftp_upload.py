@@ -141,7 +141,7 @@ class FtpUpload:
             raise DeliveryFailed(f"The FTP host has {found} bytes of {self.size}", permanent=False)
         elif not unbroken:
             raise DeliveryFailed(
-                "FTP host: the data connection was cut before its end (close_notify), and it does not tell the size",
+                "FTP host: the data connection was cut before its end, and the size of the file is not told",
                 permanent=False,
             )
         return reply
