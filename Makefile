@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve check test fuzz soak clients lint bench requirements clean
+.PHONY: help venv demo serve check test fuzz soak uploads clients lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,6 +47,10 @@ fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries 
 soak: venv  ## parts die at random under a steady load, then all is counted (MINUTES=5 SEED=1 BROKER=redis://127.0.0.1/9)
 	PYTHONPATH=tests:tests/integration:tests/acceptance:tests/faults $(BIN)/python tests/faults/soak.py \
 	    --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
+
+uploads: venv  ## uploads over TLS to vsftpd, ProFTPD and pyftpdlib, each compared by its hash (COUNT=50 SIZE=30000000)
+	PYTHONPATH=tests:tests/integration $(BIN)/python tests/integration/ftp_uploads.py \
+	    --count $(or $(COUNT),50) --size $(or $(SIZE),30000000)
 
 $(VENV)/.clients-installed: tests/clients/requirements.txt $(VENV)/.installed
 	$(PYTHON) -m venv --clear $(VENV)/clients

@@ -116,20 +116,20 @@ class FtpConnection(ftplib.FTP_TLS):
     def send_file(self, data: socket.socket, content: BinaryIO) -> bool:
         """Sends all of the content up to the last byte; `last_reply` tells what became of it.
 
-        False when the data connection was not ended as TLS demands: somebody else may have cut it.
+        False when the data connection was cut, or not ended as TLS demands: then somebody may have cut it.
         """
         try:
             if isinstance(self.sock, ssl.SSLSocket):
                 # Hosts prove by the session that both connections come from the same client.
                 data = self._secured(data, self.sock.session)
             ftp_data.send(data, content, self._seconds)
-            ftp_data.wait_until_received(data, self._seconds, self._interrupted)
+            received = ftp_data.wait_until_received(data, self._seconds, self._interrupted)
         except ssl.SSLCertVerificationError:
             raise
         except OSError as broken:
             raise self._reason_for(broken) from broken
         began = time.monotonic()
-        ended = ftp_data.end(data, self._seconds)
+        ended = ftp_data.end(data, self._seconds) and received
         # Whoever has waited for the end of the data has waited for the reply, too.
         self._reply_seconds = max(self._seconds - (time.monotonic() - began), self._seconds * REASON_PART)
         return ended

@@ -1,7 +1,6 @@
 """Sends a file over a data connection and ends it: a host that takes nothing more is noticed, and so is a cut."""
 
 import contextlib
-import os
 import socket
 import ssl
 import struct
@@ -36,13 +35,13 @@ def send(data: socket.socket, content: BinaryIO, seconds: float) -> None:
             left, progress = left[sent:], time.monotonic()
 
 
-def wait_until_received(data: socket.socket, seconds: float, interrupted: threading.Event) -> None:
+def wait_until_received(data: socket.socket, seconds: float, interrupted: threading.Event) -> bool:
     """Waits until the other machine has acknowledged every byte: up to some megabytes of them are still here.
 
-    Raises TimeoutError when for so many seconds it takes nothing, and OSError when the connection is cut meanwhile.
+    False when the connection was cut instead. Raises TimeoutError when for so many seconds nothing is taken.
     """
     least, progress, pause = _waiting_bytes(data), time.monotonic(), 0.001
-    while least:
+    while _is_open(data) and least:
         if interrupted.wait(pause):
             raise ConnectionAbortedError("interrupted")
         pause = min(pause * 2, seconds * LOOK_PART, LOOK_SECONDS)
@@ -51,9 +50,7 @@ def wait_until_received(data: socket.socket, seconds: float, interrupted: thread
             least, progress = waiting, time.monotonic()
         elif time.monotonic() - progress >= seconds:
             raise TimeoutError
-    broken = data.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if broken:
-        raise OSError(broken, os.strerror(broken))
+    return not least
 
 
 def end(data: socket.socket, seconds: float) -> bool:
@@ -89,6 +86,10 @@ def _have_kernel_wait(sock: socket.socket, seconds: float) -> None:
     whole, rest = divmod(seconds, 1)
     sock.settimeout(None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(whole), int(rest * 1_000_000)))
+
+
+def _is_open(sock: socket.socket) -> bool:
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 def _waiting_bytes(sock: socket.socket) -> int:

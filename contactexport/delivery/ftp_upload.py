@@ -28,7 +28,7 @@ from contactexport.delivery.host_traits import HostTrait, HostTraits
 from contactexport.errors import DeliveryFailed
 from contactexport.models import Export
 
-OWN_NAME = "%s"  # the pattern for no temporary name
+NO_TEMPORARY_NAME = "%s"
 SIZE_LOOK_SECONDS = 0.5
 IS_THERE = "the file is there; the reply to it was lost"
 
@@ -95,7 +95,7 @@ class FtpUpload:
 
     def _begun(self, ftp: FtpConnection) -> tuple[str, socket.socket]:
         """The name under which the host takes the file, and the connection for its content."""
-        if self._temporary_name == OWN_NAME or self._traits.own_name:
+        if self._temporary_name == NO_TEMPORARY_NAME or self._traits.own_name:
             return self._final, self._begun_under_own_name(ftp)
         ftp_folder.make(ftp, self.part.rpartition("/")[0])
         try:
@@ -141,7 +141,7 @@ class FtpUpload:
             raise DeliveryFailed(f"The FTP host has {found} bytes of {self.size}", permanent=False)
         elif not unbroken:
             raise DeliveryFailed(
-                "FTP host: the data connection was cut before its end (close_notify), and it does not tell the size",
+                "FTP host: the data connection was cut before its end, and the size of the file is not told",
                 permanent=False,
             )
         return reply
@@ -193,8 +193,9 @@ class FtpUpload:
         """
         self._may_appear()  # whoever takes over removes the part, and the host would say the same
         there = _is_there(ftp, self.part)
-        gone = not there and says_absent(refusal)
-        if says_busy(refusal) and not gone and (there or self._size_refusal):
+        # A host that has told the size before would do so again.
+        gone = not there and (says_absent(refusal) or not self._size_refusal)
+        if says_busy(refusal) and not gone:
             raise refusal
         if gone or not (there or found or says_denied(refusal) or _remove(ftp, self.part)):
             self._traits.learn(HostTrait.ARCHIVES, str(refusal))

@@ -86,6 +86,7 @@ ftp_settings = st.fixed_dictionaries(
         "password": any_text | json_values,
         "folder": any_text | json_values,
         "tls": st.sampled_from([0, 1, "1", 2]) | json_values,
+        "temporary_name": st.sampled_from(["%s.tmp", "in/%s", "%s", "%d", ""]) | json_values,
     },
 ).map(lambda changes: FTP_SETTINGS | changes)
 

@@ -32,6 +32,8 @@ def test_tree_has_the_commands_that_users_rely_on(app):
         "export show",
         "export retry",
         "export cancel",
+        "hosts list",
+        "hosts forget",
         "secrets rotate",
         "serve",
     } <= set(commands(app))

@@ -132,6 +132,25 @@ def test_a_file_that_the_host_takes_away_at_once_is_delivered_once(
     assert files(inbox) == []
 
 
+@pytest.mark.parametrize("moment", ["ftp_SIZE", "ftp_RNFR"])
+def test_a_file_that_is_taken_away_a_moment_later_is_delivered_once(
+    backend: Backend, inbox: Path, archive: Path, moment: str
+):
+    """The host has told its size, and then knows nothing of it; its words tell nothing either."""
+
+    def takes_it_away(handler: FTPHandler, path: str) -> None:
+        size = Path(path).stat().st_size
+        shutil.move(path, archive)
+        setattr(type(handler), moment, getattr(FTPHandler, moment))
+        handler.respond(f"213 {size}" if moment == "ftp_SIZE" else "350 Ready.")
+
+    refused = {"ftp_RNTO": answers("550 Failed.")} | ({} if moment == "ftp_RNFR" else {"ftp_RNFR": answers("450 No.")})
+    with serving(inbox, **{moment: takes_it_away} | refused) as (port, told):
+        done = run(backend, large_export(backend, port))
+    assert (done.status, told.count("STOR"), traits(backend)) == ("done", 1, ["archives"])
+    assert digests(archive) == {f"{done.file_name}.1.part": done.sha256}
+
+
 # Files that are refused although they are whole
 
 

@@ -78,6 +78,7 @@ def test_the_key_is_a_signed_64_bit_number_and_does_not_know_the_notification(se
         {"ftp": FtpTarget("www.example.com", 22, "user", "a/b")},
         {"ftp": FtpTarget("www.example.com", 21, "other", "a/b")},
         {"ftp": FtpTarget("www.example.com", 21, "user", None)},
+        {"ftp": FtpTarget("www.example.com", 21, "user", "a/b", temporary_name="%s.tmp")},
     ],
 )
 def test_everything_else_makes_another_key(change: dict[str, object]):
@@ -96,6 +97,7 @@ def test_each_team_has_a_key_of_its_own_and_the_default_one_that_of_before():
 
 def test_what_came_later_is_stored_only_when_it_was_asked_for():
     assert "type" not in BASE.to_json()
+    assert "temporary_name" not in BASE.to_json()["ftp"]
     registrations = dataclasses.replace(BASE, type="registrations")
     assert ExportSettings.from_json(registrations.to_json()) == registrations
 

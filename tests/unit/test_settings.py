@@ -44,6 +44,8 @@ WRONG = [
     ("OAUTH_TOKEN_SECONDS", "9" * 5000, "and at most 1000000000"),
     ("FTP_CA_FILE", "/dev/null/none", "a readable PEM file of certificates expected"),
     ("FTP_CA_FILE", "/dev/null", "a readable PEM file of certificates expected"),
+    ("FTP_TEMPORARY_NAME", "part", "a name such as %s.part or in/%s.tmp expected, in ASCII and with one %s"),
+    ("FTP_TEMPORARY_NAME", "%s/part", "a name such as %s.part or in/%s.tmp expected"),
     ("RETENTION", "a while", "a duration such as 3600 (seconds), 90m, 12h or 30d expected"),
     ("RETENTION", "-1d", "a duration such as 3600 (seconds), 90m, 12h or 30d expected"),
     ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR expected"),
