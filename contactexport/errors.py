@@ -204,6 +204,10 @@ class TooManyRequests(ContactExportError):
         self.retry_after = retry_after
 
 
+class FileDamaged(ContactExportError):
+    """The finished file of an export is gone, or not what was written; the text says what was expected and found."""
+
+
 class DownloadRefused(ContactExportError):
     """The data of an export cannot be downloaded (contract, Status and download)."""
 

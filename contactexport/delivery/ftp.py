@@ -3,6 +3,7 @@
 import contextlib
 import ftplib
 import logging
+import os
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from contactexport import crash_points
 from contactexport.delivery import ftp_folder
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Upload:
-    file: Path
+    file: BinaryIO
     final: str
     attempt: int
     size: int
@@ -76,16 +78,14 @@ class FtpDelivery:
         self._late = threading.Event()
         self._connection: FtpConnection | None = None
 
-    def deliver(self, export: Export, file: Path) -> str:
+    def deliver(self, export: Export, file: BinaryIO) -> str:
         """Uploads the file and returns the host's last reply; the folder then holds it complete, under its name.
 
         Otherwise nothing of it is left, unless the host cannot be reached any more: then the next attempt removes
         that. Ends after ftp_time_limit.delivery_seconds, whatever the host does. Raises DeliveryFailed, ExportLost,
         and what `may_appear` raises.
         """
-        if not file.is_file() or file.stat().st_size != export.bytes:
-            raise DeliveryFailed("The finished file is not in the storage folder any more", permanent=True)
-        upload = _Upload(file, export.file_name, export.attempt, file.stat().st_size)
+        upload = _Upload(file, export.file_name, export.attempt, os.fstat(file.fileno()).st_size)
         limit = delivery_seconds(self._timeout, upload.size)
         try:
             with interrupted_after(limit, lambda: self._stop(self._late)):
@@ -131,8 +131,8 @@ class FtpDelivery:
     def _upload(self, ftp: FtpConnection, upload: _Upload) -> str:
         upload.begun = True
         crash_points.reach("upload begun", upload.attempt)
-        with upload.file.open("rb") as content:
-            ftp.send_file(upload.part, content)
+        upload.file.seek(0)
+        ftp.send_file(upload.part, upload.file)
         try:
             ftp.last_reply()
             crash_points.reach("file uploaded", upload.attempt)

@@ -1,14 +1,16 @@
 """Revives an export that ended in error: its file is delivered again, or, if there is none, all starts anew."""
 
+import logging
 from dataclasses import replace
 
-from contactexport import export_lock
+from contactexport import export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.errors import UsageError
+from contactexport.errors import FileDamaged, UsageError
 from contactexport.models import Export, ExportStatus
-from contactexport.services.deliver_export import stored_file
 from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish
+
+logger = logging.getLogger(__name__)
 
 
 def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_username: str | None = None) -> Export:
@@ -26,10 +28,20 @@ def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_userna
             raise UsageError(f"Export {export_id} goes by FTP and its password was wiped: give it again")
         export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
         secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
-        has_file = stored_file(backend, export).is_file()
-        revived = export_repository.retry(conn, export, secret, has_file=has_file)
+        revived = export_repository.retry(conn, export, secret, has_file=_has_file(backend, export))
     publish(backend, export_id)
     return revived
+
+
+def _has_file(backend: Backend, export: Export) -> bool:
+    if export.ready_at is None or export.file_deleted_at is not None:
+        return False
+    try:
+        export_file.open_finished(backend.settings.storage_dir, export.file_name, export.bytes).close()
+    except FileDamaged as damage:
+        logger.warning("all starts anew: id=%d file=%s reason=%s", export.id, export.file_name, damage.text)
+        return False
+    return True
 
 
 def _with_username(export: Export, username: str | None) -> Export:

@@ -94,8 +94,11 @@ def test_a_file_taken_too_slowly_is_left_and_removed(tmp_path: Path, inbox: Path
     file.write_bytes(bytes(FILE_BYTES))
     with serving(inbox, dtp_handler=TakesItsTime) as (port, told):
         delivery = FtpDelivery(FtpTarget("127.0.0.1", port, "user"), "127.0.0.1", PASSWORD, timeout=0.5)
-        with pytest.raises(DeliveryFailed, match=r"^FTP host: took longer than 5 s$") as failed:
-            delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=FILE_BYTES), file)
+        with (
+            file.open("rb") as content,
+            pytest.raises(DeliveryFailed, match=r"^FTP host: took longer than 5 s$") as failed,
+        ):
+            delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=FILE_BYTES), content)
         assert files(inbox) == []
     assert not failed.value.permanent
     assert "STOR" in told
