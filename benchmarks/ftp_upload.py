@@ -100,7 +100,8 @@ def _upload(target: dict[str, Any], password: str, file: Path, ca_file: Path | N
     ftp = FtpTarget(target["host"], port, target["username"], target["folder"], bool(target["tls"]))
     address = system_addresses(ftp.host, port)[0]
     export: Any = SimpleNamespace(file_name="ours.csv", attempt=1, bytes=file.stat().st_size)
-    FtpDelivery(ftp, address, password, timeout=60, ca_file=ca_file).deliver(export, file)
+    with file.open("rb") as content:
+        FtpDelivery(ftp, address, password, timeout=60, ca_file=ca_file).deliver(export, content)
 
 
 def _upload_by_curl(target: dict[str, Any], password: str, file: Path, ca_file: Path | None) -> None:

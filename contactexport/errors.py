@@ -277,6 +277,10 @@ class RequestTimedOut(ContactExportError):
         super().__init__(f"The request did not arrive within {seconds:g} seconds")
 
 
+class FileDamaged(ContactExportError):
+    """The finished file of an export is gone, or not what was written; the text says what was expected and found."""
+
+
 class DownloadRefused(ContactExportError):
     """The data of an export cannot be downloaded (contract, Status and download)."""
 

@@ -2,17 +2,24 @@
 
 import errno
 import os
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from contactexport import crash_points
-from contactexport.errors import ExportLost
+from contactexport.errors import ExportLost, FileDamaged
 from contactexport.part_file import PartFile
 from contactexport.row_marks import RowMarks
 
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+# A link may lead to any file of the machine, and opening a FIFO would wait for somebody who writes to it.
+STORED_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# What may lie there instead of a file.
+OTHER_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"))
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,36 @@ class WrittenFile:
 def part_path(folder: Path, file_name: str, attempt: int) -> Path:
     """Where an attempt writes before its file is complete."""
     return folder / f"{file_name}.{attempt}.part"
+
+
+def open_finished(folder: Path, file_name: str, size: int | None) -> BinaryIO:
+    """The finished file, opened for reading; `size` in bytes is that of the export's row.
+
+    Nobody else opens a stored file: what was cut, replaced or never was one must not pass for the export's data.
+    Raises FileDamaged.
+    """
+    try:
+        descriptor = os.open(folder / file_name, STORED_FILE)
+    except FileNotFoundError:
+        raise FileDamaged("The finished file is not in the storage folder any more") from None
+    except OSError as error:
+        found = "a link" if error.errno == errno.ELOOP else f"one that cannot be opened ({error.strerror})"
+        raise _damaged(size, found) from None
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size == size:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise _damaged(size, _kind(status))
+
+
+def _damaged(size: int | None, found: str) -> FileDamaged:
+    return FileDamaged(f"The finished file in the storage folder is damaged: {size} bytes expected, {found} found")
+
+
+def _kind(found: os.stat_result) -> str:
+    if stat.S_ISREG(found.st_mode):
+        return f"{found.st_size} bytes"
+    return next((name for is_kind, name in OTHER_KINDS if is_kind(found.st_mode)), "something else")
 
 
 def write(
@@ -81,7 +118,7 @@ def _remove_leftover(folder: Path, file_name: str, attempt: int, may_appear: Cal
     It is moved aside and not deleted: if another attempt has taken over since this one was asked, the file is its.
     """
     final, aside = folder / file_name, part_path(folder, file_name, 0)
-    if not final.exists():
+    if not os.path.lexists(final):
         return
     may_appear()
     crash_points.reach("leftover found", attempt)
@@ -94,7 +131,8 @@ def _remove_leftover(folder: Path, file_name: str, attempt: int, may_appear: Cal
     except BaseException:
         _appear(aside, final)
         raise
-    aside.unlink(missing_ok=True)
+    with suppress(OSError):  # a folder in place of the file; the sweep says that it cannot be deleted
+        aside.unlink(missing_ok=True)
 
 
 def _appear(part: Path, final: Path) -> None:

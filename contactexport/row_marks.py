@@ -5,7 +5,7 @@ A line break ends a row only outside quotes; inside, an escaped quote is two, so
 
 from array import array
 from bisect import bisect_right
-from pathlib import Path
+from typing import BinaryIO
 
 EVERYTHING_ELSE = bytes(set(range(256)) - set(b'"\n'))
 
@@ -37,17 +37,16 @@ class RowMarks:
         """To be stored; the constructor takes it back."""
         return self._marks.tobytes()
 
-    def offset_of(self, file: Path, row: int) -> int:
+    def offset_of(self, file: BinaryIO, row: int) -> int:
         """The byte at which a row begins, counted from 0; the file's size behind the last one."""
         nearest = bisect_right(self._marks[0::2], row) - 1
         ends, offset = (self._marks[2 * nearest], self._marks[2 * nearest + 1]) if nearest >= 0 else (0, 0)
         quoted = False
-        with file.open("rb") as lines:
-            lines.seek(offset)
-            while ends < row and (line := lines.readline()):
-                offset += len(line)
-                quoted ^= line.count(b'"') % 2 == 1
-                ends += not quoted
+        file.seek(offset)
+        while ends < row and (line := file.readline()):
+            offset += len(line)
+            quoted ^= line.count(b'"') % 2 == 1
+            ends += not quoted
         return offset
 
 

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Response, request, send_file
-from werkzeug.exceptions import PreconditionFailed
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException, PreconditionFailed
+from werkzeug.wsgi import wrap_file
 
 from contactexport.api.authentication import current_caller
 from contactexport.api.backend import current_backend
@@ -65,13 +65,20 @@ def _whole(export_id: int) -> Response:
     export, file = download_export.whole(current_backend(), export_id, current_caller())
     if not _asks_for_one_range():
         request.environ.pop("HTTP_RANGE", None)
-    response = send_file(
-        file, mimetype="text/csv", as_attachment=True, download_name=export.file_name, etag=export.sha256 or ""
-    )
-    if response.status_code == 412:  # by If-Match; the file is still in it (RFC 9110, 13.1.1)
-        response.close()
-        raise PreconditionFailed
+    # send_file would know no size of an opened file, and without it there are no ranges.
+    response = Response(wrap_file(request.environ, file), content_type=CSV, direct_passthrough=True)
+    response.content_length = export.bytes or 0
+    response.headers.set("Content-Disposition", "attachment", filename=export.file_name)
     response.headers["Cache-Control"] = "private, no-cache"
+    response.last_modified = export.ready_at
+    response.set_etag(export.sha256 or "")
+    try:
+        response.make_conditional(request.environ, accept_ranges=True, complete_length=export.bytes)
+        if response.status_code == 412:  # by If-Match (RFC 9110, 13.1.1)
+            raise PreconditionFailed
+    except HTTPException:
+        response.close()
+        raise
     return response
 
 
@@ -90,14 +97,14 @@ def _part(export_id: int, offset: int, limit: int) -> Response:
     )
     response = Response(_blocks(file, slices), content_type=CSV)
     response.content_length = sum(one.end - one.start for one in slices)
+    response.call_on_close(file.close)
     return response
 
 
-def _blocks(file: Path, slices: Iterable[Slice]) -> Iterator[bytes]:
-    with file.open("rb") as content:
-        for one in slices:
-            content.seek(one.start)
-            left = one.end - one.start
-            while left > 0 and (block := content.read(min(left, BLOCK_BYTES))):
-                left -= len(block)
-                yield block
+def _blocks(file: BinaryIO, slices: Iterable[Slice]) -> Iterator[bytes]:
+    for one in slices:
+        file.seek(one.start)
+        left = one.end - one.start
+        while left > 0 and (block := file.read(min(left, BLOCK_BYTES))):
+            left -= len(block)
+            yield block

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from contactexport import export_file
 from contactexport.backend import Backend
 from contactexport.cli import export_output, export_progress
 from contactexport.cli.backend import current_backend, current_operator
@@ -168,7 +169,9 @@ def _report(backend: Backend, export_id: int, export: Export | None, output: str
         later = "" if export.status.finished else f"; {_how_it_goes_on(export)}, or `flask export cancel {export_id}`"
         raise ContactExportError(f"Export {export_id} is {export.status}: {export.error}{later}")
     if output:
-        export_output.copy(stored_file(backend, export), output)
+        stored = stored_file(backend, export)
+        with export_file.open_finished(stored.parent, stored.name, export.bytes) as content:
+            export_output.copy(content, output, stored)
     if output != export_output.STANDARD_OUTPUT:
         _print_status(track_export.payload(backend, export), as_json)
         if not as_json and export.settings.ftp is None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from contactexport.errors import ContactExportError, UsageError
 
@@ -21,34 +22,34 @@ def require_writable(output: str) -> None:
         raise UsageError(f"Invalid value for --output: {path}: not writable")
 
 
-def copy(file: Path, output: str) -> None:
-    """Copies the file, whole or not at all; devices, pipes and `-` are written as it goes.
+def copy(content: BinaryIO, output: str, stored: Path) -> None:
+    """Copies the opened file, whole or not at all; devices, pipes and `-` are written as it goes.
 
-    Raises ContactExportError naming the file that is still there.
+    Raises ContactExportError naming the stored file, which is still there.
     """
     try:
         if output == STANDARD_OUTPUT:
-            _write_to_standard_output(file)
+            shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
         elif Path(output).exists() and not Path(output).is_file():
-            shutil.copyfile(file, output, follow_symlinks=True)
+            _write(content, Path(output))
         else:
-            _replace(file, Path(output).resolve())
+            _replace(content, Path(output).resolve())
     except BrokenPipeError:
         raise  # whoever reads has seen enough: click ends quietly
     except OSError as error:
-        raise ContactExportError(f"{output} cannot be written: {error.strerror}; the file is in {file}") from None
+        raise ContactExportError(f"{output} cannot be written: {error.strerror}; the file is in {stored}") from None
 
 
-def _write_to_standard_output(file: Path) -> None:
-    with file.open("rb") as content:
-        shutil.copyfileobj(content, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+def _write(content: BinaryIO, target: Path) -> None:
+    with target.open("wb") as to:
+        shutil.copyfileobj(content, to)
 
 
-def _replace(file: Path, target: Path) -> None:
+def _replace(content: BinaryIO, target: Path) -> None:
     aside = target.with_name(f"{target.name}.part")
     try:
-        shutil.copyfile(file, aside)
+        _write(content, aside)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)

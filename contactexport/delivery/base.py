@@ -1,7 +1,6 @@
 """What every distribution method offers: one verb."""
 
-from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from contactexport.models import Export
 
@@ -12,8 +11,8 @@ class Delivery(Protocol):
     # True when the copy in the storage folder has served its purpose once delivered.
     consumes_file: bool
 
-    def deliver(self, export: Export, file: Path) -> str | None:
-        """Delivers the file under the export's file name, complete or not at all; may be repeated.
+    def deliver(self, export: Export, file: BinaryIO) -> str | None:
+        """Delivers the opened file under the export's file name, complete or not at all; may be repeated.
 
         Returns the last reply of a receiver on another computer.
 

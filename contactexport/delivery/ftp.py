@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from contactexport import crash_points
 from contactexport.delivery import ftp_folder
@@ -70,15 +71,13 @@ class FtpDelivery:
         self._late = threading.Event()
         self._connection: FtpConnection | None = None
 
-    def deliver(self, export: Export, file: Path) -> str:
+    def deliver(self, export: Export, file: BinaryIO) -> str:
         """Uploads the file and returns the host's last reply; the host then has it complete, under its name.
 
         Otherwise nothing of it is left, unless the host cannot be reached any more: then the next attempt removes
         that. Ends after ftp_time_limit.delivery_seconds, whatever the host does. Raises DeliveryFailed, ExportLost,
         and what `may_appear` raises.
         """
-        if not file.is_file() or file.stat().st_size != export.bytes:
-            raise DeliveryFailed("The finished file is not in the storage folder any more", permanent=True)
         upload = FtpUpload(export, file, self._temporary_name, self._traits, self._may_appear)
         limit = delivery_seconds(self._timeout, upload.size)
         try:

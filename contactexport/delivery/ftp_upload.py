@@ -7,11 +7,12 @@ file. Only a host that takes files away has it twice if the process dies between
 
 import contextlib
 import ftplib
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import BinaryIO
 
 from contactexport import crash_points
 from contactexport.delivery import ftp_folder
@@ -41,9 +42,9 @@ class FtpUpload:
     """
 
     def __init__(
-        self, export: Export, file: Path, temporary_name: str, traits: HostTraits, may_appear: Callable[[], None]
+        self, export: Export, file: BinaryIO, temporary_name: str, traits: HostTraits, may_appear: Callable[[], None]
     ) -> None:
-        self.size = file.stat().st_size
+        self.size = os.fstat(file.fileno()).st_size
         self._file = file
         self._final = export.file_name
         self._attempt = export.attempt
@@ -86,8 +87,8 @@ class FtpUpload:
 
     def _send(self, ftp: FtpConnection) -> str:
         name, data = self._begun(ftp)
-        with self._file.open("rb") as content:
-            unbroken = ftp.send_file(data, content)
+        self._file.seek(0)
+        unbroken = ftp.send_file(data, self._file)
         with _in_doubt_when_lost():
             reply = self._require_whole(ftp, name, unbroken)
             renamed = reply if name == self._final else self._rename(ftp, confirmed=True)

@@ -4,6 +4,7 @@ from contactexport import audit_log, export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.models import Caller, Export
+from contactexport.services import delete_files
 
 
 def cancel(backend: Backend, export_id: int, caller: Caller) -> Export:
@@ -20,6 +21,6 @@ def cancel(backend: Backend, export_id: int, caller: Caller) -> Export:
         if cancelled is not None:
             # Even if the worker hangs. Before the commit: after it, the lock may be that of a newer export.
             export_lock.free(conn, cancelled.setting_key)
-    (backend.settings.storage_dir / export.file_name).unlink(missing_ok=True)
+    delete_files.delete(backend.settings.storage_dir / export.file_name)
     audit_log.note("export cancelled" if cancelled else "file deleted", export=export_id, user=caller.name)
     return cancelled or export

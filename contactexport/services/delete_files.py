@@ -2,6 +2,7 @@
 
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from contactexport.backend import Backend
@@ -19,7 +20,7 @@ def delete_expired(backend: Backend) -> int:
     """
     with backend.database.transaction() as conn:
         expired = export_repository.expired(conn, backend.settings.retention)
-        deleted = [export_id for export_id, name in expired if _delete(backend.settings.storage_dir / name)]
+        deleted = [export_id for export_id, name in expired if delete(backend.settings.storage_dir / name)]
         for export_id in deleted:
             export_repository.note_file_deleted(conn, export_id)
     return len(deleted)
@@ -38,7 +39,7 @@ def delete_orphans(backend: Backend) -> int:
     with backend.database.transaction() as conn:
         kept = export_repository.kept_files(conn, sorted({int(match[1]) for match in found.values()}))
     orphans = [path for path, match in found.items() if int(match[1]) in kept and _is_orphan(match, kept)]
-    deleted = [path for path in orphans if path.exists() and _delete(path)]  # its attempt may have removed it meanwhile
+    deleted = [path for path in orphans if path.exists() and delete(path)]  # its attempt may have removed it meanwhile
     for path in deleted:
         logger.warning("orphaned file deleted: %s", path.name)
     return len(deleted)
@@ -46,12 +47,16 @@ def delete_orphans(backend: Backend) -> int:
 
 def disk_use(backend: Backend) -> tuple[int, int]:
     """How many files of exports there are, and their bytes."""
-    sizes = [path.stat().st_size for path in _files(backend) if OUR_FILE.fullmatch(path.name)]
+    sizes = []
+    for path in _files(backend):
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            if OUR_FILE.fullmatch(path.name):
+                sizes.append(path.lstat().st_size)
     return len(sizes), sum(sizes)
 
 
-def _delete(path: Path) -> bool:
-    """One file that cannot be deleted must not keep all others."""
+def delete(path: Path) -> bool:
+    """Deletes a stored file; True when it is gone. One that cannot be deleted must not keep all others."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -4,8 +4,9 @@ import logging
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from contactexport import audit_log, crash_points, export_lock
+from contactexport import audit_log, crash_points, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import change_repository, export_repository
 from contactexport.db.connection import Connection
@@ -13,9 +14,16 @@ from contactexport.delivery import host_traits
 from contactexport.delivery.base import Delivery
 from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
-from contactexport.errors import DatabaseUnavailable, DeliveryFailed, ExportFailed, SecretUnreadable, SettingsError
+from contactexport.errors import (
+    DatabaseUnavailable,
+    DeliveryFailed,
+    ExportFailed,
+    FileDamaged,
+    SecretUnreadable,
+    SettingsError,
+)
 from contactexport.models import Export, ExportStatus
-from contactexport.services import check_storage, watch_export
+from contactexport.services import check_storage, delete_files, watch_export
 
 # After 1, 5, 15 and 60 minutes, then hourly (contract, Status: "at the latest every hour").
 RETRY_SECONDS = (60, 300, 900, 3600)
@@ -34,11 +42,10 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     connected to.
     """
     check_storage.require_storage(backend)
-    file = backend.settings.storage_dir / export.file_name
     try:
         export_lock.require_still_held(conn, export.setting_key)
         delivery = _delivery(backend, conn, export)
-        with watch_export.aborting_when_lost(backend, export, delivery.abort):
+        with _finished_file(backend, export) as file, watch_export.aborting_when_lost(backend, export, delivery.abort):
             reply = delivery.deliver(export, file)
     except DeliveryFailed as failure:
         return try_later(backend, conn, export, failure)
@@ -55,8 +62,17 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
         reply=reply,
     )
     if delivery.consumes_file:
-        file.unlink(missing_ok=True)
+        delete_files.delete(stored_file(backend, export))
     return done
+
+
+def _finished_file(backend: Backend, export: Export) -> BinaryIO:
+    """Waiting may help, as when a shared folder was gone for a moment; after the limit `retry` writes it anew."""
+    try:
+        return export_file.open_finished(backend.settings.storage_dir, export.file_name, export.bytes)
+    except FileDamaged as damage:
+        logger.error("file not delivered: id=%d file=%s reason=%s", export.id, export.file_name, damage.text)  # noqa: TRY400
+        raise DeliveryFailed(damage.text, permanent=True) from None
 
 
 def _delivery(backend: Backend, conn: Connection, export: Export) -> Delivery:

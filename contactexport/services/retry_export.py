@@ -1,16 +1,19 @@
 """Revives an export that ended in error: its file is delivered again, or, if there is none, all starts anew."""
 
+import logging
 from dataclasses import replace
 
-from contactexport import export_lock
+from contactexport import export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.delivery.notify import receiver
-from contactexport.errors import DeliveryFailed, ExportAlreadyRunning, UsageError
+from contactexport.errors import DeliveryFailed, ExportAlreadyRunning, FileDamaged, UsageError
 from contactexport.hidden_url import has_secrets, hidden
 from contactexport.models import Export, ExportStatus
-from contactexport.services.deliver_export import PLAIN_FTP_REFUSED, stored_file
+from contactexport.services.deliver_export import PLAIN_FTP_REFUSED
 from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish, split_url
+
+logger = logging.getLogger(__name__)
 
 
 def lacks_url(export: Export) -> bool:
@@ -37,8 +40,7 @@ def retry(
     try:
         with backend.database.transaction() as conn:
             export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
-            has_file = stored_file(backend, export).is_file()
-            revived = export_repository.retry(conn, export, secret, has_file=has_file)
+            revived = export_repository.retry(conn, export, secret, has_file=_has_file(backend, export))
     except ExportAlreadyRunning:
         with backend.database.transaction() as conn:
             other = export_repository.running(conn, export.setting_key, export.team)
@@ -79,6 +81,17 @@ def _require_url(backend: Backend, url: str) -> None:
         backend.guard.check_literal(found.host, found.port)
     except DeliveryFailed:
         raise UsageError(f"Invalid value for the notification URL: {hidden(url)}") from None
+
+
+def _has_file(backend: Backend, export: Export) -> bool:
+    if export.ready_at is None or export.file_deleted_at is not None:
+        return False
+    try:
+        export_file.open_finished(backend.settings.storage_dir, export.file_name, export.bytes).close()
+    except FileDamaged as damage:
+        logger.warning("all starts anew: id=%d file=%s reason=%s", export.id, export.file_name, damage.text)
+        return False
+    return True
 
 
 def _with_username(export: Export, username: str | None) -> Export:

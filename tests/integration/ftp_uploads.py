@@ -55,7 +55,9 @@ def upload_again_and_again(server: str, folder: Path, file: Path, pem: Path, *, 
         for number in range(count):
             file.write_bytes(os.urandom(size))
             export = SimpleNamespace(file_name=f"{number}.csv", attempt=1, bytes=size)
-            FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=30, ca_file=pem, traits=traits).deliver(export, file)
+            delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=30, ca_file=pem, traits=traits)
+            with file.open("rb") as content:
+                delivery.deliver(export, content)
             arrived = running.inbox / export.file_name
             if files(running.inbox) != [arrived.name]:
                 wrong.append(f"{number}: {files(running.inbox)}")

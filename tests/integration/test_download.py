@@ -2,12 +2,13 @@
 
 import csv
 import io
+import os
 
 import pytest
 from exporting import TESTER, add_contact, around_now, by_ftp, execute, request, run, settings_for
 
 from contactexport.db.queries import queries
-from contactexport.services import cancel_export
+from contactexport.services import cancel_export, delete_files
 
 CONTACTS = 25
 
@@ -170,6 +171,58 @@ def test_a_file_that_was_deleted_is_gone(api, backend, export):
 def test_a_file_that_somebody_removed_is_an_error_of_ours(api, backend, export):
     (backend.settings.storage_dir / export.file_name).unlink()
     assert refusal(api, export.id) == (404, 4006, "Internal error occurred. File was not found.")
+
+
+def replaced_by_a_link(path):
+    path.rename(path.with_name("moved"))
+    path.symlink_to("moved")
+
+
+def replaced_by(make):
+    def replace(path):
+        path.unlink()
+        make(path)
+
+    return replace
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "grown": lambda path: path.write_bytes(path.read_bytes() + b"\n"),
+    "link": replaced_by_a_link,
+    "folder": replaced_by(lambda path: path.mkdir()),
+    "FIFO": replaced_by(os.mkfifo),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("rest", "headers"), [("", {}), ("", {"Range": "bytes=0-9"}), ("/offset=0&limit=3", {})])
+def test_a_damaged_file_is_not_served_and_logged(api, backend, export, caplog, damage, rest, headers):
+    DAMAGES[damage](backend.settings.storage_dir / export.file_name)
+    answer = fetch(api, url(export, rest), headers=headers)
+    assert (answer.status_code, answer.json["replyCode"]) == (404, 4006)
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert export.file_name in told.getMessage()
+    assert f"{export.bytes} bytes expected" in told.getMessage() or damage == "gone"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_can_be_deleted_and_counted(api, backend, export, damage):
+    DAMAGES[damage](backend.settings.storage_dir / export.file_name)
+    assert delete_files.disk_use(backend)[0] == (damage != "gone")
+    assert api.delete(f"/api/v2/export/{export.id}").status_code == 200
+
+
+def test_a_file_that_the_retention_is_just_deleting_is_no_error(api, backend, export, caplog):
+    (backend.settings.storage_dir / export.file_name).unlink()
+    execute(
+        backend,
+        "UPDATE export SET finished_at = finished_at - make_interval(secs => %s)",
+        (backend.settings.retention,),
+    )
+    assert refusal(api, export.id) == (410, 4003, "Exported data is not available.")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_marks_are_kept_with_the_export_and_go_with_its_file(backend, export):

@@ -41,7 +41,8 @@ class Upload:
 
     def _deliver(self, file: Path) -> None:
         try:
-            self.delivery.deliver(self.export, file)
+            with file.open("rb") as content:
+                self.delivery.deliver(self.export, content)
         except (ExportLost, DeliveryFailed) as error:
             self.ended_by = error
 
@@ -135,8 +136,8 @@ def test_a_delivery_that_was_aborted_before_it_began_does_not_begin(tmp_path: Pa
         delivery.abort()
         file = tmp_path / "x.csv"
         file.touch()
-        with pytest.raises(ExportLost):
-            delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=0), file)
+        with file.open("rb") as content, pytest.raises(ExportLost):
+            delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=0), content)
     assert told == []
 
 

@@ -29,7 +29,8 @@ def deliver(folder: Path, host: RawHost, size: int, pem: Path | None) -> bytes:
     file.write_bytes(os.urandom(size))
     target = FtpTarget("127.0.0.1", host.port, "user", tls=pem is not None)
     delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=3, ca_file=pem)
-    delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=size), file)
+    with file.open("rb") as content:
+        delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=size), content)
     return file.read_bytes()
 
 

@@ -68,8 +68,8 @@ def test_no_reply_is_an_error_of_ours(tmp_path: Path, inbox: Path, command: str,
     host = {f"ftp_{command}": says(odd), "encoding": "utf-8", "unicode_errors": "surrogateescape"}
     with serving(inbox, **host) as (port, _told):
         export = SimpleNamespace(file_name="x.csv", attempt=1, bytes=1000)
-        with contextlib.suppress(DeliveryFailed):
-            assert delivery(port).deliver(export, file)[:1] in {"2", "t"}
+        with contextlib.suppress(DeliveryFailed), file.open("rb") as content:
+            assert delivery(port).deliver(export, content)[:1] in {"2", "t"}
             assert "in/x.csv" in files(inbox) or command in {"CWD", "RNTO"}  # it says that it has done so
 
 

@@ -100,8 +100,11 @@ def test_a_file_taken_too_slowly_is_left_and_removed(tmp_path: Path, inbox: Path
     file.write_bytes(bytes(FILE_BYTES))
     with serving(inbox, dtp_handler=TakesItsTime) as (port, told):
         delivery = FtpDelivery(FtpTarget("127.0.0.1", port, "user"), "127.0.0.1", PASSWORD, timeout=1)
-        with pytest.raises(DeliveryFailed, match=r"^FTP host: took longer than 9 s$") as failed:
-            delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=FILE_BYTES), file)
+        with (
+            file.open("rb") as content,
+            pytest.raises(DeliveryFailed, match=r"^FTP host: took longer than 9 s$") as failed,
+        ):
+            delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=FILE_BYTES), content)
         assert files(inbox) == []
     assert not failed.value.permanent
     assert "STOR" in told
@@ -118,8 +121,8 @@ def seconds_until_given_up(folder: Path, port: int, size: int, ca_file: Path | N
     target = FtpTarget("127.0.0.1", port, "user", tls=ca_file is not None)
     delivery = FtpDelivery(target, "127.0.0.1", PASSWORD, timeout=TIMEOUT, ca_file=ca_file)
     began = time.monotonic()
-    with pytest.raises(DeliveryFailed, match=r"timed out$") as failed:
-        delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=size), file)
+    with file.open("rb") as content, pytest.raises(DeliveryFailed, match=r"timed out$") as failed:
+        delivery.deliver(SimpleNamespace(file_name="x.csv", attempt=1, bytes=size), content)
     assert not failed.value.permanent
     return time.monotonic() - began
 

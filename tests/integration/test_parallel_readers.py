@@ -92,8 +92,8 @@ def test_the_file_is_the_same_however_many_readers_there_are(backend: Backend, i
         assert len(ranges) == readers if len(ids) > readers else len(ranges) <= readers
         with backend.database.transaction() as conn:
             marks = RowMarks(export_repository.row_marks(conn, export.id))
-        file = together.settings.storage_dir / export.file_name
-        offsets = [marks.offset_of(file, row) for row in range(len(ids) + 2)]
+        with (together.settings.storage_dir / export.file_name).open("rb") as file:
+            offsets = [marks.offset_of(file, row) for row in range(len(ids) + 2)]
         assert offsets == [*accumulate((len(line) for line in records(alone)), initial=0)]
 
 

@@ -125,3 +125,36 @@ def test_two_retries_at_once_revive_the_export_once(backend: Backend):
         export_repository.retry(conn, export, None, has_file=False)
         with pytest.raises(UnknownExport):
             export_repository.retry(conn, export, None, has_file=False)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"cut"), lambda path: path.symlink_to("nowhere")])
+def test_a_damaged_file_is_written_anew(backend: Backend, tmp_path: Path, damage):
+    with serving(tmp_path / "inbox") as (port, _told):
+        pass
+    export_id = given_up(backend, port)
+    execute(backend, "UPDATE contact SET first_name = 'after'")
+    path = backend.settings.storage_dir / row_of(backend, export_id)["file_name"]
+    path.unlink()
+    damage(path)
+    assert retry(backend, export_id, PASSWORD).status == "scheduled"
+    waiting = run(backend, export_id)
+    assert (waiting.status, waiting.delivery_attempts) == ("ready", 1)
+    assert "after" in path.read_text()
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"cut"), lambda path: path.symlink_to("nowhere")])
+def test_a_damaged_file_is_not_uploaded(backend: Backend, tmp_path: Path, damage, caplog):
+    inbox = tmp_path / "inbox"
+    with serving(inbox) as (port, _told):
+        pass
+    export_id = given_up(backend, port)
+    execute(backend, "UPDATE export SET status = 'ready', due_at = clock_timestamp(), finished_at = NULL")
+    path = backend.settings.storage_dir / row_of(backend, export_id)["file_name"]
+    path.unlink()
+    damage(path)
+    execute(backend, "UPDATE export SET ready_at = clock_timestamp()")
+    tried = run(backend, export_id)
+    assert tried.status == "ready"
+    assert "is damaged" in tried.error
+    assert [one for one in inbox.rglob("*") if one.is_file()] == []
+    assert any(one.levelname == "ERROR" and path.name in one.getMessage() for one in caplog.records)

@@ -1,12 +1,15 @@
 """contactexport.export_file: complete under its name or absent."""
 
 import hashlib
+import os
+import socket
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from contactexport import export_file
+from contactexport.errors import FileDamaged
 
 NAME = "changes_1_en-abcdef.csv"
 
@@ -76,3 +79,60 @@ def test_the_files_of_two_attempts_do_not_meet(tmp_path: Path):
     with pytest.raises(OSError, match=r"^$"):
         export_file.write(tmp_path, NAME, 1, write_content=second_attempt, may_appear=allowed)
     assert (tmp_path / NAME).read_text() == "second"
+
+
+def linked(path: Path) -> None:
+    whole = path.with_name("elsewhere")
+    whole.write_bytes(b"twelve bytes")
+    path.symlink_to(whole)
+
+
+def listened_on(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+DAMAGES = {
+    "shorter": (lambda path: path.write_bytes(b"twelve byte"), "12 bytes expected, 11 bytes found"),
+    "longer": (lambda path: path.write_bytes(b"twelve bytes."), "12 bytes expected, 13 bytes found"),
+    "empty": (Path.touch, "12 bytes expected, 0 bytes found"),
+    "link": (linked, "12 bytes expected, a link found"),
+    "link to nothing": (lambda path: path.symlink_to("nowhere"), "12 bytes expected, a link found"),
+    "folder": (Path.mkdir, "12 bytes expected, a folder found"),
+    "FIFO": (os.mkfifo, "12 bytes expected, a FIFO found"),
+    "socket": (listened_on, "12 bytes expected, one that cannot be opened"),
+    "gone": (lambda _path: None, "is not in the storage folder any more"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_stored_file_that_is_not_what_was_written_is_not_opened(tmp_path: Path, damage: str):
+    make, told = DAMAGES[damage]
+    make(tmp_path / NAME)
+    with pytest.raises(FileDamaged, match=told):
+        export_file.open_finished(tmp_path, NAME, 12)
+
+
+def test_a_stored_file_that_may_not_be_read_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_arguments: object) -> int:  # the tests may run as root, who may read everything
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(FileDamaged, match="Permission denied"):
+        export_file.open_finished(tmp_path, NAME, 12)
+
+
+def test_an_opened_file_stays_what_it_was_when_its_name_is_taken(tmp_path: Path):
+    (tmp_path / NAME).write_bytes(b"twelve bytes")
+    with export_file.open_finished(tmp_path, NAME, 12) as file:
+        (tmp_path / "other").write_bytes(b"other bytes!")
+        (tmp_path / "other").replace(tmp_path / NAME)
+        assert file.read() == b"twelve bytes"
+
+
+@pytest.mark.parametrize("damage", ["link", "link to nothing", "folder", "FIFO", "shorter"])
+def test_what_lies_in_place_of_the_file_does_not_keep_it_from_being_written(tmp_path: Path, damage: str):
+    DAMAGES[damage][0](tmp_path / NAME)
+    file = export_file.write(tmp_path, NAME, 2, write_content=written(b"later"), may_appear=allowed)
+    with export_file.open_finished(tmp_path, NAME, file.bytes) as content:
+        assert content.read() == b"later"
