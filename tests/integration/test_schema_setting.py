@@ -198,7 +198,7 @@ def main_paths(backend: Backend, app: Flask, runner, tmp_path, receiver: str) ->
     calls(app, backend)
     runs(backend, receiver)
     failing_runs(backend)
-    assert check_readiness.check(backend) == {"database": "ok", "broker": "ok"}
+    assert check_readiness.check(backend) == {"database": "ok", "storage": "ok", "broker": "ok"}
 
 
 def test_the_program_works_in_a_schema_of_any_name_without_rights_elsewhere(odd, app, runner, tmp_path, receiver):
