@@ -70,7 +70,7 @@ class ClientSocket(socket.socket):
             return b""
         if self.when_late:
             self.when_late()
-        raise RequestTimedOut(self.request_seconds)
+        raise RequestTimedOut
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override] # gunicorn sends bytes only
         """Sends all of it. Raises ConnectionResetError when the client takes too little."""

@@ -75,8 +75,8 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answers what never reached the application."""
         if isinstance(exc, RequestTimedOut):
-            logger.info("request refused: %s; client=%s", exc.text, addr)
-            util.write_error(client, exc.http_status, "Request Timeout", "")
+            logger.info("request refused: not complete within %g seconds: client=%s", self.request_seconds, addr)
+            util.write_error(client, exc.http_status, exc.text, "")
         else:
             super().handle_error(req, client, addr, exc)
 

@@ -11,7 +11,9 @@ from contactexport.backend import Backend
 
 def audited(server: Server) -> list[dict]:
     lines = server.log.read_text().splitlines()
-    events = [json.loads(line.partition("contactexport.audit: ")[2]) for line in lines if "contactexport.audit:" in line]
+    events = [
+        json.loads(line.partition("contactexport.audit: ")[2]) for line in lines if "contactexport.audit:" in line
+    ]
     return [event for event in events if event["event"] == "request"]
 
 

@@ -236,8 +236,9 @@ def test_the_status_payload_is_that_of_the_contract(backend: Backend):
     assert created >= before.replace(microsecond=0)
     assert payload == {
         "id": str(export_id), "status": "scheduled", "type": "changes", "distribution_method": "ftp", "origin": "form",
-        "origin_id": [123], "contact_fields": [1, 3], "created_by": "tester", "file_name": None, "ftp_host": "127.0.0.1",
-        "ftp_dir": "a/b", "rows": None, "rows_expected": None, "rows_expected_exact": False, "bytes": None,
+        "origin_id": [123], "contact_fields": [1, 3], "created_by": "tester", "file_name": None,
+        "ftp_host": "127.0.0.1", "ftp_dir": "a/b",
+        "rows": None, "rows_expected": None, "rows_expected_exact": False, "bytes": None,
         "sha256": None, "time_range": [START.isoformat(), END.isoformat()], "complete_from": None,
         "effective_until": None, "next_from": None,
         "attempts": 0, "delivery": [], "error": None, "next_attempt": None,
