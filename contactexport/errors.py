@@ -273,8 +273,8 @@ class RequestTimedOut(ContactExportError):
 
     http_status = 408
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"The request did not arrive within {seconds:g} seconds")
+    def __init__(self) -> None:
+        super().__init__("Request Timeout")
 
 
 class FileDamaged(ContactExportError):

@@ -50,7 +50,7 @@ def responses() -> dict[str, dict[str, Any]]:
         "DataNotFound": _error("There is no file to download", *DATA_NOT_FOUND, (1, "Not found")),
         "DataGone": _error("The file was deleted, or never came to be", download_export.NOT_AVAILABLE[1:]),
         "MethodNotAllowed": _error("The path has other methods", (1, "Method not allowed"), header="Allow"),
-        "RequestTimeout": _error("The request came too slowly", (1, "The request did not arrive within 30 seconds")),
+        "RequestTimeout": _error("The request came too slowly", (1, "Request Timeout")),
         "PreconditionFailed": _error("`If-Match` names another file", (1, "Precondition failed")),
         "TooLarge": _error("The body has more than 64 KiB", (1, "Request entity too large")),
         "UnsupportedMediaType": _error(

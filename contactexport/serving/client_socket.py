@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,7 @@ class ClientSocket(socket.socket):
         self.address = address
         self.request_seconds = request_seconds
         self.send_seconds = send_seconds
+        self.turns: threading.Semaphore | None = None  # one of them is held, but while this waits for the client
         self.await_request(has_begun=False)
 
     def await_request(self, *, has_begun: bool) -> None:
@@ -45,7 +47,7 @@ class ClientSocket(socket.socket):
         # Since when this thread has been waiting for the client to send or to take something; None while it does not.
         self.waiting_since: float | None = None
         self._request_began = time.monotonic()
-        self._block_began: float | None = None
+        self._block_began = 0.0
         self._sent = self._taken_before = 0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -61,16 +63,13 @@ class ClientSocket(socket.socket):
         with suppress(BlockingIOError):
             if left > 0:
                 return super().recv(size, flags | socket.MSG_DONTWAIT)
-        self.waiting_since = self._request_began
-        if left > 0 and _is_ready(self, select.POLLIN, left):
-            self.waiting_since = None
+        if left > 0 and self._wait(select.POLLIN, left, self._request_began):
             return super().recv(size, flags)
-        self.waiting_since = None
         if not self.has_begun:
             return b""
         if self.when_late:
             self.when_late()
-        raise RequestTimedOut(self.request_seconds)
+        raise RequestTimedOut
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override] # gunicorn sends bytes only
         """Sends all of it. Raises ConnectionResetError when the client takes too little."""
@@ -117,28 +116,33 @@ class ClientSocket(socket.socket):
                 logger.info("dropped a client that takes no more of its answer: %s", self.address)
                 self.drop()
                 raise ConnectionResetError(errno.ECONNRESET, "the client takes no more of its answer")
-            self.waiting_since = self._block_began
-            is_ready = _is_ready(self, select.POLLOUT, min(left, LOOK_SECONDS))
-            self.waiting_since = None
-            if is_ready:
+            if self._wait(select.POLLOUT, min(left, LOOK_SECONDS), self._block_began):
                 return
 
     def _seconds_left(self) -> float:
         """For the block of bytes that the client has to take now."""
         now = time.monotonic()
         taken = self._sent - _unacknowledged(self)
-        if self._block_began is None or taken - self._taken_before >= BLOCK_BYTES:
+        if taken - self._taken_before >= BLOCK_BYTES or not self._block_began:
             self._block_began, self._taken_before = now, taken
         return self._block_began + self.send_seconds - now
+
+    def _wait(self, event: int, seconds: float, since: float) -> bool:
+        """True once the client has done something, False after so many seconds; others work meanwhile."""
+        self.waiting_since = since
+        if self.turns:
+            self.turns.release()
+        poll = select.poll()
+        poll.register(self, event)
+        try:
+            return bool(poll.poll(seconds * 1000))
+        finally:
+            if self.turns:
+                self.turns.acquire()
+            self.waiting_since = None
 
 
 def _unacknowledged(sock: socket.socket) -> int:
     """Bytes that the kernel still holds for the other side (tcp(7), SIOCOUTQ)."""
     (held,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))
     return int(held)
-
-
-def _is_ready(sock: socket.socket, event: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(sock, event)
-    return bool(poll.poll(seconds * 1000))

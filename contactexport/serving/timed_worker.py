@@ -2,8 +2,11 @@
 
 import errno
 import logging
+import threading
 import time
+from collections.abc import Iterable
 from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gunicorn import util
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
@@ -14,6 +17,10 @@ from contactexport.serving.client_socket import ClientSocket
 # A client that has kept us waiting for so long is dropped when its thread is needed for others.
 PATIENCE_SECONDS = 1.0
 WARNING_SECONDS = 10
+# So many threads run the application at once: more would only take the processor and the connections from each other.
+MOST_AT_ONCE = 24
+# Answered even while the application is stuck, as with a database that does not answer.
+OUT_OF_TURN = "/healthz"
 NOT_ACCEPTED = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
 
 logger = logging.getLogger(__name__)
@@ -42,6 +49,11 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
         super().__init__(*arguments, **options)
         self.at_work: set[Connection] = set()
         self._next_warning = 0.0
+
+    def load_wsgi(self) -> None:
+        """Loads the application, to be run in turns."""
+        super().load_wsgi()
+        self.wsgi.wsgi_app = _in_turns(self.wsgi.wsgi_app)
 
     def accept(self, listener: Any) -> None:
         """Takes a new connection, whose limits begin to count once it has its thread."""
@@ -75,8 +87,8 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answers what never reached the application."""
         if isinstance(exc, RequestTimedOut):
-            logger.info("request refused: %s; client=%s", exc.text, addr)
-            util.write_error(client, exc.http_status, "Request Timeout", "")
+            logger.info("request refused: not complete within %g seconds: client=%s", self.request_seconds, addr)
+            util.write_error(client, exc.http_status, exc.text, "")
         else:
             super().handle_error(req, client, addr, exc)
 
@@ -102,3 +114,21 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
         if slowest and self.alive and time.monotonic() >= self._next_warning:
             logger.warning("all %d threads are in use: dropping clients that keep us waiting", self.cfg.threads)
             self._next_warning = time.monotonic() + WARNING_SECONDS
+
+
+def _in_turns(application: WSGIApplication) -> WSGIApplication:
+    """MOST_AT_ONCE at a time; who waits for a body gives its turn away meanwhile, and who sends an answer has none."""
+    turns = threading.Semaphore(MOST_AT_ONCE)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"].rstrip("/") == OUT_OF_TURN:
+            return application(environ, start_response)
+        client: ClientSocket = environ["gunicorn.socket"]
+        with turns:
+            client.turns = turns
+            try:
+                return application(environ, start_response)
+            finally:
+                client.turns = None
+
+    return answer

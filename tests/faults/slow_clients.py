@@ -54,8 +54,11 @@ def dripping(clients: Sequence[socket.socket], drop: bytes = b"x") -> Iterator[N
 
 def head(server: Server, line: str, *headers: str) -> bytes:
     """The head of a request with credentials."""
-    lines = [line, "Host: localhost", f"Authorization: Bearer {server.token}", *headers, "", ""]
-    return "\r\n".join(lines).encode()
+    return head_without_token(line, f"Authorization: Bearer {server.token}", *headers)
+
+
+def head_without_token(line: str, *headers: str) -> bytes:
+    return "\r\n".join([line, "Host: localhost", *headers, "", ""]).encode()
 
 
 def all_of(client: socket.socket) -> bytes:

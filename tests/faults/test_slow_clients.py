@@ -10,7 +10,7 @@ import pytest
 from exporting import contact_changed, execute, request, run, settings_for
 from processes import Server, server
 from served import EXAMPLE, wait_until
-from slow_clients import all_of, connect, connected, dripping, head, read_slowly
+from slow_clients import all_of, connect, connected, dripping, head, head_without_token, read_slowly
 
 from contactexport.backend import Backend
 from contactexport.models import Export
@@ -56,7 +56,7 @@ def is_408(answer: bytes) -> bool:
         return False
     assert b"connection: close" in head.lower()
     reply = json.loads(body)
-    assert (set(reply), reply["replyCode"], reply["data"]) == ({"replyCode", "replyText", "data"}, 1, "")
+    assert reply == {"replyCode": 1, "replyText": "Request Timeout", "data": ""}
     return True
 
 
@@ -87,6 +87,21 @@ def test_every_kind_of_half_sent_request_stops_nobody_and_ends(backend: Backend)
             else:
                 assert all(is_408(answer) for answer in answers), (kind, answers[0])
         assert not slowed.said("Traceback")
+
+
+def test_a_half_sent_form_and_one_that_waits_for_leave_end_as_well(backend: Backend):
+    form = ("Content-Type: application/x-www-form-urlencoded", "Content-Length: 50")
+    half_form = head_without_token("POST /oauth2/token HTTP/1.1", *form) + b"grant_type="
+    waiting = head_without_token(POST, "Content-Length: 50", "Expect: 100-continue")
+    with server(backend, workers=1, REQUEST_TIMEOUT=SOON) as slowed:
+        with connected(slowed, 24, half_form) as clients:
+            others_are_answered(slowed)
+            answers = [all_of(client) for client in clients]
+            assert all(answer.startswith(b"HTTP/1.1 408 ") for answer in answers), answers[0]
+        with connected(slowed, 24, waiting) as clients:
+            others_are_answered(slowed)
+            answers = [all_of(client).partition(b"\r\n\r\n")[2] for client in clients]
+            assert all(answer.startswith(b"HTTP/1.1 401 ") for answer in answers), answers[0]
 
 
 def test_requests_that_come_byte_by_byte_end_as_well(backend: Backend):
