@@ -13,8 +13,8 @@ venv: $(VENV)/.installed  ## make .venv with all that the other targets need
 $(VENV)/.installed: requirements.txt setup.cfg setup.py
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer expected, " + sys.executable + " is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: venv  ## run the main job end to end on this machine, then stop everything
@@ -66,17 +66,17 @@ clients: venv $(VENV)/.clients-installed $(if $(shell command -v npm),tests/clie
 	$(BIN)/pytest tests/clients -m clients -rs
 
 $(VENV)/.bench-installed: requirements-bench.txt $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
 bench: venv $(VENV)/.bench-installed  ## measure against what people use instead; a quick look: SCALE=0.05
 	$(BIN)/python benchmarks/run_all.py --scale $(or $(SCALE),1)
 
 requirements: venv  ## pin the full set again after a change of setup.cfg
-	$(BIN)/pip-compile --quiet --strip-extras --extra test --no-emit-index-url --no-emit-find-links \
-	    --no-emit-options --output-file requirements.txt setup.cfg
-	$(BIN)/pip-compile --quiet --strip-extras --extra bench --constraint requirements.txt --no-emit-index-url \
-	    --no-emit-find-links --no-emit-options --output-file requirements-bench.txt setup.cfg
+	$(BIN)/pip-compile --quiet --no-strip-extras --extra test --allow-unsafe --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-emit-options --output-file requirements.txt setup.cfg
+	$(BIN)/pip-compile --quiet --no-strip-extras --extra bench --allow-unsafe --generate-hashes \
+	    --constraint requirements.txt --no-emit-index-url --no-emit-find-links --no-emit-options --output-file requirements-bench.txt setup.cfg
 
 clean:  ## remove the environment and everything made by demo, serve and test
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info build tests/clients/node_modules

@@ -113,3 +113,11 @@ def test_every_direct_dependency_is_explained():
     page = (PROJECT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
     explained = {name.strip() for row in re.findall(r"^\| ([^|*]+) \|", page, re.MULTILINE) for name in row.split(",")}
     assert sorted(names) == sorted(explained - {"package", "---"})
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-bench.txt"])
+def test_every_requirement_has_a_version_and_hashes(name: str):
+    text = (PROJECT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    requirements = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert len(requirements) > 50
+    assert [line for line in requirements if not re.match(r"\S+==\S+( +--hash=sha256:[0-9a-f]{64})+ *$", line)] == []
