@@ -7,148 +7,20 @@ else from the default here. A wrong value stops the start with one line that nam
 import dataclasses
 import difflib
 import os
-import re
-import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from contactexport import crash_points
+from contactexport import crash_points, setting_values
 from contactexport.allowed_hosts import AllowedHost, parse_allowed_hosts
 from contactexport.errors import SettingsError
-from contactexport.languages import LANGUAGES
 
 PREFIX = "CONTACTEXPORT_"
 MOST_DEFAULT_READERS = 4
 DEFAULT_SCHEMA = "public"
-LONGEST_NAME = 63
 ENVIRONMENTS = ("development", "testing", "production")
-
-
-def _text(raw: str) -> str:
-    if not raw or not raw.isprintable():
-        raise ValueError("a non-empty line of text expected")
-    return raw
-
-
-def _scheme(url: str) -> str:
-    try:
-        return urlsplit(url).scheme
-    except ValueError:  # its text shows a part of the URL, which may be the password
-        return ""
-
-
-def _require_plain_login(url: str, most_signs: int) -> None:
-    """Refuses a URL whose password has signs that end it: parts of it would be taken for a host and shown in errors."""
-    authority, rest = re.fullmatch(r"[^:]*:/*([^/?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr] # any fits
-    hosts = authority.rpartition("@")[2]
-    ports = [host.rpartition(":")[2] for host in re.sub(r"\[[^\]]*\]", "", hosts).split(",") if ":" in host]
-    ends_early = "@" not in authority and "@" in rest.partition("?")[0]
-    if authority.count("@") > most_signs or ends_early or not all(re.fullmatch(r"[0-9]{0,5}", port) for port in ports):
-        raise ValueError("special characters in user and password as %XX expected, such as %40 for @ and %2F for /")
-
-
-def _postgres_url(raw: str) -> str:
-    # One that names nothing would lead wherever PGHOST and the like point to.
-    if _scheme(raw) not in {"postgresql", "postgres"} or raw.partition("://")[2].strip("/") == "":
-        raise ValueError("a URL like postgresql://user@host:5432/database expected")
-    _require_plain_login(raw, most_signs=1)  # libpq takes the first @ for the end of the password
-    return raw
-
-
-def _schema(raw: str) -> str:
-    # Postgres would cut a longer name, keeps names with pg_ for itself, and reads $user as the name of the role.
-    if len(_text(raw).encode()) > LONGEST_NAME or raw.startswith("pg_") or raw in {"$user", "information_schema"}:
-        raise ValueError(f"a name of at most {LONGEST_NAME} bytes expected, and none that Postgres uses itself")
-    return raw
-
-
-def _broker_url(raw: str) -> str:
-    if _scheme(raw) not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
-        raise ValueError("a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected")
-    _require_plain_login(raw, most_signs=10**9)  # kombu takes the last one
-    return raw
-
-
-def _path(raw: str) -> Path:
-    try:
-        return Path(_text(raw)).expanduser().absolute()
-    except RuntimeError:
-        raise ValueError("a folder expected, and behind ~ a user of this machine") from None
-
-
-def _certificates(raw: str) -> Path:
-    path = _path(raw)
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError:
-        raise ValueError("a readable PEM file of certificates expected") from None
-    return path
-
-
-def _time_zone(raw: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(raw)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("a time zone of the IANA database such as UTC or Europe/Vienna expected") from None
-
-
-def _language(raw: str) -> str:
-    if raw.lower() not in LANGUAGES:
-        raise ValueError(f"a language code expected, one of {', '.join(sorted(LANGUAGES))}")
-    return raw.lower()
-
-
-def _log_level(raw: str) -> str:
-    if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise ValueError("DEBUG, INFO, WARNING or ERROR expected")
-    return raw.upper()
-
-
-def _seconds(least: float) -> Callable[[str], float]:
-    def parse(raw: str) -> float:
-        try:
-            value = float(raw)
-        except ValueError:
-            value = -1.0
-        if not least <= value <= 10**9:
-            raise ValueError(f"a number of seconds expected, at least {least:g}")
-        return value
-
-    return parse
-
-
-def _duration(raw: str) -> float:
-    found = re.fullmatch(r"(\d{1,9})([smhd]?)", raw, re.ASCII)
-    if not found:
-        raise ValueError("a duration such as 3600 (seconds), 90m, 12h or 30d expected")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
-
-
-def temporary_name(raw: str) -> str:
-    """A pattern for the name of a file until it is complete. Raises ValueError."""
-    name = raw.rpartition("/")[2]
-    if not (raw.isascii() and raw.isprintable() and name.count("%s") == 1 and raw.count("%") == 1 and len(raw) <= 200):
-        raise ValueError("a name such as %s.part or in/%s.tmp expected, in ASCII and with one %s in its last part")
-    return raw
-
-
-def _whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,20}", raw) or not least <= int(raw) <= most:
-            raise ValueError(f"a whole number expected, at least {least} and at most {most}")
-        return int(raw)
-
-    return parse
-
-
-def _switch(raw: str) -> bool:
-    if raw not in {"0", "1"}:
-        raise ValueError("0 or 1 expected")
-    return raw == "1"
 
 
 def _setting(parse: Callable[[str], Any], default: str | None, meaning: str) -> Any:
@@ -160,62 +32,76 @@ class Settings:
     """The settings of one process, checked and typed; built by `load_settings`."""
 
     database_url: str | None = _setting(
-        _postgres_url, None, "Postgres 13 or newer; without it one is run from a wheel under DATA_DIR"
+        setting_values.postgres_url, None, "Postgres 13 or newer; without it one is run from a wheel under DATA_DIR"
     )
     contacts_database_url: str | None = _setting(
-        _postgres_url, None, "where contacts and their changes are read; without it DATABASE_URL"
+        setting_values.postgres_url, None, "where contacts and their changes are read; without it DATABASE_URL"
     )
     schema: str = _setting(
-        _schema, DEFAULT_SCHEMA, "schema of Postgres in which all tables and functions of the program stand"
+        setting_values.schema_name,
+        DEFAULT_SCHEMA,
+        "schema of Postgres in which all tables and functions of the program stand",
     )
     broker_url: str | None = _setting(
-        _broker_url, None, "RabbitMQ or Redis; without it folders under DATA_DIR pass the messages"
+        setting_values.broker_url, None, "RabbitMQ or Redis; without it folders under DATA_DIR pass the messages"
     )
-    data_dir: Path = _setting(_path, "var", "folder for everything this machine keeps")
-    storage: Path | None = _setting(_path, None, "folder for finished files; without it DATA_DIR/exports")
+    data_dir: Path = _setting(setting_values.path, "var", "folder for everything this machine keeps")
+    storage: Path | None = _setting(setting_values.path, None, "folder for finished files; without it DATA_DIR/exports")
     create_storage: bool = _setting(
-        _switch,
+        setting_values.switch,
         "1",
         "1: the first storage folder is made and marked by itself; 0, as in production: it is not",
     )
     secret_key: str | None = _setting(
-        _text,
+        setting_values.text,
         None,
         "key that encrypts stored secrets, several separated by commas; without it one is made once",
     )
-    time_zone: ZoneInfo = _setting(_time_zone, "UTC", "zone of dates without an offset, and of `last update`")
-    language: str = _setting(_language, "en", "language of an export that names none")
+    time_zone: ZoneInfo = _setting(
+        setting_values.time_zone, "UTC", "zone of dates without an offset, and of `last update`"
+    )
+    language: str = _setting(setting_values.language, "en", "language of an export that names none")
     attempt_limit: int = _setting(
-        _whole_number(1), "5", "how often the rows of an export are tried before it ends in error"
+        setting_values.whole_number(1), "5", "how often the rows of an export are tried before it ends in error"
     )
     delivery_limit: float = _setting(
-        _seconds(0),
+        setting_values.seconds(0),
         "86400",
         "for how many seconds after `ready` a delivery is tried again before it ends in error",
     )
     notification_limit: float = _setting(
-        _seconds(0), "86400", "for how many seconds after its end the notification of an export is tried again"
+        setting_values.seconds(0),
+        "86400",
+        "for how many seconds after its end the notification of an export is tried again",
     )
     parallel_readers: int | None = _setting(
-        _whole_number(1), None, "how many sessions read a large export at once; without it one a core, at most 4"
+        setting_values.whole_number(1),
+        None,
+        "how many sessions read a large export at once; without it one a core, at most 4",
     )
     writers_wait: float = _setting(
-        _seconds(0), "30", "seconds an export waits for transactions that are changing contacts right now"
+        setting_values.seconds(0),
+        "30",
+        "seconds an export waits for transactions that are changing contacts right now",
     )
     writers_limit: float = _setting(
-        _seconds(0),
+        setting_values.seconds(0),
         "3600",
         "for how many seconds an export of a past window is put off for such transactions before it ends in error",
     )
-    ftp_timeout: float = _setting(_seconds(0.1), "30", "seconds without an answer after which an FTP host is given up")
+    ftp_timeout: float = _setting(
+        setting_values.seconds(0.1), "30", "seconds without an answer after which an FTP host is given up"
+    )
     ftp_ca_file: Path | None = _setting(
-        _certificates,
+        setting_values.certificates,
         None,
         "PEM file of certificate authorities that FTP hosts may have theirs from, beside those this system trusts",
     )
-    ftp_tls_required: bool = _setting(_switch, "0", "1: no file and no password goes to an FTP host without TLS")
+    ftp_tls_required: bool = _setting(
+        setting_values.switch, "0", "1: no file and no password goes to an FTP host without TLS"
+    )
     ftp_temporary_name: str = _setting(
-        temporary_name,
+        setting_values.temporary_name,
         "%s.part",
         "name of an uploaded file until it is complete; %s is its own name and the attempt, %s alone: no other name",
     )
@@ -226,35 +112,51 @@ class Settings:
         "each with or without :port, separated by commas",
     )
     wsse_window: float = _setting(
-        _seconds(1),
+        setting_values.seconds(1),
         "300",
         "seconds that Created of a WSSE header may lie before or after the database's clock",
     )
-    oauth_token_seconds: int = _setting(_whole_number(1), "3600", "seconds that an OAuth access token is valid")
-    retention: float = _setting(_duration, "30d", "how long files of finished exports are kept: 3600, 90m, 12h, 30d")
+    oauth_token_seconds: int = _setting(
+        setting_values.whole_number(1), "3600", "seconds that an OAuth access token is valid"
+    )
+    retention: float = _setting(
+        setting_values.duration, "30d", "how long files of finished exports are kept: 3600, 90m, 12h, 30d"
+    )
     requests_per_minute: int = _setting(
-        _whole_number(1), "1000", "requests a user may send in a minute before 429 is answered"
+        setting_values.whole_number(1), "1000", "requests a user may send in a minute before 429 is answered"
     )
     exports_per_user: int = _setting(
-        _whole_number(1), "10", "unfinished exports a user may have before 429 is answered"
+        setting_values.whole_number(1), "10", "unfinished exports a user may have before 429 is answered"
     )
     downloads_per_user: int = _setting(
-        _whole_number(1), "4", "downloads a user may have running in one server process before 429 is answered"
+        setting_values.whole_number(1),
+        "4",
+        "downloads a user may have running in one server process before 429 is answered",
     )
     request_timeout: float = _setting(
-        _seconds(0.1), "30", "seconds within which a request must arrive, headers and body, else 408 is answered"
+        setting_values.seconds(0.1),
+        "30",
+        "seconds within which a request must arrive, headers and body, else 408 is answered",
     )
     send_timeout: float = _setting(
-        _seconds(0.1), "30", "seconds within which a client must take 64 KiB of an answer, else it is dropped"
+        setting_values.seconds(0.1),
+        "30",
+        "seconds within which a client must take 64 KiB of an answer, else it is dropped",
     )
-    sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
+    sweep_interval: float = _setting(
+        setting_values.seconds(0.1), "30", "seconds between two looks for exports that are due"
+    )
     stop_wait: float = _setting(
-        _seconds(0), "10", "seconds a worker that is told to stop lets its exports go on before it hands them back"
+        setting_values.seconds(0),
+        "10",
+        "seconds a worker that is told to stop lets its exports go on before it hands them back",
     )
     broker_polling_interval: float = _setting(
-        _seconds(0.001), "0.05", "seconds between two looks into the message folders (filesystem:// only)"
+        setting_values.seconds(0.001),
+        "0.05",
+        "seconds between two looks into the message folders (filesystem:// only)",
     )
-    log_level: str = _setting(_log_level, "INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_level: str = _setting(setting_values.log_level, "INFO", "DEBUG, INFO, WARNING or ERROR")
 
     @property
     def storage_dir(self) -> Path:

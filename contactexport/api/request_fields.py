@@ -11,7 +11,7 @@ from marshmallow import ValidationError, fields
 
 from contactexport.hidden_url import hidden
 from contactexport.languages import LANGUAGES
-from contactexport.settings import temporary_name
+from contactexport.setting_values import temporary_name
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # Not 24:00, which only newer versions of Python can read.

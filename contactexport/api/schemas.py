@@ -9,20 +9,18 @@ from datetime import tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, post_load, pre_load, validates
+from marshmallow import EXCLUDE, Schema, ValidationError, missing, post_load, pre_load, validates
 
+from contactexport.api.ftp_settings_schema import FtpSettings, FtpSettingsSchema
 from contactexport.api.request_fields import (
     ContactFields,
     Flag,
     InvalidUrl,
     InvalidValue,
     Language,
-    Line,
     NotificationUrl,
     OneOf,
     OriginIds,
-    Port,
-    TemporaryName,
     TimeRange,
 )
 from contactexport.client_rules import STRICT, ClientRules
@@ -41,51 +39,6 @@ class GetChanges:
 
     settings: ExportSettings
     ftp_password: str | None
-
-
-class FtpSettingsSchema(Schema):
-    """The object `ftp_settings`."""
-
-    class Meta:
-        """Unknown keys are ignored (contract, Request)."""
-
-        unknown = EXCLUDE
-
-    host = Line(required=True, most=253, metadata={"description": "name or address", "example": "www.example.com"})
-    port = Port(load_default=21, metadata={"description": "1 to 65535", "example": "1234"})
-    username = Line(required=True, metadata={"example": "user"})
-    password = Line(
-        required=True,
-        secret=True,
-        may_be_empty=True,
-        metadata={"description": "stored encrypted, until the file is delivered", "example": "pass"},
-    )
-    folder = Line(
-        load_default=None,
-        may_be_empty=True,
-        metadata={"description": "made if it does not exist", "example": "path/of/a/folder"},
-    )
-    tls = Flag(
-        parameter="ftp_settings.tls",
-        load_default=False,
-        metadata=OFF | {"description": "1: explicit TLS, with a certificate that is valid for the host"},
-    )
-    temporary_name = TemporaryName(
-        load_default=None,
-        metadata={
-            "description": "until the file is complete; `%s` is its name and the attempt, `%s` alone: no other name",
-            "example": "%s.tmp",
-        },
-    )
-
-
-class FtpSettings(fields.Nested):
-    """The nested object, refused in our words when it is none."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(value, dict):
-            raise InvalidValue("ftp_settings", value)
-        return super()._deserialize(value, *args, **kwargs | {"partial": False})
 
 
 class GetChangesSchema(Schema):

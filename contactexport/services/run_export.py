@@ -68,9 +68,8 @@ logger = logging.getLogger(__name__)
 def run(backend: Backend, export_id: int, progress: Progress | None = None) -> Export | None:
     """Does the next attempt of an export; returns it as it is afterwards.
 
-    None when there was nothing to do: it is finished, not due, or in the hands of another worker.
-    Raises UnknownExport, StorageUnfit when this process may not work with files, and DatabaseUnavailable when Postgres
-    breaks off (the sweep then takes the export up again).
+    None when there was nothing to do: it is finished, not due, or in the hands of another worker. Raises UnknownExport,
+    StorageUnfit, and DatabaseUnavailable when Postgres breaks off (the sweep then takes the export up again).
     """
     export = _run(backend, export_id, progress)
     if export is not None and export.due_at is not None and backend.stopping.is_set():
