@@ -188,6 +188,12 @@ class Settings:
     exports_per_user: int = _setting(
         _whole_number(1), "10", "unfinished exports a user may have before 429 is answered"
     )
+    running_per_user: int | None = _setting(
+        _whole_number(1),
+        None,
+        "exports of one user that run at a time, and files of one user, or for one host, that are delivered at a time; "
+        "without it one less than the worker has processes",
+    )
     sweep_interval: float = _setting(_seconds(0.1), "30", "seconds between two looks for exports that are due")
     stop_wait: float = _setting(
         _seconds(0), "10", "seconds a worker that is told to stop lets its exports go on before it hands them back"

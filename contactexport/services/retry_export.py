@@ -7,8 +7,9 @@ from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.errors import UsageError
 from contactexport.models import Export, ExportStatus
+from contactexport.services import wake_workers
 from contactexport.services.deliver_export import stored_file
-from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish
+from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
 
 def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_username: str | None = None) -> Export:
@@ -28,7 +29,7 @@ def retry(backend: Backend, export_id: int, ftp_password: str | None, ftp_userna
         secret = None if ftp_password is None else backend.secrets.encrypt(ftp_password)
         has_file = stored_file(backend, export).is_file()
         revived = export_repository.retry(conn, export, secret, has_file=has_file)
-    publish(backend, export_id)
+    wake_workers.wake_for(backend, revived)
     return revived
 
 
