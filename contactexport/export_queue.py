@@ -93,7 +93,8 @@ class ExportQueue:
         """How many messages no worker has taken yet; None when the broker does not tell in time."""
         with self._producer() as producer:
             try:
-                return int(QUEUES[queue].bind(producer.connection.default_channel).queue_declare().message_count)
+                # On the channel that publishes: RabbitMQ then counts what was published before.
+                return int(QUEUES[queue].bind(producer.channel).queue_declare().message_count)
             except _failures(producer.connection) as error:
                 logger.warning("messages not counted: queue=%s reason=%s", queue, type(error).__name__)
                 producer.revive(producer.connection)  # next time on a new channel

@@ -30,6 +30,13 @@ class OwnPostgres:
         user = folder.owner() if os.geteuid() == 0 else None
         subprocess.run(command, user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
+    def stop(self) -> None:
+        """As `flask db stop` does."""
+        postgres.stop(self._data_dir)
+
+    def start(self) -> None:
+        assert postgres.start(self._data_dir) == self.url
+
     def kill_and_start(self) -> None:
         """kill -9 of its first process; the others notice and end."""
         found = int((self._data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0])

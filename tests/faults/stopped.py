@@ -37,7 +37,7 @@ class Halting:
         contact_changed(self.backend)  # so that no two attempts write the same file
         before = self.worker.stopped()
         if self.attempts:
-            assert self.backend.queue.publish_export()
+            self.wake_workers()
         else:
             self.id = request(self.backend, self.settings)
         wait_until(lambda: len(self.worker.stopped()) > len(before), f"attempt {len(self.attempts) + 1} stands still")
@@ -71,8 +71,12 @@ class Halting:
         if attempt <= len(self.attempts):
             self.wake(attempt)
         else:
-            assert self.backend.queue.publish_export()
+            self.wake_workers()
         assert wait_until_final(self.backend, self.id)["attempt"] == attempt
+
+    def wake_workers(self) -> None:
+        assert self.backend.queue.publish_export()
+        assert self.backend.queue.publish_delivery()
 
     def row(self) -> dict[str, Any]:
         return row_of(self.backend, self.id)

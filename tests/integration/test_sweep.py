@@ -24,6 +24,7 @@ from contactexport.backend import Backend
 from contactexport.db import export_repository
 from contactexport.db.queries import queries
 from contactexport.export_queue import DELIVER, RUN_EXPORT, SWEEP
+from contactexport.services import request_export
 from contactexport.services.sweep_exports import sweep
 
 
@@ -123,7 +124,8 @@ def test_finished_exports_are_left_alone(backend: Backend):
 
 def test_a_backlog_that_no_worker_takes_does_not_grow_in_the_queue(backend: Backend):
     for origin_id in range(30):
-        request(backend, settings_for(origin_ids=(origin_id,)))
+        request_export.store(backend, settings_for(origin_ids=(origin_id,)), None, "tester")
+        assert backend.queue.publish_export()
     assert [sweep(backend, most_running=100) for _ in range(3)] == [0, 0, 0]
     for path in messages(backend)[:7]:
         path.unlink()
