@@ -136,7 +136,7 @@ def test_workers_wait_for_postgres_and_then_do_all_soon(tmp_path: Path):
         contact_changed(backend)
         ids = [ask(backend, "user", local(2, number)) for number in range(20)]
         backend.database.close()
-        postgres.stop()
+        postgres.kill()
         with worker(backend, concurrency=2, SWEEP_INTERVAL="3600") as waiting:
             wait_until(lambda: waiting.said("waiting for Postgres"), "it has noticed")
             time.sleep(1)
