@@ -1,14 +1,15 @@
-"""The queue between accepting an export and running it. A message holds an export id and nothing else.
+"""The queue between accepting an export and running it. A message only wakes a worker: the rows say what is next.
 
-A lost message costs time, never an export: the row in the database is the truth, and the sweep publishes again what
-is due.
+A lost message costs time, never an export: the row in the database is the truth, and the sweep publishes what the
+queue lacks.
 """
 
 import importlib.util
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,31 @@ from contactexport.folder_broker import make_folder
 from contactexport.settings import Settings
 
 RUN_EXPORT = "contactexport.run_export"
+DELIVER = "contactexport.deliver_export"
 SWEEP = "contactexport.sweep_exports"
 NOTIFY = "contactexport.notify"
 PUBLISH_SECONDS = 0.8
 # One more try at once: a connection that lay in the pool may have died there.
 RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
-# Sweeps and notifications take a moment and must not wait behind a hundred exports.
+# An upload to a slow host may take an hour, and must not hold up exports. Sweeps and notifications take a moment, and
+# must not wait behind a hundred exports; nor a sweep behind a hundred notifications.
 EXPORTS_QUEUE = "contactexport"
+DELIVERIES_QUEUE = "contactexport.deliveries"
 SHORT_QUEUE = "contactexport.short"
-SHORT_TASKS = (SWEEP, NOTIFY)
+SWEEPS_QUEUE = "contactexport.sweeps"
+QUEUE_OF_TASK = {
+    RUN_EXPORT: EXPORTS_QUEUE,
+    DELIVER: DELIVERIES_QUEUE,
+    NOTIFY: SHORT_QUEUE,
+    SWEEP: SWEEPS_QUEUE,
+}
 SILENT_SECONDS = 5  # without an answer, then a worker takes its connection to Redis for lost
 # RabbitMQ (from 3.12) breaks off the connection of a worker that works on a message for longer; its own limit of 30
 # minutes is shorter than the upload of a large file to a slow host.
 LONGEST_RUN_SECONDS = 7 * 24 * 3600
 QUEUES = {
     name: Queue(name, routing_key=name, queue_arguments={"x-consumer-timeout": LONGEST_RUN_SECONDS * 1000})
-    for name in (EXPORTS_QUEUE, SHORT_QUEUE)
+    for name in QUEUE_OF_TASK.values()
 }
 
 logger = logging.getLogger(__name__)
@@ -63,17 +73,32 @@ class ExportQueue:
             self._celery = make_celery(self._settings)
         return self._celery
 
-    def publish(self, export_id: int) -> bool:
-        """Wakes a worker for an export; returns False when the broker does not take the message in time."""
-        return self._send(RUN_EXPORT, [export_id])
+    def publish_export(self) -> bool:
+        """Wakes a worker for the next export; returns False when the broker does not take the message in time."""
+        return self._send(RUN_EXPORT, [])
+
+    def publish_delivery(self) -> bool:
+        """Wakes a worker for the next delivery, likewise."""
+        return self._send(DELIVER, [])
 
     def publish_notification(self, export_id: int) -> bool:
-        """Asks any worker to send a notification; the message is void once the next sweep publishes it again."""
-        return self._send(NOTIFY, [export_id], expires=self._settings.sweep_interval)
+        """Asks any worker to send a notification."""
+        return self._send(NOTIFY, [export_id])
 
     def publish_sweep(self) -> bool:
-        """Asks any worker for one sweep; the message is void once the next one is due."""
-        return self._send(SWEEP, [], expires=self._settings.sweep_interval)
+        """Asks any worker for one sweep, unless the last one that was asked for has not begun yet."""
+        return self.waiting(SWEEPS_QUEUE) == 0 and self._send(SWEEP, [])
+
+    def waiting(self, queue: str) -> int | None:
+        """How many messages no worker has taken yet; None when the broker does not tell in time."""
+        with self._producer() as producer:
+            try:
+                # On the channel that publishes: RabbitMQ then counts what was published before.
+                return int(QUEUES[queue].bind(producer.channel).queue_declare().message_count)
+            except _failures(producer.connection) as error:
+                logger.warning("messages not counted: queue=%s reason=%s", queue, type(error).__name__)
+                producer.revive(producer.connection)  # next time on a new channel
+                return None
 
     def ping(self) -> None:
         """Raises BrokerUnavailable unless the broker answers."""
@@ -90,25 +115,28 @@ class ExportQueue:
         while idle:
             idle.pop().connection.release()
 
-    def _send(self, task: str, arguments: list[int], **options: Any) -> bool:
-        producer = self._producer()
-        try:
-            # There is no connection to folders that could have died.
-            _publish(producer, self.celery, task, arguments, options, retry=not _uses_folders(self._settings))
-        except _failures(producer.connection) as error:
-            logger.warning("message not published: task=%s reason=%s", task, type(error).__name__)
-            producer.revive(producer.connection)  # next time on a new channel
-            return False
-        finally:
-            self._idle_producers().append(producer)
+    def _send(self, task: str, arguments: list[int]) -> bool:
+        with self._producer() as producer:
+            try:
+                # There is no connection to folders that could have died.
+                _publish(producer, self.celery, task, arguments, retry=not _uses_folders(self._settings))
+            except _failures(producer.connection) as error:
+                logger.warning("message not published: task=%s reason=%s", task, type(error).__name__)
+                producer.revive(producer.connection)  # next time on a new channel
+                return False
         return True
 
-    def _producer(self) -> Producer:
+    @contextmanager
+    def _producer(self) -> Iterator[Producer]:
         """One that no other thread uses now. So there are as many connections as threads have published at once."""
         try:
-            return self._idle_producers().pop()
+            producer = self._idle_producers().pop()
         except IndexError:
-            return Producer(_publishing_connection(self._settings))
+            producer = Producer(_publishing_connection(self._settings))
+        try:
+            yield producer
+        finally:
+            self._idle_producers().append(producer)
 
     def _idle_producers(self) -> list[Producer]:
         """Those of this process: a connection is not shared across a fork."""
@@ -139,7 +167,7 @@ def make_celery(settings: Settings) -> Celery:
     celery.conf.update(
         task_default_queue=EXPORTS_QUEUE,
         task_queues=list(QUEUES.values()),
-        task_routes=dict.fromkeys(SHORT_TASKS, SHORT_QUEUE),
+        task_routes={task: {"queue": queue} for task, queue in QUEUE_OF_TASK.items()},
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=False,
@@ -156,13 +184,11 @@ def make_celery(settings: Settings) -> Celery:
     return celery
 
 
-def _publish(
-    producer: Producer, celery: Celery, task: str, arguments: list[int], options: Mapping[str, Any], *, retry: bool
-) -> None:
-    """What Celery's send_task does with these options, in less time: a request waits for it."""
+def _publish(producer: Producer, celery: Celery, task: str, arguments: list[int], *, retry: bool) -> None:
+    """What Celery's send_task does, in less time: a request waits for it."""
     shown = {"argsrepr": repr(arguments), "kwargsrepr": "{}"}
-    message = celery.amqp.as_task_v2(uuid(), task, arguments, ignore_result=True, **shown, **options)
-    queue = QUEUES[SHORT_QUEUE if task in SHORT_TASKS else EXPORTS_QUEUE]
+    message = celery.amqp.as_task_v2(uuid(), task, arguments, ignore_result=True, **shown)
+    queue = QUEUES[QUEUE_OF_TASK[task]]
     # kombu would find out by itself that the queue is declared on this connection, and copy it for that.
     declared = hash(queue) in producer.connection.declared_entities
     producer.publish(

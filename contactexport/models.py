@@ -171,6 +171,11 @@ class Export:
     notified_at: datetime | None
     notify_error: str | None
 
+    @property
+    def waits_for_delivery(self) -> bool:
+        """True when its file is to be sent to another computer."""
+        return self.status is ExportStatus.READY and self.settings.ftp is not None
+
 
 @dataclass(frozen=True)
 class Caller:

@@ -146,6 +146,12 @@ class Settings:
     sweep_interval: float = _setting(
         setting_values.seconds(0.1), "30", "seconds between two looks for exports that are due"
     )
+    running_per_user: int | None = _setting(
+        setting_values.whole_number(1),
+        None,
+        "exports of one user that run at a time, and files of one user, or for one host, that are delivered at a time; "
+        "without it one less than the worker has processes",
+    )
     stop_wait: float = _setting(
         setting_values.seconds(0),
         "10",

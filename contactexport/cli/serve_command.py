@@ -6,7 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,14 @@ from contactexport.cli.command_errors import Command
 from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
 from contactexport.embedded import postgres, serve_lock
 from contactexport.errors import ContactExportError, DatabaseUnavailable
+from contactexport.export_queue import DELIVERIES_QUEUE, EXPORTS_QUEUE, SHORT_QUEUE, SWEEPS_QUEUE
 from contactexport.services import check_storage
 from contactexport.services.encrypt_urls import encrypt_urls
 from contactexport.settings import PREFIX
 
 PROJECT = Path(__file__).parent.parent.parent
 READY_SECONDS = 30.0
+QUICK_QUEUES = (SHORT_QUEUE, SWEEPS_QUEUE)  # for whichever worker has a process free
 DRAIN_SECONDS = "1"  # a single machine has no other server to go to
 
 logger = logging.getLogger(__name__)
@@ -34,11 +36,12 @@ logger = logging.getLogger(__name__)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8025, show_default=True, help="Port to listen on.")
 @click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Exports at a time.")
-def serve(host: str, port: int, concurrency: int) -> None:
+@click.option("--deliveries", type=click.IntRange(1), default=4, show_default=True, help="Uploads by FTP at a time.")
+def serve(host: str, port: int, concurrency: int, deliveries: int) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
-    Starts Postgres if none is configured, brings the schema up to date, then gunicorn and a worker; all of them are
-    started again should they die. Prints `ready http://HOST:PORT` when it answers.
+    Starts Postgres if none is configured, brings the schema up to date, then gunicorn, a worker for exports and one for
+    deliveries; all of them are started again should they die. Prints `ready http://HOST:PORT` when it answers.
 
     \b
     Example:
@@ -48,7 +51,7 @@ def serve(host: str, port: int, concurrency: int) -> None:
     serve_lock.require_free_port(host, port)
     with _embedded_postgres(backend) if backend.settings.database_url is None else nullcontext():
         _upgrade(backend)
-        _serve(backend, host, port, concurrency)
+        _serve(backend, host, port, concurrency, deliveries)
 
 
 @contextmanager
@@ -71,12 +74,13 @@ def _upgrade(backend: Backend) -> None:
     encrypt_urls(backend)
 
 
-def _serve(backend: Backend, host: str, port: int, concurrency: int) -> None:
+def _serve(backend: Backend, host: str, port: int, concurrency: int, deliveries: int) -> None:
     supervisor = Supervisor(PROJECT, _environment(backend), backend.settings.stop_wait + STOP_SECONDS)
     supervisor.listen_for_stop_signals()
     try:
         supervisor.start("gunicorn", _gunicorn(host, port))
-        supervisor.start("worker", _worker(concurrency))
+        supervisor.start("worker", _worker(concurrency, [EXPORTS_QUEUE, *QUICK_QUEUES]))
+        supervisor.start("deliveries", _worker(deliveries, [DELIVERIES_QUEUE, *QUICK_QUEUES]))
         if _wait_until_ready(supervisor, host, port):
             click.echo(f"ready http://{host}:{port}")
             supervisor.watch(partial(_revive_postgres, backend))
@@ -109,8 +113,10 @@ def _gunicorn(host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "gunicorn", "--config", str(config), "--bind", address, "wsgi:app"]
 
 
-def _worker(concurrency: int) -> list[str]:
+def _worker(concurrency: int, queues: Sequence[str]) -> list[str]:
     options = [
+        "--queues",
+        ",".join(queues),
         "--concurrency",
         str(concurrency),
         "--loglevel",

@@ -13,6 +13,7 @@ from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, Expo
 from contactexport.models import Caller, Export, ExportSettings, ExportStatus, setting_key
 
 LARGEST_ID = 2**63 - 1
+PATIENCE_SECONDS = 600  # so long smaller exports of the same user go first
 EXPORT_COLUMNS = tuple(one.name for one in fields(Export))
 
 
@@ -118,7 +119,8 @@ def require_attempt(conn: Connection, export: Export) -> None:
 
 
 def mark_ready(conn: Connection, export: Export, **written: Any) -> Export:
-    """The file is complete: `rows`, `bytes`, `sha256`, `effective_until`, `complete_from`, `marks`.
+    """The file is complete: `rows`, `bytes`, `sha256`, `effective_until`, `complete_from`, `marks`,
+    and `delivery_attempts`, 1 if this attempt goes on to deliver it.
 
     Raises ExportLost.
     """
@@ -172,14 +174,17 @@ def postpone_delivery(conn: Connection, export: Export, seconds: float, reply: s
     return _moved(conn, "postpone_delivery", export, seconds=seconds, reply=reply, permanent=permanent)
 
 
-def note_unpublished(conn: Connection, export_id: int) -> None:
-    """The broker did not take the message: the next sweep publishes it."""
-    queries("export").note_unpublished(conn, id=export_id)
+def in_turn(conn: Connection, *, deliveries: bool, most_running: int, most: int) -> list[tuple[int, int]]:
+    """Id and setting key of exports (or deliveries) that may begin now, whose turn it is first, `most` at most."""
+    found = queries("export").exports_in_turn(
+        conn, deliveries=deliveries, most_running=most_running, patience=PATIENCE_SECONDS, most=most
+    )
+    return [(row["id"], row["setting_key"]) for row in found]
 
 
-def take_due(conn: Connection, republish_after: float) -> list[int]:
-    """Ids that are due, held by no worker and not published in the last so many seconds; marks them published."""
-    return [row["id"] for row in queries("export").take_due_exports(conn, republish_after=republish_after)]
+def has_held_back(conn: Connection) -> bool:
+    """True while a due export that nobody has begun is held, by a request that is being refused."""
+    return bool(queries("export").has_held_back(conn))
 
 
 def kept_files(conn: Connection, ids: list[int]) -> dict[int, tuple[int | None, bool]]:
@@ -217,7 +222,8 @@ def cancel(conn: Connection, export_id: int) -> Export | None:
 
 
 def _moved(conn: Connection, query: str, export: Export, **values: Any) -> Export:
-    row = getattr(queries("export"), query)(conn, id=export.id, attempt=export.attempt, **values)
+    fence = {"attempt": export.attempt, "fence": export.delivery_attempts}
+    row = getattr(queries("export"), query)(conn, id=export.id, **fence, **values)
     if row is None:
         raise ExportLost(f"export {export.id} is not attempt {export.attempt}'s any more")
     return replace(_export(row), ftp_secret=export.ftp_secret)

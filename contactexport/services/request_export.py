@@ -1,6 +1,5 @@
 """Accepts an export: from here on it exists, whatever dies, and the same setting is refused until it ends."""
 
-import logging
 import secrets
 import time
 from dataclasses import replace
@@ -8,14 +7,12 @@ from dataclasses import replace
 from contactexport import audit_log, crash_points
 from contactexport.backend import Backend
 from contactexport.db import export_repository
-from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, TooManyRequests
+from contactexport.errors import ExportAlreadyRunning, TooManyRequests
 from contactexport.hidden_url import has_secrets, hidden
 from contactexport.models import DEFAULT_TEAM, Caller, ExportSettings
 
 BUSY_LOCK_SECONDS = 1.0
 UNFINISHED_RETRY_SECONDS = 30
-
-logger = logging.getLogger(__name__)
 
 
 def request(
@@ -27,7 +24,8 @@ def request(
 ) -> int:
     """Stores the export and wakes a worker; returns its id. `arrived` is when the request came in (perf_counter).
 
-    If the process dies before the commit, nothing was accepted; after it, the sweep finds the row.
+    If the process dies before the commit, nothing was accepted; after it, or when the broker does not take the message,
+    the sweep finds the row.
     Raises ExportAlreadyRunning (4001), TooManyRequests, DatabaseUnavailable.
     """
     export_id = store(
@@ -40,7 +38,7 @@ def request(
         arrived=arrived,
     )
     crash_points.reach("export accepted")
-    publish(backend, export_id)
+    backend.queue.publish_export()
     return export_id
 
 
@@ -96,14 +94,3 @@ def split_url(backend: Backend, settings: ExportSettings) -> tuple[ExportSetting
     if url is None or not has_secrets(url):
         return settings, None
     return replace(settings, notification_url=hidden(url)), backend.secrets.encrypt(url)
-
-
-def publish(backend: Backend, export_id: int) -> None:
-    """Wakes a worker; if the broker does not take the message, the next sweep will."""
-    if backend.queue.publish(export_id):
-        return
-    try:
-        with backend.database.transaction() as conn:
-            export_repository.note_unpublished(conn, export_id)
-    except DatabaseUnavailable:
-        logger.warning("export not published yet: id=%d; the sweep will", export_id)

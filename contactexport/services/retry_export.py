@@ -10,8 +10,9 @@ from contactexport.delivery.notify import receiver
 from contactexport.errors import DeliveryFailed, ExportAlreadyRunning, FileDamaged, UsageError
 from contactexport.hidden_url import has_secrets, hidden
 from contactexport.models import Export, ExportStatus
+from contactexport.services import wake_workers
 from contactexport.services.deliver_export import PLAIN_FTP_REFUSED
-from contactexport.services.request_export import BUSY_LOCK_SECONDS, publish, split_url
+from contactexport.services.request_export import BUSY_LOCK_SECONDS, split_url
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def retry(
         with backend.database.transaction() as conn:
             other = export_repository.running(conn, export.setting_key, export.team)
         raise ExportAlreadyRunning(other) from None
-    publish(backend, export_id)
+    wake_workers.wake_for(backend, revived)
     return revived
 
 

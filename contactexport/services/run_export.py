@@ -1,7 +1,7 @@
 """Runs an export from claim to delivery, in a worker or in the command line.
 
-If the process dies on any line, Postgres drops the lock with the session, the sweep publishes the export again, and
-the next attempt starts from the last state that was written. A process that was only thought dead finds its attempt
+If the process dies on any line, Postgres drops the lock with the session, the sweep wakes another worker, and the next
+attempt starts from the last state that was written. A process that was only thought dead finds its attempt
 number outdated at its next write and stops.
 """
 
@@ -45,7 +45,6 @@ from contactexport.services import (
     deliver_export,
     find_changes,
     find_unfit_contact,
-    request_export,
     watch_export,
     write_rows,
 )
@@ -66,18 +65,11 @@ logger = logging.getLogger(__name__)
 
 
 def run(backend: Backend, export_id: int, progress: Progress | None = None) -> Export | None:
-    """Does the next attempt of an export; returns it as it is afterwards.
+    """Does the next attempt of this export, whosever turn it is, delivery included; returns it as it is afterwards.
 
-    None when there was nothing to do: it is finished, not due, or in the hands of another worker. Raises UnknownExport,
+    None when there was nothing to do: it is finished, not due, or in the hands of a worker. Raises UnknownExport,
     StorageUnfit, and DatabaseUnavailable when Postgres breaks off (the sweep then takes the export up again).
     """
-    export = _run(backend, export_id, progress)
-    if export is not None and export.due_at is not None and backend.stopping.is_set():
-        request_export.publish(backend, export_id)
-    return export
-
-
-def _run(backend: Backend, export_id: int, progress: Progress | None) -> Export | None:
     with backend.database.kept_session() as conn:
         check_storage.require(backend, conn)
         export = export_repository.get(conn, export_id)
@@ -87,16 +79,24 @@ def _run(backend: Backend, export_id: int, progress: Progress | None) -> Export 
             if claimed is None:
                 logger.info("nothing to do: id=%d status=%s locked=%s", export_id, export.status, not held)
                 return None
-            return _attempt(backend, conn, claimed, progress)
+            return attempt(backend, conn, claimed, progress)
 
 
-def _attempt(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export | None:
+def attempt(
+    backend: Backend, conn: Connection, export: Export, progress: Progress | None = None, *, hand_over: bool = False
+) -> Export | None:
+    """Works on a claimed export and returns it as it is afterwards; None when another has taken it over.
+
+    With `hand_over` a file for another computer is written, but not delivered in the same attempt.
+    """
     audit_log.note(
         "export claimed", export=export.id, user=export.created_by, attempt=export.attempt, status=export.status
     )
     crash_points.reach("export claimed", export.attempt)
     try:
-        return _put_off_by_outages(backend, conn, export, progress)
+        hand_over = hand_over and export.settings.ftp is not None
+        work = partial(_produce_and_deliver, backend, conn, export, progress, hand_over)
+        return _put_off_by_outages(backend, export, work)
     except ExportLost as lost:
         return _handed_back(backend, export, lost)
 
@@ -115,11 +115,11 @@ def _handed_back(backend: Backend, export: Export, lost: ExportLost) -> Export |
     return given
 
 
-def _put_off_by_outages(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
+def _put_off_by_outages(backend: Backend, export: Export, work: Callable[[], Export]) -> Export:
     """An outage is nobody's attempt. It may be this session only that was ended, so another connection is asked."""
     try:
         with translated_errors():
-            return _produce_and_deliver(backend, conn, export, progress)
+            return work()
     except (DatabaseUnavailable, StorageUnfit) as outage:
         what = "storage" if isinstance(outage, StorageUnfit) else "database"
         logger.warning("%s lost: id=%d attempt=%d reason=%s", what, export.id, export.attempt, outage.text)
@@ -128,12 +128,14 @@ def _put_off_by_outages(backend: Backend, conn: Connection, export: Export, prog
             return export_repository.postpone(other, export, OUTAGE_SECONDS, outage.status_text, counted=False)
 
 
-def _produce_and_deliver(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
+def _produce_and_deliver(
+    backend: Backend, conn: Connection, export: Export, progress: Progress | None, hand_over: bool
+) -> Export:
     try:
         with translated_errors():
             if export.status is ExportStatus.IN_PROGRESS:
-                export = _produce(backend, conn, export, progress)
-            return deliver_export.deliver(backend, conn, export)
+                export = _produce(backend, conn, export, progress, hand_over)
+            return export if hand_over else deliver_export.deliver(backend, conn, export)
     except (ExportFailed, ContactsIncomplete) as failure:
         return _failed(conn, export, failure.text)
     except WindowOpen as writers:
@@ -163,7 +165,7 @@ def _put_off(backend: Backend, conn: Connection, export: Export) -> Export:
     return _postponed(backend, conn, export, OUR_FAULT)
 
 
-def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None) -> Export:
+def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None, hand_over: bool) -> Export:
     if export.run_attempts > backend.settings.attempt_limit:
         raise ExportFailed(export.error or f"Given up after {backend.settings.attempt_limit} attempts")
     with _contacts_outages_told(), backend.contacts.kept_session() as snapshot:
@@ -182,6 +184,7 @@ def _produce(backend: Backend, conn: Connection, export: Export, progress: Progr
         effective_until=until,
         complete_from=complete_from,
         marks=written.marks.to_bytes(),
+        delivery_attempts=0 if hand_over else 1,
     )
     crash_points.reach("marked ready", export.attempt)
     return ready

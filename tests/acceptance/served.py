@@ -31,7 +31,8 @@ EXAMPLE = {
     "add_field_names_header": 1,
     "language": "en",
 }
-SHORT_WAITS = {"ENV": "testing", "FTP_TIMEOUT": "20"}
+# All exports of most tests are one user's.
+SHORT_WAITS = {"ENV": "testing", "FTP_TIMEOUT": "20", "RUNNING_PER_USER": "100"}
 
 
 @dataclass

@@ -46,15 +46,20 @@ def test_export_is_done_by_a_worker_behind_the_broker(remote, worker, sample_set
 
 
 def test_message_waits_in_the_broker_for_a_worker(remote, sample_settings):
-    assert remote.queue.publish(request_export.store(remote, sample_settings, None, "tester"))
+    request_export.request(remote, sample_settings, None, Caller("tester"))
+    assert remote.queue.waiting("contactexport") == 1
     assert _task_waiting_in(remote, "contactexport") == "contactexport.run_export"
+    assert remote.queue.waiting("contactexport") == 0
 
 
-def test_sweeps_and_notifications_do_not_wait_behind_exports(remote):
+def test_deliveries_sweeps_and_notifications_do_not_wait_behind_exports(remote):
     assert remote.queue.publish_sweep()
-    assert _task_waiting_in(remote, "contactexport.short") == "contactexport.sweep_exports"
+    assert not remote.queue.publish_sweep(), "one waits already"
+    assert _task_waiting_in(remote, "contactexport.sweeps") == "contactexport.sweep_exports"
     assert remote.queue.publish_notification(1)
     assert _task_waiting_in(remote, "contactexport.short") == "contactexport.notify"
+    assert remote.queue.publish_delivery()
+    assert _task_waiting_in(remote, "contactexport.deliveries") == "contactexport.deliver_export"
 
 
 @pytest.fixture

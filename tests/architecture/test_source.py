@@ -114,6 +114,7 @@ OPENERS = {
     "db/schema_parts.py",
     "db/unfit_contact_repository.py",
     "db/version_record.py",
+    "delivery/ftp.py",
     "delivery/ftp_upload.py",
     "embedded/demo.py",
     "embedded/postgres.py",

@@ -31,6 +31,13 @@ class OwnPostgres:
         subprocess.run(command, user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
     def kill_and_start(self) -> None:
+        self.kill()
+        self.start()
+
+    def start(self) -> None:
+        assert postgres.start(self._data_dir) == self.url
+
+    def kill(self) -> None:
         """kill -9 of its first process; the others notice and end."""
         found = int((self._data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0])
         first = psutil.Process(found)
@@ -38,7 +45,6 @@ class OwnPostgres:
         first.kill()
         _gone, alive = psutil.wait_procs([first, *others], timeout=30)
         assert alive == []
-        assert postgres.start(self._data_dir) == self.url
 
 
 @contextmanager

@@ -28,10 +28,9 @@ WORKER_POINTS = (
 SERVER_POINTS = ("export asked for", "export accepted")
 CRASH_POINT = crash_points.VARIABLE.removeprefix("CONTACTEXPORT_")
 
-# As if time had passed: whatever is put off is due, and a message that was lost is long ago.
+# As if time had passed: whatever is put off is due.
 LATER = """
-UPDATE export SET due_at = least(due_at, clock_timestamp()), published_at = published_at - interval '1 minute'
-WHERE due_at IS NOT NULL;
+UPDATE export SET due_at = least(due_at, clock_timestamp()) WHERE due_at IS NOT NULL;
 UPDATE export SET notify_due_at = clock_timestamp() WHERE notify_due_at > clock_timestamp();
 """
 OUR_SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name IN ('contactexport', 'soak writer')"

@@ -35,6 +35,7 @@ from contactexport.services import manage_users
 SETTINGS = {
     "ATTEMPT_LIMIT": "1000",
     "EXPORTS_PER_USER": "40",
+    "RUNNING_PER_USER": "100",  # nearly all of them are one user's
     "REQUESTS_PER_MINUTE": "100000",
     "SWEEP_INTERVAL": "1",
     "WRITERS_WAIT": "2",

@@ -37,14 +37,16 @@ class Halting:
         contact_changed(self.backend)  # so that no two attempts write the same file
         before = self.worker.stopped()
         if self.attempts:
-            assert self.backend.queue.publish(self.id)
+            self.wake_workers()
         else:
             self.id = request(self.backend, self.settings)
         wait_until(lambda: len(self.worker.stopped()) > len(before), f"attempt {len(self.attempts) + 1} stands still")
         self.attempts += set(self.worker.stopped()) - set(before)
         assert row_of(self.backend, self.id)["attempt"] == len(self.attempts)
-        with self.backend.database.transaction() as conn:
-            assert export_repository.take_due(conn, 60) == [], "it has its lock, so it is left alone"
+        for deliveries in (False, True):
+            with self.backend.database.transaction() as conn:
+                found = export_repository.in_turn(conn, deliveries=deliveries, most_running=100, most=1)
+            assert found == [], "it has its lock, so it is left alone"
 
     def cut_off(self) -> None:
         """Ends all sessions, as Postgres does of a machine that is away; a process that stands still learns nothing."""
@@ -69,8 +71,12 @@ class Halting:
         if attempt <= len(self.attempts):
             self.wake(attempt)
         else:
-            assert self.backend.queue.publish(self.id)
+            self.wake_workers()
         assert wait_until_final(self.backend, self.id)["attempt"] == attempt
+
+    def wake_workers(self) -> None:
+        assert self.backend.queue.publish_export()
+        assert self.backend.queue.publish_delivery()
 
     def row(self) -> dict[str, Any]:
         return row_of(self.backend, self.id)

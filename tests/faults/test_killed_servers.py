@@ -2,7 +2,6 @@
 
 import pytest
 import requests
-from clock import let_pass
 from exporting import contact_changed, execute
 from invariants import require_all_done, wait_until_final
 from processes import server, worker
@@ -10,7 +9,6 @@ from served import EXAMPLE
 
 from contactexport.backend import Backend
 from contactexport.errors import ExportAlreadyRunning
-from contactexport.services.sweep_exports import REPUBLISH_AFTER_SECONDS
 
 
 def test_an_export_whose_request_died_before_the_commit_can_be_asked_for_again(backend: Backend):
@@ -38,7 +36,6 @@ def test_an_export_whose_request_died_after_the_commit_is_done_although_nobody_w
     with server(backend) as again:
         refused = again.post(EXAMPLE).json()
         assert (refused["replyCode"], refused["replyText"]) == (4001, ExportAlreadyRunning().text)
-        let_pass(backend, REPUBLISH_AFTER_SECONDS)
         with worker(backend):
             assert wait_until_final(backend, row["id"])["attempt"] == 1
             require_all_done(backend, [row["id"]], logs=[killed.log, again.log])

@@ -30,7 +30,9 @@ def test_an_export_outlives_the_process_that_works_on_it(backend: Backend, tmp_p
     with serving(inbox) as (port, _told), worker(backend, concurrency=2, CRASH_POINT=f"{point}:1:SIGKILL") as killed:
         ids = [request(backend, settings_for()), request(backend, by_ftp(port))]
         rows = [wait_until_final(backend, export_id) for export_id in ids]
-        assert [row["attempt"] for row in rows] == [ATTEMPTS[point]] * 2
+        # Whoever has marked a file ready for an FTP host is through: another process delivers it in the same attempt.
+        by_host = 1 if point == "marked ready" else ATTEMPTS[point]
+        assert [row["attempt"] for row in rows] == [ATTEMPTS[point], by_host]
         wait_until(lambda: killed.deaths() == 2, "the worker has seen both die")
         require_all_done(backend, ids, delivered_to=inbox, logs=[killed.log])
         wait_until(lambda: files(backend.settings.storage_dir) == [rows[0]["file_name"]], "what was delivered is gone")

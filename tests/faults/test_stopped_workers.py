@@ -44,12 +44,17 @@ def halting(backend: Backend, points: Sequence[str]) -> Iterator[Process]:
 @pytest.mark.parametrize("order", ORDERS)
 def test_whoever_was_taken_over_changes_nothing_any_more(backend: Backend, tmp_path: Path, order: str):
     points, host = ORDERS[order], tmp_path / "host"
-    with serving(host, ftp_RNTO=RENAMING[order]) as (port, _told), halting(backend, points) as started:
-        for settings, stops in ((settings_for(), points.index(READY) + 1), (by_ftp(port), len(points))):
-            _all_wake_up_after_the_end(Halting(backend, started, host, settings), stops)
-            _each_wakes_up_while_the_next_one_works(Halting(backend, started, host, settings), stops)
+    # Whoever has marked a file ready for an FTP host is through: another process delivers it.
+    until_ready, by_host = points[: points.index(READY) + 1], [point for point in points if point != READY]
+    logs = []
+    with serving(host, ftp_RNTO=RENAMING[order]) as (port, _told):
+        for settings, stops in ((settings_for(), until_ready), (by_ftp(port), by_host)):
+            with halting(backend, stops) as started:
+                _all_wake_up_after_the_end(Halting(backend, started, host, settings), len(stops))
+                _each_wakes_up_while_the_next_one_works(Halting(backend, started, host, settings), len(stops))
+                logs.append(started.log)
     sweep(backend)
-    require_all_done(backend, [1, 2, 3, 4], delivered_to=host, logs=[started.log])
+    require_all_done(backend, [1, 2, 3, 4], delivered_to=host, logs=logs)
     assert len(files(backend.settings.storage_dir)) == 2, "those by FTP are not kept"
 
 

@@ -163,6 +163,12 @@ def messages(backend: Backend) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
+def lose_messages(backend: Backend) -> None:
+    """As a broker may."""
+    for path in messages(backend):
+        path.unlink()
+
+
 @contextmanager
 def other_session(backend: Backend, *, autocommit: bool = True) -> Iterator[connection]:
     """A connection as any other program would open one."""

@@ -65,7 +65,7 @@ def test_the_field_and_the_contact_are_named(backend: Backend, contacts, monkeyp
     )
     assert '"many"' in caplog.text  # the value is for the log, and not for everybody who asks for the status
     assert list(backend.settings.storage_dir.glob("[!.]*")) == []
-    assert sweep_exports.sweep(backend) == []
+    assert sweep_exports.sweep(backend) == 0
     spoil(backend, contacts[at], "5")
     assert exported_ids(backend, settings_for(contact_fields=(3, 13))) == contacts
 

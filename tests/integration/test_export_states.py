@@ -28,7 +28,10 @@ from contactexport.errors import ExportAlreadyRunning, ExportLost, UnknownExport
 from contactexport.models import LEGAL_TRANSITIONS, Export, ExportStatus
 from contactexport.services import request_export, run_export, track_export
 
-WRITTEN = {"rows": 1, "bytes": 2, "sha256": "ab", "effective_until": END, "complete_from": None, "marks": b""}
+WRITTEN = {
+    "rows": 1, "bytes": 2, "sha256": "ab", "effective_until": END, "complete_from": None, "marks": b"",
+    "delivery_attempts": 1,
+}  # fmt: skip
 STATUSES = list(ExportStatus)
 
 MOVES = {
@@ -136,6 +139,22 @@ def test_a_claim_counts_and_one_that_is_not_due_is_not_claimed(backend: Backend)
     assert read(backend, export_id).attempt == 2
     make_due(backend, export_id)
     assert run(backend, export_id).status == "done"
+
+
+def test_a_file_is_delivered_in_the_attempt_that_has_written_it_and_whoever_did_so_is_fenced_off(backend: Backend):
+    export_id, key = request(backend, by_ftp(21)), by_ftp(21).key()
+    with backend.database.transaction() as conn:
+        writing = export_repository.claim(conn, export_id, key)
+        export_repository.mark_ready(conn, writing, **WRITTEN | {"delivery_attempts": 0})
+        delivering = export_repository.claim(conn, export_id, key)
+        assert (delivering.attempt, delivering.delivery_attempts) == (1, 1)
+    for move in ("ready", "error", "postpone", "wait"):
+        assert tried(backend, move, writing) is None
+    with backend.database.transaction() as conn:
+        again = export_repository.claim(conn, export_id, key)
+        assert (again.attempt, again.delivery_attempts) == (2, 2)
+    assert tried(backend, "done", delivering) is None
+    assert tried(backend, "done", again).status == "done"
 
 
 def test_a_claim_under_the_lock_of_a_key_the_export_had_before_is_none(backend: Backend):

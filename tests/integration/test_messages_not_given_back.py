@@ -29,7 +29,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_they_are_dropped_with_one_line(backend: Backend, begun: Path, caplog: pytest.LogCaptureFixture):
-    assert backend.queue.publish(7)
+    assert backend.queue.publish_export()
     messages, control = message_folders(backend.settings.data_dir)
     options = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
     with Connection("filesystem://localhost", transport=Transport, transport_options=options) as connection:

@@ -26,9 +26,11 @@ ORDER BY id DESC LIMIT :limit;
 
 -- name: claim_export^
 -- Run with the advisory lock of the key held, which a retry may have changed. The attempt number is the fence of
--- every later write.
+-- every later write, together with the number of deliveries: a file that another process has just written is delivered
+-- in the same attempt, and only the latter is raised from 0. After a retry it is 0 as well, but so is that of runs.
 UPDATE export
-SET attempt = attempt + 1,
+SET attempt = attempt + CASE WHEN status = 'ready' AND delivery_attempts = 0 AND run_attempts > 0 THEN 0 ELSE 1 END,
+    claimed_at = clock_timestamp(),
     run_attempts = run_attempts + CASE WHEN status = 'ready' THEN 0 ELSE 1 END,
     delivery_attempts = delivery_attempts + CASE WHEN status = 'ready' THEN 1 ELSE 0 END,
     status = CASE WHEN status = 'ready' THEN 'ready' ELSE 'in progress' END,
@@ -41,7 +43,7 @@ UPDATE export SET rows_expected = :rows_expected
 WHERE id = :id AND attempt = :attempt AND status = 'in progress';
 
 -- name: mark_ready^
--- The delivery that follows at once in the same attempt is its first.
+-- A delivery that follows at once in the same attempt is its first: then `delivery_attempts` is 1, else 0.
 WITH marked AS (
     INSERT INTO export_row_mark (export_id, marks)
     SELECT id, :marks FROM export WHERE id = :id AND attempt = :attempt AND status = 'in progress'
@@ -50,8 +52,8 @@ WITH marked AS (
 UPDATE export
 SET status = 'ready', rows = :rows, rows_expected = :rows, bytes = :bytes, sha256 = :sha256,
     effective_until = :effective_until, complete_from = :complete_from,
-    ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL, delivery_attempts = 1,
-    permanent_failures = 0
+    ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL,
+    delivery_attempts = :delivery_attempts, permanent_failures = 0
 WHERE id = :id AND attempt = :attempt AND status = 'in progress'
 RETURNING *;
 
@@ -60,7 +62,7 @@ UPDATE export
 SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL,
     deliveries = export_deliveries(deliveries, attempt, :reply),
     notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
-WHERE id = :id AND attempt = :attempt AND status = 'ready'
+WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status = 'ready'
 RETURNING *;
 
 -- name: mark_error^
@@ -68,7 +70,7 @@ UPDATE export
 SET status = 'error', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = :error,
     deliveries = export_deliveries(deliveries, attempt, :reply),
     notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
-WHERE id = :id AND attempt = :attempt AND status IN ('scheduled', 'in progress', 'ready')
+WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status IN ('scheduled', 'in progress', 'ready')
 RETURNING *;
 
 -- name: postpone_export^
@@ -76,7 +78,7 @@ RETURNING *;
 UPDATE export
 SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :error,
     run_attempts = run_attempts - CASE WHEN status = 'in progress' AND NOT :counted THEN 1 ELSE 0 END
-WHERE id = :id AND attempt = :attempt AND status IN ('in progress', 'ready')
+WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status IN ('in progress', 'ready')
 RETURNING *;
 
 -- name: wait_for_writers^
@@ -84,7 +86,7 @@ RETURNING *;
 UPDATE export
 SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :error, run_attempts = run_attempts - 1,
     writers_since = coalesce(writers_since, clock_timestamp())
-WHERE id = :id AND attempt = :attempt AND status = 'in progress'
+WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status = 'in progress'
 RETURNING *;
 
 -- name: postpone_delivery^
@@ -92,7 +94,7 @@ UPDATE export
 SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :reply,
     permanent_failures = permanent_failures + CASE WHEN :permanent THEN 1 ELSE 0 END,
     deliveries = export_deliveries(deliveries, attempt, :reply)
-WHERE id = :id AND attempt = :attempt AND status = 'ready'
+WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status = 'ready'
 RETURNING *;
 
 -- name: row_marks$
@@ -128,27 +130,50 @@ WHERE id = ANY (:ids) AND NOT EXISTS (
 SELECT 1 FROM export
 WHERE id = :id AND attempt = :attempt AND status IN ('scheduled', 'in progress', 'ready');
 
--- name: note_unpublished!
-UPDATE export SET published_at = NULL WHERE id = :id AND due_at IS NOT NULL;
-
--- name: take_due_exports
--- Due, held by nobody, and not just published. An 'in progress' export that nobody holds has lost its worker.
-UPDATE export SET published_at = clock_timestamp()
-WHERE id IN (
-    SELECT e.id FROM export AS e
-    WHERE e.finished_at IS NULL AND e.due_at <= clock_timestamp()
-      AND (e.published_at IS NULL OR e.published_at < e.due_at OR e.status = 'in progress'
-           OR e.published_at < clock_timestamp() - make_interval(secs => :republish_after))
-      AND NOT EXISTS (
-          SELECT FROM pg_locks AS l
-          WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND (l.classid::bigint << 32) | l.objid::bigint = e.setting_key
-      )
-    ORDER BY e.due_at
-    FOR UPDATE SKIP LOCKED
+-- name: exports_in_turn
+-- Due and held by nobody, whose turn it is first. An 'in progress' export that nobody holds has lost its worker.
+-- Round robin over users: first the one with the fewest running, then the one who was served longest ago. Of one user
+-- the smallest comes first, but before it what has waited for `patience` seconds. Nobody has more than `most_running`
+-- running, nor does an FTP host receive more. What an export will have written is guessed by its window and origins.
+WITH held AS MATERIALIZED (
+    SELECT DISTINCT (l.classid::bigint << 32) | l.objid::bigint AS key
+    FROM pg_locks AS l
+    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), candidate AS (
+    SELECT e.id, e.setting_key, e.created_by, h.key IS NOT NULL AS runs,
+           e.settings->'ftp'->>'host' AS host,
+           CASE WHEN e.due_at < clock_timestamp() - make_interval(secs => :patience) THEN e.due_at END AS late,
+           CASE
+               WHEN :deliveries THEN e.bytes
+               ELSE extract(
+                   epoch FROM least(CAST(e.settings->>'end' AS timestamptz), clock_timestamp())
+                       - CAST(e.settings->>'start' AS timestamptz)
+               ) * CASE e.settings->>'origin' WHEN 'all' THEN 100 ELSE jsonb_array_length(e.settings->'origin_ids') END
+           END AS size
+    FROM export AS e LEFT JOIN held AS h ON h.key = e.setting_key
+    WHERE e.finished_at IS NULL
+      AND (e.status = 'ready' AND e.settings->>'distribution_method' <> 'local') = :deliveries
+      AND (h.key IS NOT NULL OR e.due_at <= clock_timestamp())
+), numbered AS (
+    SELECT id, setting_key, created_by, runs, host,
+           row_number() OVER (PARTITION BY created_by ORDER BY runs DESC, late NULLS LAST, size, id) AS of_user,
+           row_number() OVER (PARTITION BY host ORDER BY runs DESC, late NULLS LAST, size, id) AS of_host
+    FROM candidate
 )
-RETURNING id;
+SELECT n.id, n.setting_key FROM numbered AS n
+WHERE NOT n.runs AND n.of_user <= :most_running AND (n.of_host <= :most_running OR NOT :deliveries)
+ORDER BY n.of_user, (SELECT max(e.claimed_at) FROM export AS e WHERE e.created_by = n.created_by) NULLS FIRST, n.id
+LIMIT :most;
+
+-- name: has_held_back$
+-- A request that is being refused holds the lock of a new export for a moment.
+SELECT EXISTS (
+    SELECT FROM export AS e JOIN pg_locks AS l ON (l.classid::bigint << 32) | l.objid::bigint = e.setting_key
+    WHERE e.finished_at IS NULL AND e.status = 'scheduled' AND e.due_at <= clock_timestamp()
+      AND l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+);
 
 -- name: retry_export^
 -- A finished file is delivered again without a new query; without one, all starts anew. So do the limits of attempts
@@ -156,7 +181,7 @@ RETURNING id;
 UPDATE export
 SET status = CASE WHEN ready_at IS NOT NULL AND :has_file THEN 'ready' ELSE 'scheduled' END,
     ready_at = CASE WHEN ready_at IS NOT NULL AND :has_file THEN clock_timestamp() END,
-    due_at = statement_timestamp(), published_at = statement_timestamp(), finished_at = NULL, error = NULL,
+    due_at = statement_timestamp(), finished_at = NULL, error = NULL,
     writers_since = NULL, file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, permanent_failures = 0,
     ftp_secret = :ftp_secret, notify_secret = :notify_secret, settings = :settings, setting_key = :setting_key,
     notify_due_at = NULL, notify_attempts = 0, notified_at = NULL, notify_error = NULL

@@ -2,8 +2,8 @@
 
 from contactexport.db.migration_steps import run_template
 
-revision = "0010"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
