@@ -148,7 +148,9 @@ def _produce_and_deliver(
         raise
     except Exception:  # a fault of ours must not be tried again without a pause, nor for ever
         logger.exception("unexpected error: id=%d attempt=%d", export.id, export.attempt)
-        return _put_off(backend, conn, export)
+        if export.status is ExportStatus.READY:
+            return deliver_export.try_later(backend, conn, export, DeliveryFailed(OUR_FAULT, permanent=True))
+        return _postponed(backend, conn, export, OUR_FAULT)
 
 
 def _refused(backend: Backend, conn: Connection, export: Export, refusal: QueryFailed) -> Export:
@@ -157,12 +159,6 @@ def _refused(backend: Backend, conn: Connection, export: Export, refusal: QueryF
     if isinstance(refusal, ValueRefused):  # the value will be the same next time
         return _failed(conn, export, refusal.status_text)
     return _postponed(backend, conn, export, refusal.status_text)
-
-
-def _put_off(backend: Backend, conn: Connection, export: Export) -> Export:
-    if export.status is ExportStatus.READY:
-        return deliver_export.try_later(backend, conn, export, DeliveryFailed(OUR_FAULT, permanent=True))
-    return _postponed(backend, conn, export, OUR_FAULT)
 
 
 def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None, hand_over: bool) -> Export:
