@@ -8,14 +8,13 @@ number outdated at its next write and stops.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from contactexport import audit_log, crash_points, export_file, export_lock
 from contactexport.backend import Backend
 from contactexport.db import (
     catalogue_repository,
-    change_repository,
     changed_contact_repository,
     contact_table,
     export_repository,
@@ -45,15 +44,14 @@ from contactexport.services import (
     deliver_export,
     find_changes,
     find_unfit_contact,
+    outcomes,
     watch_export,
     write_rows,
 )
 from contactexport.services.read_in_ranges import Readers
 from contactexport.services.request_export import BUSY_LOCK_SECONDS
 
-RETRY_SECONDS = (10, 60, 300, 900)
 OUTAGE_SECONDS = 30
-WRITERS_SECONDS = 30
 # An export that has been put off for writers keeps no worker waiting for them: this is long enough for short ones.
 SECOND_LOOK_SECONDS = 2
 OUR_FAULT = "Internal error, see the log of the worker"
@@ -137,28 +135,32 @@ def _produce_and_deliver(
                 export = _produce(backend, conn, export, progress, hand_over)
             return export if hand_over else deliver_export.deliver(backend, conn, export)
     except (ExportFailed, ContactsIncomplete) as failure:
-        return _failed(conn, export, failure.text)
+        return outcomes.failed(conn, export, failure.text)
     except WindowOpen as writers:
-        return _put_off_for_writers(backend, conn, export, writers.text)
+        return outcomes.put_off_for_writers(backend, conn, export, writers.text)
     except QueryFailed as refusal:
         return _refused(backend, conn, export, refusal)
     except OSError as error:
-        return _postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
+        return outcomes.postponed(backend, conn, export, f"The file cannot be written: {error.strerror or error}")
     except (DatabaseUnavailable, StorageUnfit, ExportLost):
         raise
     except Exception:  # a fault of ours must not be tried again without a pause, nor for ever
         logger.exception("unexpected error: id=%d attempt=%d", export.id, export.attempt)
-        if export.status is ExportStatus.READY:
-            return deliver_export.try_later(backend, conn, export, DeliveryFailed(OUR_FAULT, permanent=True))
-        return _postponed(backend, conn, export, OUR_FAULT)
+        return _put_off(backend, conn, export)
 
 
 def _refused(backend: Backend, conn: Connection, export: Export, refusal: QueryFailed) -> Export:
     watch_export.require_wanted(backend, conn, export)  # one that was lost or stopped has cancelled it itself
     logger.warning("query refused: id=%d attempt=%d reason=%s", export.id, export.attempt, refusal.text)
     if isinstance(refusal, ValueRefused):  # the value will be the same next time
-        return _failed(conn, export, refusal.status_text)
-    return _postponed(backend, conn, export, refusal.status_text)
+        return outcomes.failed(conn, export, refusal.status_text)
+    return outcomes.postponed(backend, conn, export, refusal.status_text)
+
+
+def _put_off(backend: Backend, conn: Connection, export: Export) -> Export:
+    if export.status is ExportStatus.READY:
+        return deliver_export.try_later(backend, conn, export, DeliveryFailed(OUR_FAULT, permanent=True))
+    return outcomes.postponed(backend, conn, export, OUR_FAULT)
 
 
 def _produce(backend: Backend, conn: Connection, export: Export, progress: Progress | None, hand_over: bool) -> Export:
@@ -260,40 +262,3 @@ def _fields(catalogue: Catalogue, export: Export) -> list[ContactField]:
     if gone:
         raise ExportFailed(f"Invalid contact field id: {', '.join(map(str, gone))}")
     return [catalogue.fields[field] for field in export.settings.contact_fields]
-
-
-def _failed(conn: Connection, export: Export, reason: str) -> Export:
-    audit_log.note("export failed", export=export.id, user=export.created_by, attempt=export.attempt, error=reason)
-    return export_repository.mark_error(conn, export, reason)
-
-
-def _postponed(backend: Backend, conn: Connection, export: Export, reason: str) -> Export:
-    if export.run_attempts >= backend.settings.attempt_limit:
-        return _failed(conn, export, reason)
-    delay = RETRY_SECONDS[min(export.run_attempts, len(RETRY_SECONDS)) - 1]
-    _note_postponed(export, delay, reason)
-    return export_repository.postpone(conn, export, delay, reason)
-
-
-def _put_off_for_writers(backend: Backend, conn: Connection, export: Export, reason: str) -> Export:
-    """Nobody's attempt, like an outage; but whoever forgot to end a transaction has to learn of it some time."""
-    waited = timedelta(0)
-    if export.writers_since is not None:
-        waited = change_repository.clock(conn) - export.writers_since
-    left = backend.settings.writers_limit - waited.total_seconds()
-    if left <= 0:
-        return _failed(conn, export, f"{reason}; given up after {backend.settings.writers_limit:g} seconds")
-    delay = min(WRITERS_SECONDS, left)
-    _note_postponed(export, delay, reason)
-    return export_repository.wait_for_writers(conn, export, delay, reason)
-
-
-def _note_postponed(export: Export, seconds: float, reason: str) -> None:
-    audit_log.note(
-        "export postponed",
-        export=export.id,
-        user=export.created_by,
-        attempt=export.attempt,
-        seconds=seconds,
-        error=reason,
-    )
