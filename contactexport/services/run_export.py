@@ -8,6 +8,7 @@ number outdated at its next write and stops.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -94,7 +95,7 @@ def attempt(
     try:
         hand_over = hand_over and export.settings.ftp is not None
         work = partial(_produce_and_deliver, backend, conn, export, progress, hand_over)
-        return _put_off_by_outages(backend, export, work)
+        return _put_off_by_outages(backend, export, work, hand_over)
     except ExportLost as lost:
         return _handed_back(backend, export, lost)
 
@@ -113,7 +114,7 @@ def _handed_back(backend: Backend, export: Export, lost: ExportLost) -> Export |
     return given
 
 
-def _put_off_by_outages(backend: Backend, export: Export, work: Callable[[], Export]) -> Export:
+def _put_off_by_outages(backend: Backend, export: Export, work: Callable[[], Export], hand_over: bool) -> Export:
     """An outage is nobody's attempt. It may be this session only that was ended, so another connection is asked."""
     try:
         with translated_errors():
@@ -123,6 +124,9 @@ def _put_off_by_outages(backend: Backend, export: Export, work: Callable[[], Exp
         logger.warning("%s lost: id=%d attempt=%d reason=%s", what, export.id, export.attempt, outage.text)
         with backend.database.transaction() as other:
             export_repository.require_attempt(other, export)
+            if not hand_over:  # its own delivery may have begun, which nobody else does in this attempt
+                begun = export_repository.get(other, export.id).delivery_attempts
+                export = replace(export, delivery_attempts=begun)
             return export_repository.postpone(other, export, OUTAGE_SECONDS, outage.status_text, counted=False)
 
 

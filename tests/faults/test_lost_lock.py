@@ -28,7 +28,7 @@ def slow() -> dict[str, threading.Event]:
 def test_an_upload_that_another_worker_has_taken_over_is_broken_off(backend: Backend, inbox: Path, slow):
     with (
         serving(inbox, dtp_handler=ftp_hosts.StopsInTheMiddle, **slow) as (port, told),
-        worker(backend, concurrency=2) as running,
+        worker(backend, concurrency=3) as running,  # one is kept for exports, so two deliver
     ):
         export_id = large_export(backend, port)
         assert slow["stopped"].wait(60)

@@ -50,7 +50,7 @@ def small(tmp_path: Path) -> Iterator[tuple[Backend, Path]]:
 def test_calls_are_503_readyz_says_it_and_all_goes_on_once_there_is_room(small: tuple[Backend, Path], tmp_path: Path):
     backend, disk = small
     with server(backend, EXPORTS_PER_USER="100000") as here, worker(backend) as working:
-        assert here.get("/readyz").json()["data"] == {"database": "ok", "broker": "ok"}
+        assert here.get("/readyz").json()["data"] == {"database": "ok", "storage": "ok", "broker": "ok"}
         before = here.post(BODY).json()["data"]["id"]
         wait_until_final(backend, before)
         with filled(disk):
@@ -59,7 +59,8 @@ def test_calls_are_503_readyz_says_it_and_all_goes_on_once_there_is_room(small: 
             assert full.status_text == "The database cannot do its work: disk full"
             ready = here.get("/readyz")
             assert (ready.status_code, ready.json()) == (503, {
-                "replyCode": 1, "replyText": "Not ready: database", "data": {"database": "disk full", "broker": "ok"},
+                "replyCode": 1, "replyText": "Not ready: database",
+                "data": {"database": "disk full", "storage": "ok", "broker": "ok"},
             })  # fmt: skip
             refused = refused_until_full(here)
             assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")

@@ -18,6 +18,7 @@ from pyftpdlib.servers import ThreadedFTPServer
 
 from contactexport.backend import Backend
 from contactexport.models import Export, FtpTarget
+from contactexport.storage_folder import MARKER
 
 ROWS = 3000
 ROW_BYTES = 1000
@@ -65,7 +66,7 @@ def serving(
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
 
 
 def large_export(backend: Backend, port: int, host: str = "127.0.0.1", **target: Any) -> int:

@@ -13,7 +13,13 @@ from contactexport.backend import Backend
 from contactexport.db import advisory_lock
 from contactexport.db.connection import begin_snapshot
 from contactexport.db.connection_errors import translated_errors
-from contactexport.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
+from contactexport.errors import (
+    DatabaseConflict,
+    DatabaseInTrouble,
+    DatabaseUnavailable,
+    SchemaMismatch,
+    SettingsError,
+)
 
 # A child of a fork asks for its connection, while the parent goes on with its own.
 FORK = """
@@ -78,7 +84,7 @@ def test_a_connection_that_breaks_off_in_a_block_is_an_outage_and_the_next_block
 
 def test_an_error_of_one_statement_is_no_outage(backend: Backend):
     with (
-        pytest.raises(psycopg2.errors.QueryCanceled),
+        pytest.raises(DatabaseInTrouble, match="statement timeout"),
         backend.database.transaction() as conn,
         conn.cursor() as cursor,
     ):
@@ -86,12 +92,21 @@ def test_an_error_of_one_statement_is_no_outage(backend: Backend):
 
 
 @pytest.mark.parametrize(
-    ("code", "local"),
-    [("40001", True), ("40P01", True), ("58030", True), ("58P01", False), ("57P01", False), ("53300", False)],
+    ("code", "kind"),
+    [
+        ("40001", DatabaseConflict),
+        ("40P01", DatabaseConflict),
+        ("58030", DatabaseInTrouble),
+        ("53100", DatabaseInTrouble),
+        ("57P01", DatabaseUnavailable),
+    ],
 )
-def test_conflicts_and_system_errors_are_the_statements_and_not_an_outage(backend: Backend, code: str, local: bool):
-    with pytest.raises(psycopg2.OperationalError if local else DatabaseUnavailable):
+def test_conflicts_and_trouble_of_the_server_are_told_from_an_outage(
+    backend: Backend, code: str, kind: type[DatabaseUnavailable]
+):
+    with pytest.raises(DatabaseUnavailable) as raised:
         execute(backend, f"DO $$ BEGIN RAISE EXCEPTION 'told' USING ERRCODE = '{code}'; END $$")
+    assert type(raised.value) is kind
 
 
 def test_a_missing_table_and_missing_rights_say_what_is_wrong(backend: Backend):

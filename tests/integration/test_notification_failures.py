@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from exporting import execute, row_of
+from exporting import backend_with, execute, row_of
 from notification_receiver import FAILURES, Answer, raw, receiver, status
 from notifying import assert_tried_again, due, due_again, finished, notify, rest, seconds_until
 
@@ -122,6 +122,7 @@ def test_an_unreadable_secret_key_is_a_failure_as_any_other(backend: Backend):
         before = rest(backend, export_id)
         (backend.settings.data_dir / "secret_key").unlink(missing_ok=True)
         (backend.settings.data_dir / "secret_key").mkdir()
+        backend = backend_with(backend)  # a process that has not read it yet
         assert "cannot be read or made" in notify(backend, export_id)["error"]
         assert there.received == []
     assert_tried_again(backend, export_id, before)

@@ -168,7 +168,7 @@ def runs(backend: Backend, receiver: str) -> None:
     assert export_file(backend, settings_for(type="registrations", **around_now()))
     export_id = request(backend, settings_for(end=settings_for().end - timedelta(days=1), notification_url=receiver))
     make_due(backend, export_id)
-    assert export_id in sweep_exports.sweep(backend)
+    sweep_exports.sweep(backend)
     cancel_export.cancel(backend, export_id, TESTER)
     retry_export.retry(backend, export_id, None)
     assert run(backend, export_id).status == "done"

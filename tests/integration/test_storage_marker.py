@@ -16,6 +16,7 @@ from contactexport.errors import StorageUnfit
 from contactexport.services import check_readiness, check_storage, deliver_export, rotate_secrets, run_export
 from contactexport.services.sweep_exports import sweep
 from contactexport.worker import tasks
+from contactexport.worker.places import Places
 
 
 @pytest.fixture
@@ -179,19 +180,19 @@ def test_a_worker_leaves_its_messages_to_others_and_says_why_once(
     other_machine: Backend, backend: Backend, monkeypatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr(tasks, "UNFIT_SECONDS", 0.01)
-    tasks.register(other_machine.queue.celery, other_machine)
+    tasks.register(other_machine.queue.celery, other_machine, Places(None))
     run_task = other_machine.queue.celery.tasks["contactexport.run_export"]
     export_id = request(backend, settings_for())
     for path in messages(backend):
         path.unlink()
     for _ in range(5):
-        run_task(export_id)
+        run_task()
     sweep(other_machine)
     assert len(messages(other_machine)) == 5
     assert caplog.text.count("no exports are taken: The storage folder") == 1
     shutil.copytree(backend.settings.storage_dir, other_machine.settings.storage_dir)  # as if it were mounted now
     caplog.set_level(logging.WARNING)
-    run_task(export_id)
+    run_task()
     assert row_of(backend, export_id)["status"] == "done"
     assert caplog.text.count("exports are taken again") == 1
 

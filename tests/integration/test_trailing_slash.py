@@ -33,6 +33,8 @@ def test_a_slash_at_the_end_makes_no_difference_on_any_route(app: Flask, api: Fl
     tried = paths(app)
     assert ("POST", "/api/v2/contact/getchanges") in tried
     for method, path in tried:
+        if path == "/":
+            continue
         assert answer(api, method, path + "/") == answer(api, method, path), (method, path)
 
 

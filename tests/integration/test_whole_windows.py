@@ -127,7 +127,7 @@ def test_while_it_is_put_off_it_holds_no_lock_and_no_file_and_counts_no_attempt(
     assert (waiting.status, waiting.run_attempts) == ("in progress", 0)
     assert run_export.run(backend, waiting.id) is None  # not due
     assert advisory_locks(backend) == []
-    assert not backend.settings.storage_dir.exists()
+    assert list(backend.settings.storage_dir.glob("[!.]*")) == []
     with pytest.raises(ExportAlreadyRunning):
         request(backend, settings)
     execute(backend, "LOCK TABLE contact_field IN ACCESS EXCLUSIVE MODE NOWAIT")
