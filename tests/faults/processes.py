@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -62,8 +63,15 @@ class Process:
 def worker(backend: Backend, *, concurrency: int = 1, **settings: str) -> Iterator[Process]:
     """A Celery worker that is ready for messages; `settings` by their names without the prefix."""
     with _process(backend, "worker", worker_command(concurrency), settings) as process:
-        wait_until(lambda: len(process.children()) >= concurrency, "the pool has its processes")
+        wait_until(lambda: _has_pool(process, concurrency), "the pool has its processes")
         yield process
+
+
+def _has_pool(process: Process, concurrency: int) -> bool:
+    """True once it has as many that stay: the one that looks at the database first ends at once."""
+    found = process.children()
+    time.sleep(0.25)
+    return len(found) >= concurrency and process.children() == found
 
 
 def worker_command(concurrency: int) -> list[str]:

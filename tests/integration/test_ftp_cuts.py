@@ -100,7 +100,8 @@ def test_a_file_whose_control_connection_dies_is_asked_for_and_renamed(
 ):
     with LosesTheControl(used := pem if tls else None, reset=reset, seconds=0.2) as host:
         sent = deliver(tmp_path, host, LARGE, used)
-        assert (host.told.count("STOR"), host.told.count("USER"), host.told.count("SIZE")) == (1, 2, 1)
+        assert (host.told.count("STOR"), host.told.count("USER")) == (1, 2)
+        assert host.told.count("SIZE") >= 1  # again while a busy host still reads
         assert host.files == {"x.csv": sent}
 
 
