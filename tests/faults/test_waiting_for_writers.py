@@ -61,8 +61,8 @@ def test_a_restart_of_the_worker_does_not_reset_how_long_an_export_has_waited(ba
         make_due(backend, export_id)
         wait_until(lambda: was_put_off(backend, export_id, 2), "it is put off again")
         assert row_of(backend, export_id)["writers_since"] == since
+    make_due(backend, export_id)
     with worker(backend, WRITERS_WAIT="0.1", WRITERS_LIMIT="0.001"):
-        make_due(backend, export_id)
         assert wait_until_final(backend, export_id)["status"] == "error"
 
 
