@@ -82,7 +82,7 @@ def test_a_connection_that_breaks_off_in_a_block_is_an_outage_and_the_next_block
         assert execute(backend, "SELECT 1 AS one") == [{"one": 1}]
 
 
-def test_an_error_of_one_statement_is_no_outage(backend: Backend):
+def test_a_statement_that_is_ended_is_trouble_of_the_server_and_no_outage(backend: Backend):
     with (
         pytest.raises(DatabaseInTrouble, match="statement timeout"),
         backend.database.transaction() as conn,
@@ -97,7 +97,9 @@ def test_an_error_of_one_statement_is_no_outage(backend: Backend):
         ("40001", DatabaseConflict),
         ("40P01", DatabaseConflict),
         ("58030", DatabaseInTrouble),
+        ("58P01", DatabaseInTrouble),
         ("53100", DatabaseInTrouble),
+        ("53300", DatabaseInTrouble),
         ("57P01", DatabaseUnavailable),
     ],
 )
