@@ -78,14 +78,19 @@ def store(
                 notify_secret=notify_secret,
             )
     except ExportAlreadyRunning:
-        with backend.database.autocommit() as conn:
-            raise ExportAlreadyRunning(export_repository.running(conn, settings.key(team), team)) from None
+        raise already_running(backend, settings.key(team), team) from None
     if export_id is None:
         raise TooManyRequests(
             f"{most_unfinished} exports are not finished yet: no more at a time", UNFINISHED_RETRY_SECONDS
         )
     audit_log.note("export accepted", export=export_id, user=created_by, method=settings.distribution_method)
     return export_id
+
+
+def already_running(backend: Backend, setting_key: int, team: str) -> ExportAlreadyRunning:
+    """The refusal of a setting, with the id of the export that is running if the team may see it."""
+    with backend.database.autocommit() as conn:
+        return ExportAlreadyRunning(export_repository.running(conn, setting_key, team))
 
 
 def split_url(backend: Backend, settings: ExportSettings) -> tuple[ExportSettings, bytes | None]:

@@ -12,7 +12,7 @@ from contactexport.hidden_url import has_secrets, hidden
 from contactexport.models import Export, ExportStatus
 from contactexport.services import wake_workers
 from contactexport.services.deliver_export import PLAIN_FTP_REFUSED
-from contactexport.services.request_export import BUSY_LOCK_SECONDS, split_url
+from contactexport.services.request_export import BUSY_LOCK_SECONDS, already_running, split_url
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,7 @@ def retry(
             export_lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
             revived = export_repository.retry(conn, export, secret, has_file=_has_file(backend, export))
     except ExportAlreadyRunning:
-        with backend.database.transaction() as conn:
-            other = export_repository.running(conn, export.setting_key, export.team)
-        raise ExportAlreadyRunning(other) from None
+        raise already_running(backend, export.setting_key, export.team) from None
     wake_workers.wake_for(backend, revived)
     return revived
 
