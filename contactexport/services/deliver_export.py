@@ -41,7 +41,6 @@ def deliver(backend: Backend, conn: Connection, export: Export) -> Export:
     Raises ExportLost, StorageUnfit, and ExportFailed for plain FTP where TLS is required: the host was not even
     connected to.
     """
-    check_storage.require_storage(backend)
     try:
         export_lock.require_still_held(conn, export.setting_key)
         delivery = _delivery(backend, conn, export)
@@ -71,6 +70,7 @@ def _finished_file(backend: Backend, export: Export) -> BinaryIO:
     try:
         return export_file.open_finished(backend.settings.storage_dir, export.file_name, export.bytes)
     except FileDamaged as damage:
+        check_storage.require_storage(backend)  # put off, uncounted, until the folder is there again
         logger.error("file not delivered: id=%d file=%s reason=%s", export.id, export.file_name, damage.text)  # noqa: TRY400
         raise DeliveryFailed(damage.text, permanent=True) from None
 
