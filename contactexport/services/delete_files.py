@@ -1,6 +1,7 @@
 """Deletes files that nobody may have any more: after the retention, and what crashes have left."""
 
 import logging
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -29,9 +30,8 @@ def delete_expired(backend: Backend) -> int:
 def delete_orphans(backend: Backend) -> int:
     """Deletes temporary files of attempts that are over, and files that were deleted but came late; returns how many.
 
-    What an attempt has just finished with and removes by itself is no orphan.
-
-    Files of exports this database does not know are left alone: the folder may be shared.
+    What an attempt has just finished with and removes by itself is no orphan. Files of exports this database does not
+    know are left alone: the folder may be shared.
     """
     found = {path: match for path in _files(backend) if (match := OUR_FILE.fullmatch(path.name))}
     if not found:
@@ -39,7 +39,8 @@ def delete_orphans(backend: Backend) -> int:
     with backend.database.transaction() as conn:
         kept = export_repository.kept_files(conn, sorted({int(match[1]) for match in found.values()}))
     orphans = [path for path, match in found.items() if int(match[1]) in kept and _is_orphan(match, kept)]
-    deleted = [path for path in orphans if path.exists() and delete(path)]  # its attempt may have removed it meanwhile
+    # Its attempt may have removed it meanwhile. A link that leads nowhere is there, too.
+    deleted = [path for path in orphans if os.path.lexists(path) and delete(path)]
     for path in deleted:
         logger.warning("orphaned file deleted: %s", path.name)
     return len(deleted)
