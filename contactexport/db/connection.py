@@ -129,7 +129,9 @@ class Database:
     def _connect(self) -> Connection:
         url = self._url()
         try:
-            options = {name: value for name, value in CONNECT_OPTIONS.items() if name not in parse_dsn(url)}
+            options = CONNECT_OPTIONS | {
+                name: value for name, value in parse_dsn(url).items() if name in CONNECT_OPTIONS
+            }
             connect = partial(psycopg2.connect, url, cursor_factory=RowCursor, client_encoding="UTF8", **options)
             conn = connect()
         except psycopg2.ProgrammingError:  # its text would show parts of the password
