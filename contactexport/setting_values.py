@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from contactexport.languages import LANGUAGES
 
 LONGEST_NAME = 63  # bytes of a name in Postgres
+TEMPORARY_NAME = "%s.part"  # what `temporary_name` is by default
 
 
 def text(raw: str) -> str:

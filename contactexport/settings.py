@@ -102,7 +102,7 @@ class Settings:
     )
     ftp_temporary_name: str = _setting(
         setting_values.temporary_name,
-        "%s.part",
+        setting_values.TEMPORARY_NAME,
         "name of an uploaded file until it is complete; %s is its own name and the attempt, %s alone: no other name",
     )
     allowed_hosts: tuple[AllowedHost, ...] = _setting(

@@ -20,8 +20,8 @@ from contactexport.delivery.host_traits import HostTraits
 from contactexport.errors import DeliveryFailed, ExportLost, HostRefused
 from contactexport.internet_host import parse_host
 from contactexport.models import Export, FtpTarget
+from contactexport.setting_values import TEMPORARY_NAME
 
-TEMPORARY_NAME = "%s.part"
 # Tidying up and saying goodbye may fail, but must not take long.
 SHORT_SECONDS = 5.0
 
