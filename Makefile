@@ -1,12 +1,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait more than they compute: for servers to start, and for things to time out.
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
-.PHONY: help venv demo serve check test fuzz soak uploads clients lint bench requirements clean
+.PHONY: help venv demo serve check test test-all fuzz soak uploads clients lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 venv: $(VENV)/.installed  ## make .venv with all that the other targets need
 
@@ -33,23 +35,27 @@ check: lint  ## lint and the tests that need no server: the inner loop, less tha
 	$(BIN)/pytest --quiet --numprocesses auto tests/unit tests/architecture
 
 ifdef T
-test: venv  ## lint, then every test with coverage; T=tests/integration/test_sweep.py for one place
-	$(BIN)/pytest $(T)
+test: venv  ## lint, then all tests but the slow ones; T=tests/unit/test_settings.py for one place
+	$(BIN)/pytest -m "not clients" $(T)
 else
 test: lint
-	rm -f .coverage .coverage.*
-	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=
+	$(BIN)/pytest --quiet --numprocesses $(PROCESSES) --dist loadfile
 endif
 
-fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries a few hundred, always the same ones
+test-all: lint  ## every test, with coverage: what runs on every submission
+	rm -f .coverage .coverage.*
+	FUZZ_CASES=400 FUZZ_SAME=1 WINDOW_SECONDS=8 \
+	    $(BIN)/pytest --quiet --numprocesses $(PROCESSES) --dist loadfile -m "not clients" --cov --cov-report=
+
+fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries few, always the same ones
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/pytest tests/fuzz --timeout=1800 --durations=5
 
 soak: venv  ## parts die at random under a steady load, then all is counted (MINUTES=5 SEED=1 BROKER=redis://127.0.0.1/9)
-	PYTHONPATH=tests:tests/integration:tests/acceptance:tests/faults $(BIN)/python tests/faults/soak.py \
+	$(BIN)/python -m tests.soak \
 	    --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
 
 uploads: venv  ## uploads over TLS to vsftpd, ProFTPD and pyftpdlib, each compared by its hash (COUNT=50 SIZE=30000000)
-	PYTHONPATH=tests:tests/integration $(BIN)/python tests/integration/ftp_uploads.py \
+	$(BIN)/python -m tests.support.ftp_uploads \
 	    --count $(or $(COUNT),50) --size $(or $(SIZE),30000000)
 
 $(VENV)/.clients-installed: tests/clients/requirements.txt $(VENV)/.installed

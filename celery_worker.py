@@ -1,6 +1,5 @@
 """The Celery application: `celery -A celery_worker worker`."""
 
-from contactexport import create_app
-from contactexport.worker.celery_app import worker_app
+from contactexport.serving.celery_app import app
 
-app = worker_app(create_app().extensions["contactexport"])
+__all__ = ["app"]

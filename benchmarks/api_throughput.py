@@ -1,10 +1,10 @@
-"""Requests a second: POST getchanges and GET status against the least that a Flask route with Postgres can do.
+"""Requests per second: POST getchanges and GET status against the minimum that a Flask route with Postgres can do.
 
     python benchmarks/api_throughput.py --scale 0.1
 
-Both are served by gunicorn with config/gunicorn.py, over the same database, to the same clients, in turns; the median
-round counts. No worker runs meanwhile. Afterwards each accepted export is looked for in the database and, as a
-message, in the folder of the broker.
+gunicorn serves both with config/gunicorn.py, with the same database and the same clients, in turns. The median round
+counts. No worker runs meanwhile. Afterwards each accepted export must be in the database and, as a message, in the
+folder of the broker.
 """
 
 import argparse
@@ -18,16 +18,16 @@ import results
 from http_load import Load, prepared
 from running_server import serving
 
-from contactexport.backend import Backend
-from contactexport.export_queue import message_folders
-from contactexport.services import manage_users
+from contactexport.context import Context
+from contactexport.queue.publisher import message_folders
+from contactexport.users import manage
 
 CONTACTS = 1_000
 REQUESTS = 1_500
 CLIENTS = 16
-# At the end of a round each has ten unfinished exports, as many as he may have by default; then they are ended.
+# At the end of a round each user has ten unfinished exports, the default limit. Then they are ended.
 USERS = 150
-# The usual ones are for people, and for rounds of this size.
+# Higher limits than by default, for rounds of this size.
 LIMITS = {"REQUESTS_PER_MINUTE": "10000", "EXPORTS_PER_USER": "1000"}
 
 numbers = itertools.count(1)
@@ -38,7 +38,7 @@ class LostRequest(Exception):
 
 
 def main() -> None:
-    """Compares, prints and keeps the table `api_throughput`."""
+    """Compares, prints and stores the table `api_throughput`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 1,500 requests of each kind and round")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each kind")
@@ -49,24 +49,24 @@ def main() -> None:
         contacts.database_of(server, CONTACTS) as filled,
         contacts.folder_of_many_files() as folder,
     ):
-        backend = contacts.make_backend(filled.database.url, folder)
-        tokens = prepared_tokens(backend)
-        with serving(backend, "wsgi:app", **LIMITS) as ours, serving(backend, "bare_app:app") as bare:
-            loads = _measured(backend, ours, bare, tokens, requests, options.rounds)
-        _require_all(backend, loads["POST getchanges"])
+        context = contacts.make_context(filled.database.url, folder)
+        tokens = prepared_tokens(context)
+        with serving(context, "wsgi:app", **LIMITS) as ours, serving(context, "bare_app:app") as bare:
+            loads = _measured(context, ours, bare, tokens, requests, options.rounds)
+        _require_all(context, loads["POST getchanges"])
     _save(loads, requests, options.rounds)
 
 
-def prepared_tokens(backend: Backend) -> list[str]:
-    """Removes all exports and users, and makes new users; their tokens."""
-    with backend.database.transaction() as conn:
+def prepared_tokens(context: Context) -> list[str]:
+    """Deletes all exports and users, and creates new users. Returns their tokens."""
+    with context.database.transaction() as conn:
         contacts.queries().prepare_api(conn)
-    users = [manage_users.add_user(backend, f"user{n}", with_wsse=False, with_token=True) for n in range(USERS)]
+    users = [manage.add_user(context, f"user{n}", with_wsse=False, with_token=True) for n in range(USERS)]
     return [str(user.token) for user in users]
 
 
 def _measured(
-    backend: Backend, ours: int, bare: int, tokens: Sequence[str], requests: int, rounds: int
+    context: Context, ours: int, bare: int, tokens: Sequence[str], requests: int, rounds: int
 ) -> dict[str, list[Load]]:
     """The loads of all rounds by kind."""
     kinds: dict[str, Callable[[int], Load]] = {
@@ -80,15 +80,15 @@ def _measured(
     loads: dict[str, list[Load]] = {kind: [] for kind in kinds}
     for number in range(rounds + 1):
         for kind, load in kinds.items():
-            done = load(requests if number else 2 * CLIENTS)  # the first ones open connections
+            done = load(requests if number else 2 * CLIENTS)  # the first requests open connections
             loads[kind].append(done)
-        with backend.database.session() as conn:
+        with context.database.session() as conn:
             contacts.queries().end_exports(conn)
     return loads
 
 
 def post(path: str, tokens: Sequence[str]) -> bytes:
-    """A request for an export, each with another window."""
+    """A request for an export. Each has another window."""
     number = next(numbers)
     body = {
         "distribution_method": "local",
@@ -105,10 +105,10 @@ def _gets(path: str, tokens: Sequence[str], count: int) -> list[bytes]:
     return [prepared("GET", f"{path}/{1 + number % CLIENTS}", tokens[number % len(tokens)]) for number in range(count)]
 
 
-def _require_all(backend: Backend, loads: Sequence[Load]) -> None:
+def _require_all(context: Context, loads: Sequence[Load]) -> None:
     accepted = {answer["data"]["id"] for load in loads for answer in load.answers}
-    messages = len(list(message_folders(backend.settings.data_dir)[0].glob("*.msg")))
-    with backend.database.transaction() as conn:
+    messages = len(list(message_folders(context.settings.data_dir)[0].glob("*.msg")))
+    with context.database.transaction() as conn:
         stored = {row["id"] for row in contacts.queries().all_exports(conn)}
     if accepted != stored or messages != len(accepted):
         raise LostRequest(f"{len(accepted)} accepted, {len(stored)} stored, {messages} messages")

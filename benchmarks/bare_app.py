@@ -1,6 +1,6 @@
-"""The least that a Flask route with Postgres behind it can do: one INSERT and its commit, or one SELECT.
+"""The minimum that a Flask route with Postgres can do: one INSERT and its commit, or one SELECT.
 
-No authentication, no checks, no queue. The connections are psycopg2's own pool, used as its documentation shows.
+No authentication, no validation, no queue. The connections are in psycopg2's own pool, used as in its documentation.
 """
 
 import os
@@ -19,13 +19,13 @@ pool = ThreadedConnectionPool(24, 24, os.environ.get("CONTACTEXPORT_DATABASE_URL
 
 @app.get("/healthz")
 def health() -> Response:
-    """It runs."""
+    """Answers that the server runs."""
     return jsonify(ok=True)
 
 
 @app.post("/insert")
 def insert() -> Response:
-    """Keeps the request's body."""
+    """Stores the body of the request."""
     return jsonify(id=_row(INSERT, Json(request.get_json()))["id"])
 
 

@@ -1,11 +1,11 @@
-"""What it costs the programs that change contacts that every change is logged: with the triggers and without them.
+"""What the log of changes costs the programs that change contacts: with the triggers and without them.
 
     python benchmarks/change_capture.py --scale 0.1
 
-Rounds with and without alternate, on the same contacts, with VACUUM and CHECKPOINT before each, or before a few short
-ones; the median counts. There is an even number of rounds: rows that move away make room for those that come back, so
-pages look alike every other time only. The log is counted after each round. The second table is about the log: its
-bytes, and how old months are got rid of.
+Rounds with and without triggers alternate, on the same contacts, with VACUUM and CHECKPOINT before each, or before a
+few short ones. The median counts. The number of rounds is even: rows that move away make room for those that come back,
+so pages look alike only every other time. The log is counted after each round. The second table is about the log: its
+bytes, and how old months are dropped.
 """
 
 import argparse
@@ -23,39 +23,42 @@ import contacts
 import results
 from psycopg2 import sql
 
-from contactexport.backend import Backend
-from contactexport.services import prune_changes
+from contactexport.changes import prune
+from contactexport.context import Context
 
 MANY = 100_000
 SINGLE = 500
-# What the disk takes for a commit changes from second to second: many short rounds tell more than a few long ones.
+# The time of the disk for a commit varies from second to second. So many short rounds are better than a few long ones.
 SHORT_ROUNDS = 4
 MONTH = 8
 PATIENCE_SECONDS = 10
 
 
 class NotLogged(Exception):
-    """The log has other changes than were made."""
+    """The log does not have exactly the changes that were made."""
 
 
 def main() -> None:
-    """Measures, prints and keeps the tables `change_capture` and `change_log`."""
+    """Measures, prints and stores the tables `change_capture` and `change_log`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 100,000 contacts in one statement")
     parser.add_argument("--rounds", type=int, default=8, help="rounds with and without each; an even number")
     options = parser.parse_args()
     rounds = options.rounds
     many, single = max(round(MANY * options.scale), 500), max(round(SINGLE * options.scale), 20)
-    with contacts.server() as server, contacts.copy_of(server, 2 * many) as backend:
-        with backend.database.session() as conn:
+    with contacts.server() as server, contacts.copy_of(server, 2 * many) as context:
+        with context.database.session() as conn:
             update_single, insert_single = _update_single(conn, single), _insert_single(conn, single)
+            queries().save_contacts(conn)
             rows = [
                 _compared(conn, f"UPDATE of {many:,} contacts", _update_many(conn, many), rounds, 1.4),
                 _compared(conn, f"{single:,} UPDATEs of one", update_single, rounds, 1.25, SHORT_ROUNDS),
                 _compared(conn, f"{single:,} INSERTs of one", insert_single, rounds, None, SHORT_ROUNDS),
+                _compared(conn, f"DELETE of {many:,} contacts", _delete_many(conn, many), rounds, 1.4),
+                _compared(conn, f"{single:,} DELETEs of one", _delete_single(conn, single), rounds, 1.25, SHORT_ROUNDS),
             ]
             log = [*_log_size(conn, many), _months_read(conn)]
-        log += _old_month(backend, many)
+        log += _old_month(context, many)
     about = (
         f"The median of {rounds} rounds with and as many without the triggers, of {SHORT_ROUNDS * rounds} where each "
         "single one is committed."
@@ -77,7 +80,7 @@ def _update_many(conn: Any, many: int) -> Callable[[str], int]:
 
 
 def _update_single(conn: Any, single: int) -> Callable[[str], int]:
-    # Each contact once: a second update to the same value is no change and is not logged.
+    # Each contact once. A second update to the same value is no change and is not logged.
     return lambda value: sum(queries().update_one(conn, value=value, id=2 * n) for n in range(1, single + 1))
 
 
@@ -85,15 +88,23 @@ def _insert_single(conn: Any, single: int) -> Callable[[str], int]:
     return lambda value: sum(queries().insert_one(conn, value=f"capture{value}.{n}") for n in range(single))
 
 
+def _delete_many(conn: Any, many: int) -> Callable[[str], int]:
+    return lambda _value: int(queries().delete_many(conn, contacts=many))
+
+
+def _delete_single(conn: Any, single: int) -> Callable[[str], int]:
+    return lambda _value: sum(queries().delete_one(conn, id=2 * n) for n in range(1, single + 1))
+
+
 def _compared(
     conn: Any, name: str, change: Callable[[str], int], rounds: int, aim: float | None, short_rounds: int = 1
 ) -> tuple[results.Row, results.Row]:
-    """With and without the triggers; `change` makes the changes and returns how many. Raises NotLogged.
+    """Measures with and without the triggers. `change` makes the changes and returns their number. Raises NotLogged.
 
-    Everything is tidied up before each round; a round may be so many short ones.
+    Everything is cleaned up before each round. A round may consist of several short ones.
     """
     seconds: dict[bool, list[float]] = {False: [], True: []}
-    for number in range(rounds * short_rounds + 1):  # the first one writes to pages that are written for the first time
+    for number in range(rounds * short_rounds + 1):  # the first round writes to new pages
         for logged in (number % 2 == 0, number % 2 == 1):
             if number % short_rounds == 0:
                 _run_on_this_month(conn, queries().tidy)
@@ -114,6 +125,8 @@ def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool)
     began = time.perf_counter()
     made = change(value)
     seconds = time.perf_counter() - began
+    queries().trigger_off(conn)
+    queries().restore(conn)  # what was deleted
     queries().trigger_on(conn)
     if (found := queries().changes(conn, since=since)) != (made if logged else 0):
         raise NotLogged(f"{found:,} changes logged, {made:,} made, triggers {'on' if logged else 'off'}")
@@ -121,7 +134,7 @@ def _timed(conn: Any, change: Callable[[str], int], value: str, *, logged: bool)
 
 
 def _run_on_this_month(conn: Any, query: Any) -> str:
-    """Runs a template on the part of the log that is written to, and returns that part's name."""
+    """Runs a template on the partition of the log that is written to. Returns the name of that partition."""
     partition = str(queries().this_month(conn))
     with conn.cursor() as cursor:
         cursor.execute(contacts.template(query).format(partition=sql.Identifier(partition)))
@@ -139,7 +152,7 @@ def _log_size(conn: Any, many: int) -> list[results.Row]:
 
 
 def _months_read(conn: Any) -> results.Row:
-    """How many of the log's parts a window of one day reads."""
+    """How many partitions of the log a window of one day reads."""
     months = [row["name"] for row in queries().months(conn)]
     window = {"start": datetime(2012, 3, 5, tzinfo=UTC), "end": datetime(2012, 3, 6, tzinfo=UTC)}
     plan = " ".join(row["QUERY PLAN"] for row in queries().plan_of_window(conn, **window))
@@ -147,18 +160,18 @@ def _months_read(conn: Any) -> results.Row:
     return results.Row("contactexport, parts read for one day", read, f"of {len(months)}")
 
 
-def _old_month(backend: Backend, many: int) -> list[results.Row]:
-    start, end = change_sets.changed_in(backend, MONTH, many)
-    with backend.database.session() as conn:
+def _old_month(context: Context, many: int) -> list[results.Row]:
+    start, end = change_sets.changed_in(context, MONTH, many)
+    with context.database.session() as conn:
         began = time.perf_counter()
         deleted = queries().delete_month(conn, start=start, end=end)
         deleting = time.perf_counter() - began
-    change_sets.changed_in(backend, MONTH, many)
-    list(prune_changes.prune(backend, start, PATIENCE_SECONDS))  # months of other benchmarks would be timed as well
+    change_sets.changed_in(context, MONTH, many)
+    list(prune.prune(context, start, PATIENCE_SECONDS))  # otherwise months of other benchmarks would be timed as well
     began = time.perf_counter()
-    dropped = list(prune_changes.prune(backend, start + timedelta(days=32), PATIENCE_SECONDS))
+    dropped = list(prune.prune(context, start + timedelta(days=32), PATIENCE_SECONDS))
     dropping = time.perf_counter() - began
-    with backend.database.session() as conn:
+    with context.database.session() as conn:
         left = contacts.queries().change_set(conn, month=start)["changes"]
     if deleted != many or left or len(dropped) != 1:
         raise NotLogged(f"{deleted:,} of {many:,} deleted, {left:,} left after dropping {dropped}")

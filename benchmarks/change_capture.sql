@@ -9,6 +9,18 @@ UPDATE contact SET fax = :value WHERE id = :id;
 -- name: insert_one!
 INSERT INTO contact (origin_kind, origin_id, email) VALUES ('form', 123, :value);
 
+-- name: delete_many!
+DELETE FROM contact WHERE id <= :contacts;
+
+-- name: delete_one!
+DELETE FROM contact WHERE id = :id;
+
+-- name: save_contacts#
+CREATE TABLE saved_contact AS TABLE contact;
+
+-- name: restore!
+INSERT INTO contact SELECT * FROM saved_contact ON CONFLICT DO NOTHING;
+
 -- name: forget_inserted!
 DELETE FROM contact WHERE starts_with(email, 'capture');
 
@@ -30,7 +42,8 @@ TRUNCATE {partition};
 VACUUM contact, {partition};
 
 -- name: changes$
-SELECT count(*) FROM contact_change WHERE changed_at >= :since;
+SELECT (SELECT count(*) FROM contact_change WHERE changed_at >= :since)
+    + (SELECT coalesce(sum(cardinality(contact_ids)), 0) FROM contact_removal WHERE changed_at >= :since);
 
 -- name: clock$
 SELECT clock_timestamp();

@@ -1,4 +1,4 @@
-"""Draws the table of a benchmark: a bar a row, one picture of bars for each unit."""
+"""Draws the table of a benchmark: one bar for each row, one group of bars for each unit."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ INCHES_WIDE, INCHES_A_BAR, INCHES_AROUND = 8.5, 0.32, 0.9
 
 
 def draw(table: Table, file: Path) -> None:
-    """Writes a PNG; rows that could not be measured are left out."""
+    """Writes a PNG without the rows that could not be measured."""
     measured = [row for row in table.rows if row.value is not None]
     groups = [[row for row in measured if row.unit == unit] for unit in dict.fromkeys(row.unit for row in measured)]
     height = sum(INCHES_A_BAR * len(rows) + INCHES_AROUND for rows in groups)
@@ -25,7 +25,7 @@ def draw(table: Table, file: Path) -> None:
 
 
 def _bars(plot: Axes, rows: list[Row]) -> None:
-    """The first row on top."""
+    """Draws the bars, with the first row on top."""
     colours = [OURS if row.name.startswith("contactexport") else OTHERS for row in rows]
     bars = plot.barh([row.name for row in rows], [row.value or 0 for row in rows], color=colours)
     plot.bar_label(bars, [_label(row) for row in rows], padding=3, fontsize=8)

@@ -1,9 +1,9 @@
-"""Databases full of contacts for the benchmarks, each made once and kept for the next one that wants as many.
+"""Databases full of contacts for the benchmarks. Each is created once and reused for the same number of contacts.
 
-They lie in an embedded Postgres under var/bench (`BENCH_FOLDER`), configured as it comes, or on the server that
-`BENCH_DATABASE_URL` names. The first contacts are those of `flask contacts sample`, the others are copies of them.
-Large databases lack the index on e-mail addresses: it takes long to make, exports never use it, and contacts are
-changed in small ones only.
+They are in an embedded Postgres under var/bench (`BENCH_FOLDER`) with its default configuration, or on the server of
+`BENCH_DATABASE_URL`. The first contacts are those of `flask contacts sample`, the others are copies of them. Large
+databases have no index on e-mail addresses: it takes long to create, exports never use it, and contacts change only in
+small ones.
 """
 
 import os
@@ -25,7 +25,7 @@ import psycopg2
 from psycopg2 import sql
 
 import contactexport
-from contactexport.backend import Backend
+from contactexport.context import Context
 from contactexport.db import migrate
 from contactexport.embedded import postgres, sample_contacts
 from contactexport.settings import PREFIX, load_settings
@@ -38,12 +38,12 @@ END = datetime(2100, 1, 1, tzinfo=UTC)
 ORIGINALS = 100_000
 SETTLE_SECONDS = 60
 FILE_COPY_FROM_VERSION = 150_000
-MOST_WITH_EMAIL_INDEX = 500_000
-MARK = "complete, version 14"  # another one makes every database anew
+MAX_WITH_EMAIL_INDEX = 500_000
+MARK = "complete, version 15"  # another number creates every database again
 
 
 def folder() -> Path:
-    """Where benchmarks keep what they make."""
+    """The folder for all files of benchmarks."""
     made = Path(os.environ.get("BENCH_FOLDER", PROJECT / "var" / "bench")).absolute()
     made.mkdir(parents=True, exist_ok=True)
     return made
@@ -51,7 +51,7 @@ def folder() -> Path:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """URL of a Postgres in which databases may be made; an embedded one runs as long as the block."""
+    """URL of a Postgres where databases may be created. An embedded one runs until the block ends."""
     if url := os.environ.get(SERVER_VARIABLE):
         yield url
         return
@@ -62,72 +62,76 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def database_of(server_url: str, contacts: int, upon: int = 0) -> Iterator[Backend]:
-    """The backend around a database with so many contacts and one and a half changes each, made if it is not there.
+def database_of(server_url: str, contacts: int, upon: int = 0) -> Iterator[Context]:
+    """The context of a database with so many contacts and one and a half changes each. It is created if it is missing.
 
-    One that is made `upon` a smaller one, which is made too if it is not there, starts as a copy of its files; that
-    takes less time.
+    `upon` is a smaller database, which is created too if it is missing. The larger one then starts as a copy of its
+    files, which takes less time.
     """
     name = _name(contacts)
     if not _is_complete(server_url, name):
-        base = upon if upon >= ORIGINALS else 0  # fewer have no full set of originals to go on with
+        base = upon if upon >= ORIGINALS else 0  # a smaller one has no full set of originals to copy
         if base:
             with database_of(server_url, base):
                 pass
         print(f"making {contacts:,} contacts …", flush=True)
         administer(server_url, "drop_database", name=sql.Identifier(name))
         create(server_url, name, _name(base) if base else "template0")
-        with backend_of(server_url, name) as backend:
-            _fill(backend, contacts, base)
+        with context_of(server_url, name) as context:
+            _fill(context, contacts, base)
         administer(server_url, "mark_complete", name=sql.Identifier(name), mark=sql.Literal(MARK))
-    with backend_of(server_url, name) as backend:
-        yield backend
+    with context_of(server_url, name) as context:
+        yield context
 
 
 @contextmanager
-def copy_of(server_url: str, contacts: int) -> Iterator[Backend]:
-    """The same for a copy of such a database, to be written to; dropped at the end."""
+def copy_of(server_url: str, contacts: int) -> Iterator[Context]:
+    """The same for a writable copy of such a database, which is dropped at the end."""
     with database_of(server_url, contacts):
-        pass  # nobody may be connected to what is copied
+        pass  # there must be no connection to the database that is copied
     name = f"{_name(contacts)}_copy"
     administer(server_url, "drop_database", name=sql.Identifier(name))
     create(server_url, name, _name(contacts))
     try:
-        with backend_of(server_url, name) as backend:
-            yield backend
+        with context_of(server_url, name) as context:
+            yield context
     finally:
         administer(server_url, "drop_database", name=sql.Identifier(name))
 
 
 @contextmanager
-def backend_of(server_url: str, name: str) -> Iterator[Backend]:
-    """The backend around a database, its connections closed at the end."""
-    backend = make_backend(database_url(server_url, name), folder() / name)
+def context_of(server_url: str, name: str) -> Iterator[Context]:
+    """The context of a database. Its connections are closed at the end."""
+    context = make_context(database_url(server_url, name), folder() / name)
     try:
-        yield backend
+        yield context
     finally:
-        backend.queue.close()
-        backend.database.close()
+        context.queue.close()
+        context.database.close()
 
 
-def window_with(backend: Backend, changed: int) -> tuple[datetime, datetime]:
+def window_with(context: Context, changed: int) -> tuple[datetime, datetime]:
     """[start, end) in which exactly so many contacts of the form have changed. Raises ValueError if there are fewer."""
-    with backend.database.transaction() as conn:
+    with context.database.transaction() as conn:
         last = queries().nth_change(conn, form=FORM, start=START, changed=changed)
     if last is None:
         raise ValueError(f"fewer than {changed:,} contacts of form {FORM} have changed")
     return START, last + timedelta(microseconds=1)
 
 
-def make_backend(url: str, data_dir: Path) -> Backend:
-    """The parts the services work with, with default settings whatever the shell's are."""
-    return contactexport.make_backend(
+def make_context(url: str, data_dir: Path) -> Context:
+    """The context of the program with default settings, whatever the shell's are."""
+    context = contactexport.make_context(
         load_settings({}, {PREFIX + "DATABASE_URL": url, PREFIX + "DATA_DIR": str(data_dir)})
     )
+    # Databases are reused from run to run. Each run has its own storage folder and secret key.
+    with connected(url) as conn:
+        queries().forget_installation(conn)
+    return context
 
 
 def database_url(server_url: str, name: str) -> str:
-    """The server's URL with another database name, the host in the place where every tool looks for it."""
+    """The URL of the server with another database name, and with the host where every tool looks for it."""
     parts = psycopg2.extensions.parse_dsn(server_url)
     user, password, host = (quote(parts.get(key, ""), safe="") for key in ("user", "password", "host"))
     credentials = f"{user}:{password}" if password else user
@@ -136,7 +140,7 @@ def database_url(server_url: str, name: str) -> str:
 
 
 def create(server_url: str, name: str, template: str) -> None:
-    """A database that begins as a copy of another one; the files are copied where the server can do so."""
+    """Creates a database as a copy of another one. Its files are copied if the server can do so."""
     with connected(server_url) as conn:
         query = "copy_files" if conn.server_version >= FILE_COPY_FROM_VERSION else "create_database"
     administer(server_url, query, name=sql.Identifier(name), template=sql.Identifier(template))
@@ -151,22 +155,26 @@ def administer(server_url: str, query: str, **parts: sql.Composable) -> None:
 
 @contextmanager
 def folder_of_many_files() -> Iterator[Path]:
-    """A new folder, removed at the end, in a part of the disk in which hardly any files have been deleted.
+    """A new folder in a part of the disk where hardly any files were deleted. It is deleted at the end.
 
-    ext4 without a journal leaves the places of deleted files alone for minutes, and looks at all of them whenever it
-    makes a new file near by: after thousands that takes longer than a request. +T of chattr(1) has folders spread.
+    ext4 without a journal does not reuse the places of deleted files for minutes, and checks all of them whenever it
+    creates a new file nearby. After thousands of deletions this takes longer than a request. +T of chattr(1) spreads
+    folders over the disk.
     """
     spread = folder() / "spread"
     spread.mkdir(exist_ok=True)
     if program := shutil.which("chattr"):
-        subprocess.run([program, "+T", str(spread)], stderr=subprocess.DEVNULL, check=False)  # other systems have no +T
+        subprocess.run(
+            [program, "+T", str(spread)], stderr=subprocess.DEVNULL, check=False
+        )  # other file systems have no +T
     with tempfile.TemporaryDirectory(dir=spread) as made:
         yield Path(made)
 
 
 def settle(server_url: str) -> None:
-    """Has disk and Postgres write what others have left to them, since that slows down whatever is measured next; waits
-    as well, a minute at most, until Postgres vacuums nothing by itself.
+    """Flushes the writes of earlier runs to disk, since they would slow down the next measurement.
+
+    Also waits until no autovacuum of Postgres runs, at most a minute.
     """
     os.sync()
     with connected(server_url) as conn:
@@ -179,7 +187,7 @@ def settle(server_url: str) -> None:
 
 @contextmanager
 def connected(url: str, **options: Any) -> Iterator[Any]:
-    """An autocommit connection of its own."""
+    """A new connection in autocommit mode."""
     connection = psycopg2.connect(url, **options)
     connection.autocommit = True
     try:
@@ -208,24 +216,24 @@ def _is_complete(server_url: str, name: str) -> bool:
         return bool(queries().is_complete(conn, name=name, mark=MARK))
 
 
-def _fill(backend: Backend, contacts: int, there: int) -> None:
+def _fill(context: Context, contacts: int, there: int) -> None:
     originals = min(contacts, ORIGINALS)
     if not there:
-        migrate.upgrade(backend.database)
-        sample_contacts.generate(backend.database, originals)
+        migrate.upgrade(context.database)
+        sample_contacts.generate(context.database, originals)
     if contacts > originals:
         numbers = {"originals": originals, "there": max(originals, there), "contacts": contacts}
         with ThreadPoolExecutor() as threads:
-            for copied in [threads.submit(copy, backend, numbers) for copy in (_copy_contacts, _copy_changes)]:
+            for copied in [threads.submit(copy, context, numbers) for copy in (_copy_contacts, _copy_changes)]:
                 copied.result()
-    with backend.database.session() as conn:
-        if originals < contacts <= MOST_WITH_EMAIL_INDEX:
+    with context.database.session() as conn:
+        if originals < contacts <= MAX_WITH_EMAIL_INDEX:
             queries().index_email(conn)
         queries().tidy(conn)
 
 
-def _copy_contacts(backend: Backend, numbers: Mapping[str, int]) -> None:
-    with backend.database.transaction() as conn, conn.cursor() as cursor:
+def _copy_contacts(context: Context, numbers: Mapping[str, int]) -> None:
+    with context.database.transaction() as conn, conn.cursor() as cursor:
         columns = sql.SQL(", ").join(sql.Identifier(row["name"]) for row in queries().columns(conn))
         copy = template(queries().copy_contacts).format(columns=columns)
         queries().begin_copying(conn)
@@ -235,6 +243,6 @@ def _copy_contacts(backend: Backend, numbers: Mapping[str, int]) -> None:
         queries().end_copying(conn)
 
 
-def _copy_changes(backend: Backend, numbers: Mapping[str, int]) -> None:
-    with backend.database.transaction() as conn:
+def _copy_changes(context: Context, numbers: Mapping[str, int]) -> None:
+    with context.database.transaction() as conn:
         queries().copy_changes(conn, start=START, **numbers)

@@ -115,8 +115,28 @@ VACUUM ANALYZE contact_change;
 -- name: forget_exports#
 DELETE FROM export;
 
+-- name: forget_installation#
+DO $$ BEGIN
+    IF to_regclass('installation') IS NOT NULL THEN
+        UPDATE installation SET key_fingerprint = NULL, storage_marked = false;
+    END IF;
+END $$;
+
 -- name: checkpoint#
 CHECKPOINT;
 
 -- name: vacuums$
 SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker';
+
+-- name: touch_contacts!
+UPDATE contact SET last_name = last_name || '.'
+WHERE id IN (
+    SELECT id FROM contact
+    WHERE origin_kind = 'form' AND origin_id = :form AND last_name <> '' ORDER BY id LIMIT :changed
+);
+
+-- name: make_feeds_due!
+UPDATE feed SET due_at = clock_timestamp(), cursor = :start;
+
+-- name: unfinished_exports
+SELECT id FROM export WHERE finished_at IS NULL ORDER BY id;

@@ -1,4 +1,4 @@
-"""The file that every tool has to write, made without any of them: plain reads, dictionaries and csv.writer."""
+"""The file that every tool has to write, made independently: by plain reads, dictionaries and csv.writer."""
 
 import csv
 import hashlib
@@ -30,12 +30,12 @@ ORDER BY id
 
 
 class WrongFile(Exception):
-    """A tool has written something else than it had to."""
+    """A tool has written other rows or values than expected."""
 
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """Data rows, SHA-256 of the bytes, and of the lines in order of their bytes."""
+    """The number of data rows, the SHA-256 of the bytes, and that of the lines sorted by their bytes."""
 
     rows: int
     sha256: str
@@ -54,9 +54,9 @@ def make(database: Database, start: datetime, end: datetime, file: Path) -> Expe
 
 
 def difference(file: Path, expected: ExpectedFile) -> str:
-    """How the file of a tool differs in what makes no difference: nothing, its order, its quoting.
+    """How the file of a tool differs without harm: not at all, in its order, or in its quoting.
 
-    Raises WrongFile when it has other rows or other values.
+    Raises WrongFile if it has other rows or other values.
     """
     found = _difference_as_it_is(file, expected)
     if found is None:

@@ -1,4 +1,4 @@
-"""Exports that are run in this process as a worker does it, timed and checked."""
+"""Exports that run in this process like in a worker, timed and checked."""
 
 import hashlib
 import subprocess
@@ -9,29 +9,30 @@ import contacts
 from tools import by_contactexport, psql_copy, psql_copy_tuned
 from tools.job import Job
 
-from contactexport.backend import Backend
-from contactexport.models import Export
-from contactexport.services import deliver_export, request_export, run_export
+from contactexport.context import Context
+from contactexport.exports import accept, deliver
+from contactexport.exports import run as run_export
+from contactexport.exports.models import Export
 
 
 class WrongExport(Exception):
     """An export is not done, or has other rows or bytes than psql writes."""
 
 
-def job_of(backend: Backend, window: tuple[object, object], *, everybody: bool = True) -> Job:
-    """The changes of [start, end)."""
+def job_of(context: Context, window: tuple[object, object], *, everybody: bool = True) -> Job:
+    """The settings of an export of the changes in [start, end)."""
     start, end = (moment.isoformat() for moment in window)  # type: ignore[attr-defined]
-    return Job(backend.database.url, start, end, Path(), everybody)
+    return Job(context.database.url, start, end, Path(), everybody)
 
 
-def run(backend: Backend, job: Job, expected: str) -> float:
-    """The seconds from the claim to `done`; the file is removed. Raises WrongExport."""
-    export_id = request_export.store(backend, by_contactexport.settings(job), None, "benchmark")
+def run(context: Context, job: Job, expected: str) -> float:
+    """The seconds from the claim to `done`. Deletes the file afterwards. Raises WrongExport."""
+    export_id = accept.store(context, by_contactexport.settings(job), None, "benchmark")
     began = time.perf_counter()
-    done = run_export.run(backend, export_id)
+    done = run_export.run(context, export_id)
     seconds = time.perf_counter() - began
     require(done, expected)
-    remove(backend, done)
+    remove(context, done)
     return seconds
 
 
@@ -41,16 +42,16 @@ def require(done: Export | None, expected: str) -> None:
         raise WrongExport(f"{done}, expected {expected}")
 
 
-def remove(backend: Backend, done: Export | None) -> None:
-    """Removes the file of an export, so that the disk does not fill up, and the rows of all."""
+def remove(context: Context, done: Export | None) -> None:
+    """Deletes the file of an export, so that the disk does not fill up, and the rows of all exports."""
     if done is not None:
-        deliver_export.stored_file(backend, done).unlink()
-    with backend.database.session() as conn:
+        deliver.stored_file(context, done).unlink()
+    with context.database.session() as conn:
         contacts.queries().forget_exports(conn)
 
 
 def expected_sha256(job: Job) -> str:
-    """SHA-256 of what `psql` writes, which is compared with a file made in Python where the tools are compared."""
+    """SHA-256 of the file that `psql` writes. The comparison of tools checks that file against one made in Python."""
     digest = hashlib.sha256()
     command, environment = psql_copy.command(job, "STDOUT"), psql_copy_tuned.environment()  # the fastest way
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as psql:

@@ -1,9 +1,9 @@
-"""Uploads the same file by this project's FTP delivery and by `curl -T`, in turns, and prints the ratio of throughputs.
+"""Uploads the same file by the FTP delivery of this project and by `curl -T`, in turns. Prints their ratio.
 
     python benchmarks/ftp_upload.py                                   # to a pyftpdlib server in a process of its own
     FTP_PASSWORD=pass python benchmarks/ftp_upload.py --ca-file ca.pem ftps://user@localhost:2122/in ftp://...
 
-1.00 is as fast as curl; the aim is 0.9 or more. What the server of its own has received is compared with the file.
+1.00 is as fast as curl. The aim is 0.9 or more. With the benchmark's own server the received file is compared.
 """
 
 import argparse
@@ -29,15 +29,15 @@ import results
 from contactexport.cli.ftp_url import ftp_settings_from_url
 from contactexport.delivery.ftp import FtpDelivery
 from contactexport.embedded import ftp_server
-from contactexport.models import FtpTarget
-from contactexport.network_guard import system_addresses
+from contactexport.exports.models import FtpTarget
+from contactexport.hosts.guard import system_addresses
 
 PASSWORD = "benchmark"  # noqa: S105 - of a server that lives for a minute
 MEGABYTE = 1_000_000
 
 
 def main() -> None:
-    """Compares for each server, and keeps the table `ftp_upload`."""
+    """Compares for each server, and stores the table `ftp_upload`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("servers", nargs="*", metavar="URL", help="FTP servers; without any, one is started")
     parser.add_argument("--ca-file", type=Path, help="PEM file with the authority of ftps:// servers")
@@ -70,7 +70,7 @@ def _file(path: Path, megabytes: int) -> Path:
 
 
 def _compared(url: str, password: str, file: Path, options: argparse.Namespace) -> list[results.Row]:
-    """In turns, so that whatever else the machine does meets both; without curl, alone."""
+    """Uploads in turns, so that other load of the machine affects both. Without curl, only by contactexport."""
     target = ftp_settings_from_url(url)
     uploads = {"contactexport": _upload, "curl -T": _upload_by_curl}
     if shutil.which("curl") is None:

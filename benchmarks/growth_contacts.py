@@ -1,8 +1,8 @@
-"""The same 10,000 changed contacts among more and more others: what an export costs must not grow with what is stored.
+"""The same 10,000 changed contacts among more and more others: the cost of an export must not grow with all contacts.
 
     python benchmarks/growth_contacts.py --scale 0.05
 
-The databases are exported from in turns, after one export of each that does not count; the fastest round counts.
+Exports from the databases run in turns, after one export of each that does not count. The fastest round counts.
 """
 
 import argparse
@@ -19,7 +19,7 @@ MONTH = 1
 
 
 def main() -> None:
-    """Measures, prints and keeps the table `growth_contacts`."""
+    """Measures, prints and stores the table `growth_contacts`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 1, 4 and 10 million contacts")
     parser.add_argument("--rounds", type=int, default=9, help="exports from each database")
@@ -31,16 +31,16 @@ def main() -> None:
 
 
 def _measured(sizes: list[int], changed: int, rounds: int) -> dict[int, list[float]]:
-    """Seconds of each round by size of the database."""
+    """The seconds of each round by size of the database."""
     with contacts.server() as server, ExitStack() as opened:
         with contacts.database_of(server, sizes[-1], upon=sizes[1]):
-            pass  # while nobody is connected to the one that it is made upon
+            pass  # while there is no connection to the one that is copied
         cases = {}
         for size in dict.fromkeys(sizes):
-            backend = opened.enter_context(contacts.database_of(server, size))
-            window = change_sets.changed_in(backend, MONTH, changed, every=sizes[0] // changed)
-            job = export_runs.job_of(backend, window)
-            cases[size] = backend, job, export_runs.expected_sha256(job)
+            context = opened.enter_context(contacts.database_of(server, size))
+            window = change_sets.changed_in(context, MONTH, changed, every=sizes[0] // changed)
+            job = export_runs.job_of(context, window)
+            cases[size] = context, job, export_runs.expected_sha256(job)
         seconds: dict[int, list[float]] = {size: [] for size in cases}
         for _ in range(rounds + 1):
             for size, case in cases.items():

@@ -1,9 +1,9 @@
-"""100 exports queued at once for a worker with two processes: waiting in line must cost next to nothing.
+"""100 exports queued at once for a worker with two processes: waiting in the queue must cost almost nothing.
 
     python benchmarks/growth_queue.py --scale 0.1
 
-They are compared with half the sum of their times when each has the same worker for itself. A time runs from the
-publishing of a message to `done`.
+They are compared with half the sum of the times in which each runs alone. A time runs from publishing the message to
+`done`.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from running_worker import wait_for, worker
 from tools import by_contactexport
 from tools.job import Job
 
-from contactexport.backend import Backend
-from contactexport.models import Caller
-from contactexport.services import request_export
+from contactexport.context import Context
+from contactexport.exports import accept
+from contactexport.users.models import Caller
 
 CONTACTS = 1_000_000
 CHANGED = 10_000
@@ -34,7 +34,7 @@ MONTH = 1
 
 
 def main() -> None:
-    """Measures, prints and keeps the table `growth_queue`."""
+    """Measures, prints and stores the table `growth_queue`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: exports of 10,000 contacts each")
     scale = parser.parse_args().scale
@@ -45,28 +45,28 @@ def main() -> None:
         contacts.database_of(server, size) as filled,
         tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
     ):
-        backend = contacts.make_backend(filled.database.url, Path(folder))
-        job = export_runs.job_of(backend, change_sets.changed_in(backend, MONTH, changed, every=size // changed))
+        context = contacts.make_context(filled.database.url, Path(folder))
+        job = export_runs.job_of(context, change_sets.changed_in(context, MONTH, changed, every=size // changed))
         expected = export_runs.expected_sha256(job)
-        with worker(backend, PROCESSES):
-            _seconds(backend, job, expected, range(PROCESSES))  # each process has loaded everything then
-            alone = [_seconds(backend, job, expected, [number]) for number in range(EXPORTS // 2)]
-            together = _seconds(backend, job, expected, range(EXPORTS))
-            alone += [_seconds(backend, job, expected, [number]) for number in range(EXPORTS // 2, EXPORTS)]
+        with worker(context, PROCESSES):
+            _seconds(context, job, expected, range(PROCESSES))  # then each process has loaded everything
+            alone = [_seconds(context, job, expected, [number]) for number in range(EXPORTS // 2)]
+            together = _seconds(context, job, expected, range(EXPORTS))
+            alone += [_seconds(context, job, expected, [number]) for number in range(EXPORTS // 2, EXPORTS)]
     _save(alone, together, changed)
 
 
-def _ask(backend: Backend, job: Job, number: int) -> int:
-    """Each number and moment is a setting of its own: the window ends a little later."""
+def _ask(context: Context, job: Job, number: int) -> int:
+    """A different setting for each number and moment: the window ends a little later."""
     settings = by_contactexport.settings(job)
     end = datetime.fromisoformat(job.end) + timedelta(microseconds=time.time_ns() // 1000 % 10**9 + number)
-    return request_export.request(backend, replace(settings, end=end), None, Caller(f"benchmark {number}"))
+    return accept.request(context, replace(settings, end=end), None, Caller(f"benchmark {number}"))
 
 
-def _seconds(backend: Backend, job: Job, expected: str, numbers: Iterable[int]) -> float:
-    """From the first request to the last `done` of exports that are asked for at once. Raises WrongExport."""
+def _seconds(context: Context, job: Job, expected: str, numbers: Iterable[int]) -> float:
+    """The seconds from the first request to the last `done` of exports requested at once. Raises WrongExport."""
     began = time.time()
-    exports = wait_for(backend, [_ask(backend, job, number) for number in numbers])
+    exports = wait_for(context, [_ask(context, job, number) for number in numbers])
     for export in exports:
         export_runs.require(export, expected)
     return max(export.finished_at.timestamp() for export in exports if export.finished_at) - began

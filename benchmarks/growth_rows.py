@@ -2,7 +2,7 @@
 
     python benchmarks/growth_rows.py --scale 0.1
 
-The contacts that have changed are the first so many of the database, so that their density is the same.
+The first so many contacts of the database have changed, so that their density is always the same.
 """
 
 import argparse
@@ -19,7 +19,7 @@ MONTH = 2
 
 
 def main() -> None:
-    """Measures, prints and keeps the table `growth_rows`."""
+    """Measures, prints and stores the table `growth_rows`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: up to 2 of 4 million contacts")
     parser.add_argument("--rounds", type=int, default=5, help="exports of each size; the fastest counts")
@@ -31,17 +31,17 @@ def main() -> None:
 
 
 def _measured(number: int, sizes: list[int], rounds: int) -> dict[int, list[float]]:
-    """Seconds of each round by rows."""
-    with contacts.server() as server, contacts.database_of(server, number) as backend:
-        change_sets.changed_in(backend, MONTH, sizes[-1])
+    """The seconds of each round by number of rows."""
+    with contacts.server() as server, contacts.database_of(server, number) as context:
+        change_sets.changed_in(context, MONTH, sizes[-1])
         cases = {}
         for size in sizes:
-            job = export_runs.job_of(backend, change_sets.first_changed_in(backend, MONTH, size))
+            job = export_runs.job_of(context, change_sets.first_changed_in(context, MONTH, size))
             cases[size] = job, export_runs.expected_sha256(job)
         seconds: dict[int, list[float]] = {size: [] for size in cases}
         for _ in range(rounds):
             for size, (job, expected) in cases.items():
-                seconds[size].append(export_runs.run(backend, job, expected))
+                seconds[size].append(export_runs.run(context, job, expected))
         return seconds
 
 
@@ -67,7 +67,7 @@ def _save(best: dict[int, float], number: int, rounds: int) -> None:
 
 
 def _line(best: Mapping[int, float]) -> tuple[float, float]:
-    """Seconds of an export without rows, and of a row: least squares of the relative errors."""
+    """The seconds of an export without rows, and for each row, by least squares of the relative errors."""
     weights = [seconds**-2 for seconds in best.values()]
     whole = sum(weights)
     size = sum(weight * rows for weight, rows in zip(weights, best, strict=True)) / whole

@@ -1,6 +1,6 @@
-"""Clients that send prepared HTTP requests to a local port as fast as they are answered, and note how long each took.
+"""Clients that send prepared HTTP requests to a local port as fast as they are answered, and measure the time of each.
 
-A thread a client, each with one connection that it keeps. Requests are bytes and answers are read no further than
+Each client is a thread with one persistent connection. Requests are bytes, and answers are parsed only as far as
 needed, so that the server and not its clients use the machine.
 """
 
@@ -18,7 +18,7 @@ LONGEST_WAIT = 30
 
 @dataclass(frozen=True)
 class Load:
-    """What became of the requests: `seconds` for all, `latencies` of each in seconds, their answers' JSON."""
+    """The result: `seconds` for all requests, the `latencies` of each in seconds, and the JSON of the answers."""
 
     seconds: float
     latencies: Sequence[float]
@@ -26,7 +26,7 @@ class Load:
 
     @property
     def a_second(self) -> float:
-        """Throughput."""
+        """The throughput."""
         return len(self.latencies) / self.seconds
 
     def percentile(self, percent: float) -> float:
@@ -40,7 +40,7 @@ class RequestFailed(Exception):
 
 
 def prepared(method: str, path: str, token: str, body: Any = None) -> bytes:
-    """A request as it goes over the wire."""
+    """The bytes of a request."""
     content = b"" if body is None else json.dumps(body).encode()
     lines = [
         f"{method} {path} HTTP/1.1",
@@ -53,9 +53,9 @@ def prepared(method: str, path: str, token: str, body: Any = None) -> bytes:
 
 
 def send(port: int, requests: Sequence[bytes], clients: int) -> Load:
-    """Sends all of them by so many clients, each of which takes the next one until there are none left.
+    """Sends all requests by so many clients. Each client takes the next request until none is left.
 
-    Raises RequestFailed when one is not answered by 200.
+    Raises RequestFailed if one is not answered with 200.
     """
     waiting = iter(requests)
     results: list[list[tuple[float, bytes]]] = [[] for _ in range(clients)]

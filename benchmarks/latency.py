@@ -1,9 +1,9 @@
-"""How long an export of one contact takes from the request to `done`, with a worker that has nothing else to do.
+"""How long an export of one contact takes from the request to `done`, with an idle worker.
 
     python benchmarks/latency.py
 
-Real HTTP to gunicorn, a real worker; by the folder broker, and by RabbitMQ and Redis where they run on this machine
-(`BENCH_RABBITMQ_URL`, `BENCH_REDIS_URL`). `done` is the time that the worker has written, so nobody polls.
+With real HTTP to gunicorn and a real worker; with the folder broker, and with RabbitMQ and Redis if they run on this
+machine (`BENCH_RABBITMQ_URL`, `BENCH_REDIS_URL`). The worker writes the time of `done`, so no polling is needed.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from running_worker import wait_for, worker
 from tools.job import FIELDS, Job
 
 import contactexport
-from contactexport.backend import Backend
-from contactexport.models import Export
+from contactexport.context import Context
+from contactexport.exports.models import Export
 
 CONTACTS = 1_000_000
 EXPORTS = 30
@@ -50,20 +50,20 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Timed:
-    """An export and when it was asked for."""
+    """An export and the time of its request."""
 
     sent: float
     export: Export
 
     @property
     def seconds(self) -> float:
-        """From the request to `done`."""
+        """The seconds from the request to `done`."""
         ended = self.export.finished_at
         return float("nan") if ended is None else ended.timestamp() - self.sent
 
 
 def main() -> None:
-    """Measures, prints and keeps the tables `latency` and `latency_steps`."""
+    """Measures, prints and stores the tables `latency` and `latency_steps`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 30 exports by each broker")
     scale = parser.parse_args().scale
@@ -73,7 +73,7 @@ def main() -> None:
         for name, (url, _) in BROKERS.items():
             if url is None or _answers(url):
                 with tempfile.TemporaryDirectory(dir=contacts.folder()) as folder:
-                    timed[name] = _timed(_backend(filled, Path(folder), url), exports)
+                    timed[name] = _timed(_context(filled, Path(folder), url), exports)
     _save(timed, exports)
 
 
@@ -86,26 +86,26 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _backend(filled: Backend, folder: Path, broker_url: str | None) -> Backend:
-    settings = contacts.make_backend(filled.database.url, folder).settings
-    return contactexport.make_backend(replace(settings, broker_url=broker_url))
+def _context(filled: Context, folder: Path, broker_url: str | None) -> Context:
+    settings = contacts.make_context(filled.database.url, folder).settings
+    return contactexport.make_context(replace(settings, broker_url=broker_url))
 
 
-def _timed(backend: Backend, exports: int) -> list[Timed]:
-    """The exports one after the other, after a few that do not count. Raises WrongExport."""
-    token = api_throughput.prepared_tokens(backend)[0]
-    start, end = contacts.window_with(backend, 1)
-    job = Job(backend.database.url, start.isoformat(), end.isoformat(), Path())
+def _timed(context: Context, exports: int) -> list[Timed]:
+    """Runs the exports one after the other, after a few that do not count. Raises WrongExport."""
+    token = api_throughput.prepared_tokens(context)[0]
+    start, end = contacts.window_with(context, 1)
+    job = Job(context.database.url, start.isoformat(), end.isoformat(), Path())
     expected = export_runs.expected_sha256(job)
     done = []
-    with serving(backend, "wsgi:app") as port, worker(backend, 1):
+    with serving(context, "wsgi:app") as port, worker(context, 1):
         for number in range(exports + 3):
-            # Each is a setting of its own: the window begins a little earlier.
+            # Each has a different setting: the window begins a little earlier.
             body = _body(start - timedelta(microseconds=number + 1), end)
             request = prepared("POST", "/api/v2/contact/getchanges", token, body)
             sent = time.time()
             (answer,) = http_load.send(port, [request], 1).answers
-            (export,) = wait_for(backend, [answer["data"]["id"]])
+            (export,) = wait_for(context, [answer["data"]["id"]])
             export_runs.require(export, expected)
             done.append(Timed(sent, export))
             time.sleep(PAUSE_SECONDS)

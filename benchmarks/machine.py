@@ -1,4 +1,4 @@
-"""The machine that figures were taken on, in words."""
+"""The description of the machine that was measured."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ GIGABYTE = 1_000_000_000
 
 
 def described(server_url: str) -> dict[str, str]:
-    """CPU, cores, memory, disk under the benchmarks' folder, system, Python and Postgres."""
+    """CPU, cores, memory, disk of the benchmarks' folder, system, Python and Postgres."""
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return {
         "CPU": _cpu(),
@@ -31,7 +31,7 @@ def _cpu() -> str:
 
 
 def _disk() -> str:
-    """The file system that holds the folder, and its device."""
+    """The file system of the folder, and its device."""
     held = [one for one in psutil.disk_partitions(all=True) if contacts.folder().is_relative_to(one.mountpoint)]
     nearest = max(held, key=lambda one: len(one.mountpoint))
     size = psutil.disk_usage(nearest.mountpoint).total

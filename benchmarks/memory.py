@@ -1,9 +1,9 @@
-"""Memory of a worker while it exports, above what it needs when it has nothing to do.
+"""Memory of a worker while it exports, above what it needs when idle.
 
     python benchmarks/memory.py --scale 0.01
 
-A real worker with one process for exports. Measured is the resident memory of all its processes, each page counted
-for each process that has it, and their own (USS), which leaves out what they share.
+A real worker with one process for exports. Two values are measured. Resident memory of all processes counts a shared
+page once for each process. USS counts only pages that are not shared.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from running_worker import wait_for, worker
 from tools import by_contactexport
 from tools.job import Job
 
-from contactexport.backend import Backend
-from contactexport.models import Caller
-from contactexport.services import request_export
+from contactexport.context import Context
+from contactexport.exports import accept
+from contactexport.users.models import Caller
 
 CONTACTS_OF_OTHERS = 4_000_000  # the database of most benchmarks
 ROWS = (10_000, 1_000_000, 10_000_000)
@@ -39,14 +39,14 @@ SETTLE_SECONDS = 1
 
 @dataclass
 class Peak:
-    """Most memory seen, in bytes."""
+    """The largest memory seen, in bytes."""
 
     rss: int = 0
     uss: int = 0
 
 
 def main() -> None:
-    """Measures, prints and keeps the table `memory`."""
+    """Measures, prints and stores the table `memory`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: exports of 1 and 10 million rows")
     scale = parser.parse_args().scale
@@ -56,25 +56,25 @@ def main() -> None:
         contacts.database_of(server, max(all_of_them, 1000), upon=round(CONTACTS_OF_OTHERS * scale)) as filled,
         tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
     ):
-        backend = contacts.make_backend(filled.database.url, Path(folder))
-        window = change_sets.changed_in(backend, MONTH, many)
-        windows = change_sets.first_changed_in(backend, MONTH, few), window, (contacts.START, contacts.END)
-        jobs = [export_runs.job_of(backend, one) for one in windows]
-        with worker(backend, 1) as process:
-            peaks = [_peak(backend, job, process.pid) for job in jobs]
+        context = contacts.make_context(filled.database.url, Path(folder))
+        window = change_sets.changed_in(context, MONTH, many)
+        windows = change_sets.first_changed_in(context, MONTH, few), window, (contacts.START, contacts.END)
+        jobs = [export_runs.job_of(context, one) for one in windows]
+        with worker(context, 1) as process:
+            peaks = [_peak(context, job, process.pid) for job in jobs]
     _save(peaks)
 
 
-def _peak(backend: Backend, job: Job, pid: int) -> tuple[int, Peak, Peak]:
-    """Rows, memory before the export, and at its peak. Raises WrongExport."""
+def _peak(context: Context, job: Job, pid: int) -> tuple[int, Peak, Peak]:
+    """Returns the rows, the memory before the export, and its peak. Raises WrongExport."""
     time.sleep(SETTLE_SECONDS)
     idle = _now(psutil.Process(pid))
     with ThreadPoolExecutor(1) as meanwhile, _watched(pid) as peak:
         expected = meanwhile.submit(export_runs.expected_sha256, job)  # nothing is timed here
-        export_id = request_export.request(backend, by_contactexport.settings(job), None, Caller("benchmark"))
-        (export,) = wait_for(backend, [export_id])
+        export_id = accept.request(context, by_contactexport.settings(job), None, Caller("benchmark"))
+        (export,) = wait_for(context, [export_id])
     export_runs.require(export, expected.result())
-    export_runs.remove(backend, export)
+    export_runs.remove(context, export)
     return export.rows or 0, idle, peak
 
 
@@ -103,7 +103,7 @@ def _now(worker: psutil.Process) -> Peak:
 
 
 def _save(peaks: list[tuple[int, Peak, Peak]]) -> None:
-    """The first export is the small one after which a worker counts as idle: before, it has not loaded everything."""
+    """The exports. The first one is small. After it the worker has loaded everything and counts as idle."""
     _, (rows, idle, peak), (more_rows, _, more_peak) = peaks
     above = [(one.rss - idle.rss) / MEGABYTE for one in (peak, more_peak)]
     own = [f"{(one.uss - idle.uss) / MEGABYTE:.1f} MB" for one in (peak, more_peak)]

@@ -1,8 +1,8 @@
-"""Where the time of the two main paths goes: samples of py-spy, and the plan of a large export with its times.
+"""How the two main paths spend their time: samples of py-spy, and the plan of a large export with its times.
 
     python benchmarks/profiles.py --scale 0.1
 
-Without the right to look into other processes, py-spy has nothing to say; then its tables say so.
+Without the right to inspect other processes py-spy cannot sample. Then its tables say so.
 """
 
 import argparse
@@ -26,9 +26,11 @@ from running_server import serving
 from tools import by_contactexport
 from tools.job import Job
 
-from contactexport.backend import Backend
-from contactexport.db import catalogue_repository, changed_contact_repository
-from contactexport.db.changed_contact_repository import Selection
+from contactexport.catalogue import Catalogue
+from contactexport.changes import selection as changed_contacts
+from contactexport.changes.selection import Selection
+from contactexport.context import Context
+from contactexport.db.queries import queries
 
 CONTACTS = 4_000_000
 REQUESTS = 2_000
@@ -38,7 +40,7 @@ SAMPLE = re.compile(r"(.*) (\d+)")
 
 
 def main() -> None:
-    """Measures, prints and keeps `profile_export`, `profile_post` and `plan_export`."""
+    """Measures, prints and stores `profile_export`, `profile_post` and `plan_export`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 1,000,000 of 4,000,000 contacts; 2,000 requests")
     scale = parser.parse_args().scale
@@ -48,12 +50,12 @@ def main() -> None:
         contacts.database_of(server, number) as filled,
         contacts.folder_of_many_files() as folder,
     ):
-        backend = contacts.make_backend(filled.database.url, folder)
-        start, end = contacts.window_with(backend, number // 4)
-        job = Job(backend.database.url, start.isoformat(), end.isoformat(), folder / "changes.csv")
+        context = contacts.make_context(filled.database.url, folder)
+        start, end = contacts.window_with(context, number // 4)
+        job = Job(context.database.url, start.isoformat(), end.isoformat(), folder / "changes.csv")
         _save_profile("profile_export", _of_export(job, folder))
-        _save_profile("profile_post", _of_post(backend, max(round(REQUESTS * scale), 100), folder))
-        results.save_text("plan_export", _plan(backend, job))
+        _save_profile("profile_post", _of_post(context, max(round(REQUESTS * scale), 100), folder))
+        results.save_text("plan_export", _plan(context, job))
 
 
 def _of_export(job: Job, folder: Path) -> Path:
@@ -63,11 +65,11 @@ def _of_export(job: Job, folder: Path) -> Path:
     return samples
 
 
-def _of_post(backend: Backend, requests: int, folder: Path) -> Path:
-    """Of one of gunicorn's two processes."""
-    tokens = api_throughput.prepared_tokens(backend)
+def _of_post(context: Context, requests: int, folder: Path) -> Path:
+    """Samples one of gunicorn's two processes."""
+    tokens = api_throughput.prepared_tokens(context)
     samples = folder / "post.txt"
-    with serving(backend, "wsgi:app", **api_throughput.LIMITS) as port:
+    with serving(context, "wsgi:app", **api_throughput.LIMITS) as port:
         path = "/api/v2/contact/getchanges"
         http_load.send(port, [api_throughput.post(path, tokens) for _ in range(100)], api_throughput.CLIENTS)
         (master,) = [one for one in psutil.Process().children() if any(f":{port}" in part for part in one.cmdline())]
@@ -81,7 +83,7 @@ def _of_post(backend: Backend, requests: int, folder: Path) -> Path:
 
 
 def _py_spy(samples: Path, *target: str) -> subprocess.Popen[bytes]:
-    """Without py-spy nothing is sampled, and nothing else goes wrong."""
+    """Without py-spy nothing is sampled, and everything else still works."""
     options = ["--format", "raw", "--rate", str(SAMPLES_A_SECOND), "--output", str(samples)]
     program = Path(sys.executable).with_name("py-spy")
     return subprocess.Popen(
@@ -95,7 +97,7 @@ def _py_spy(samples: Path, *target: str) -> subprocess.Popen[bytes]:
 
 def _save_profile(name: str, samples: Path) -> None:
     lines = samples.read_text(errors="replace").splitlines() if samples.exists() else []
-    # A process that goes on while it is looked at has names now and then that are none, even with line breaks.
+    # The process continues while it is sampled. So a few names are garbage, even with line breaks.
     sampled = [match for match in map(SAMPLE.fullmatch, lines) if match]
     stacks = [match.groups() for match in sampled if "importlib" not in match[1]]
     if not stacks:
@@ -111,22 +113,22 @@ def _save_profile(name: str, samples: Path) -> None:
 
 
 def _lines(whole: collections.Counter[str], own: collections.Counter[str], samples: int) -> Sequence[str]:
-    """First the functions of this project, with all that they call; then what is on top of the stack."""
+    """First the functions of this project, with all that they call. Then the functions on top of the stack."""
     ours = [(frame, count) for frame, count in whole.most_common() if "contactexport/" in frame]
     called = [f"{100 * count / samples:4.0f} %  {frame}" for frame, count in ours[:LINES]]
     tops = [f"{100 * count / samples:4.0f} %  {frame}" for frame, count in own.most_common(LINES)]
     return [f"{samples} samples; with all they call:", *called, "", "by themselves:", *tops]
 
 
-def _plan(backend: Backend, job: Job) -> str:
-    """Of the whole export read by one session, without its result; the log's parts but the first are left out."""
+def _plan(context: Context, job: Job) -> str:
+    """The plan of the whole export read by one session. It leaves out all partitions of the log but the first."""
     settings = by_contactexport.settings(job)
-    with backend.database.session(snapshot=True) as conn, conn.cursor() as cursor:
-        catalogue = catalogue_repository.read(conn)
+    with context.database.session(snapshot=True) as conn, conn.cursor() as cursor:
+        catalogue = Catalogue.read(conn)
         fields = [catalogue.fields[field] for field in settings.contact_fields]
         selection = Selection(settings, fields, settings.end, "UTC")
-        changed_contact_repository.prepare_reading(conn, selection)
-        statement, values = changed_contact_repository.rows_query(selection)
+        queries("changed_contact").prepare_reading(conn, small_part=False, time_zone="UTC")
+        statement, values = changed_contacts.rows_query(selection)
         cursor.execute(sql.SQL("EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) ") + statement, values)
         lines = [str(row["QUERY PLAN"]) for row in cursor]
     return "\n".join(_without_parts(lines))

@@ -3,7 +3,7 @@
     <!-- begin tools_compared -->
     <!-- end tools_compared -->
 
-Figures of a small scale go into a copy of the page beside them in the benchmarks' folder.
+Figures of a small scale go into a copy of the page in the benchmarks' folder.
 """
 
 import re
@@ -20,7 +20,7 @@ REGION = re.compile(r"(?P<begin><!-- begin (?P<name>\w+) -->\n).*?(?P<end><!-- e
 
 
 def write(machine: Mapping[str, str], scale: float) -> Path:
-    """Returns the page that was written; regions without a result of this run stay empty."""
+    """Returns the path of the page. Regions without a result of this run stay empty."""
     page = PAGE if scale >= 1 else contacts.folder() / "report" / PAGE.name
     pictures = page.parent / page.stem
     pictures.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The figures of a benchmark: printed as a table, and kept as JSON for the charts and for docs/performance.md.
+"""The figures of a benchmark: printed as a table, and stored as JSON for the charts and for docs/performance.md.
 
 results.save(results.Table(
     name="large_export",                        # var/bench/large_export.json, chart large_export.png
@@ -21,9 +21,9 @@ from rich.table import Table as PrintedTable
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was measured; `value` is None, and `more` says why, if it could not be.
+    """One measured value. If it could not be measured, `value` is None and `more` says why.
 
-    `ratio` is as the table's `ratio` says, `aim` what it should be, in words; `more` are further columns.
+    The table's `ratio` says what `ratio` means. `aim` says in words what it should be. `more` has further columns.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What one benchmark, or one part of it, has found."""
+    """The results of one benchmark, or of one part of it."""
 
     name: str
     title: str
@@ -47,14 +47,14 @@ class Table:
 
 
 def save(table: Table) -> None:
-    """Prints the table and keeps it as JSON in the benchmarks' folder."""
+    """Prints the table and stores it as JSON in the benchmarks' folder."""
     _print(table)
     path = contacts.folder() / f"{table.name}.json"
     path.write_text(json.dumps(asdict(table), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load(name: str) -> Table | None:
-    """The table of that name, None when there is none."""
+    """The table of that name, or None."""
     path = contacts.folder() / f"{name}.json"
     if not path.exists():
         return None
@@ -63,19 +63,19 @@ def load(name: str) -> Table | None:
 
 
 def save_text(name: str, text: str) -> None:
-    """Prints what is no table, such as a plan or a profile, and keeps it."""
+    """Prints and stores a text that is no table, such as a plan or a profile."""
     print(text, flush=True)
     (contacts.folder() / f"{name}.txt").write_text(text, encoding="utf-8")
 
 
 def load_text(name: str) -> str | None:
-    """The text of that name, None when there is none."""
+    """The text of that name, or None."""
     path = contacts.folder() / f"{name}.txt"
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 def headings(table: Table) -> list[str]:
-    """The columns: what was measured, its value, ratio and aim if any row has one, and the further ones."""
+    """The headings of the columns: what was measured, its value, ratio and aim if any row has one, and further ones."""
     return ["", "measured", *(heading for heading, _ in _optional(table)), *_more(table)]
 
 
@@ -99,7 +99,7 @@ def _more(table: Table) -> list[str]:
 
 
 def readable(value: float) -> str:
-    """Three digits that count, thousands separated."""
+    """Three significant digits, with separated thousands."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

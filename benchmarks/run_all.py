@@ -1,7 +1,7 @@
 """`make bench`: all benchmarks one after the other on one Postgres, then the tables and charts of docs/performance.md.
 
-At scale 1 it takes up to 25 minutes, by the machine, and 10 GB under var/bench, which are kept for the next run. A
-smaller scale is for a quick look: its page is written into var/bench/report. Nothing else should run on the machine.
+At scale 1 it takes up to 25 minutes, depending on the machine, and 10 GB under var/bench, which stay for the next run.
+A smaller scale is for a quick look. Its page is written into var/bench/report. Nothing else should run on the machine.
 """
 
 import argparse
@@ -23,14 +23,18 @@ SCRIPTS = (
     "growth_rows",
     "growth_queue",
     "change_capture",
+    "adopting",
     "latency",
     "profiles",
     "ftp_upload",
+    "verify",
+    "mirror",
+    "due_feeds",
 )
 
 
 def main() -> int:
-    """Returns the exit code: 1 when a benchmark has failed; then no page is written."""
+    """Returns the exit code. It is 1 if a benchmark has failed. Then no page is written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 4,000,000 contacts")
     scale = parser.parse_args().scale

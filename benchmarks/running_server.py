@@ -1,4 +1,4 @@
-"""gunicorn with an application, configured as the service is."""
+"""gunicorn with an application, configured like the service."""
 
 import os
 import socket
@@ -12,24 +12,24 @@ from contextlib import contextmanager
 import contacts
 from running_worker import environment
 
-from contactexport.backend import Backend
+from contactexport.context import Context
 
 READY_SECONDS = 30
 
 
 @contextmanager
-def serving(backend: Backend, app: str, **settings: str) -> Iterator[int]:
-    """Its port as long as the block runs; its log goes to a file in the data folder."""
+def serving(context: Context, app: str, **settings: str) -> Iterator[int]:
+    """The port of a server that runs until the block ends. Its log goes to a file in the data folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    backend.settings.data_dir.mkdir(exist_ok=True)
+    context.settings.data_dir.mkdir(exist_ok=True)
     paths = os.pathsep.join([str(contacts.PROJECT), str(contacts.PROJECT / "benchmarks")])
-    with (backend.settings.data_dir / f"{app.partition(':')[0]}.log").open("w") as log:
+    with (context.settings.data_dir / f"{app.partition(':')[0]}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "--bind", f"127.0.0.1:{port}", app],
             cwd=contacts.PROJECT,
-            env=environment(backend, **settings) | {"DRAIN_SECONDS": "0", "PYTHONPATH": paths},
+            env=environment(context, **settings) | {"DRAIN_SECONDS": "0", "PYTHONPATH": paths},
             stderr=log,
         )
         try:

@@ -1,11 +1,11 @@
-"""The same export by contactexport and by what people use instead; every file is compared with one made independently.
+"""The same export by contactexport and by other tools. Every file is compared with one made independently.
 
     python benchmarks/tools_compared.py --scale 0.1
 
-One of four contacts has changed; ten fields, two of them choices, in the order of ids. Each tool is a process of its
-own and does it the way its users do (see tools/), in turns; the fastest round counts. At scale 1 there are 4,000,000
-contacts, and what takes twice as long as contactexport runs once, unless there is an aim for it. Tools that are not
-installed, or cannot load a part of theirs, are listed with the reason.
+One of four contacts has changed. The file has ten fields, two of them choices, in the order of ids. Each tool is a
+separate process and works in the way of its users (see tools/), in turns. The fastest round counts. At scale 1 there
+are 4,000,000 contacts. A tool that takes twice as long as contactexport runs once, unless it has an aim. Tools that are
+not installed, or cannot load a part of theirs, are listed with the reason.
 """
 
 import argparse
@@ -40,9 +40,9 @@ OURS = "by_contactexport"
 
 @dataclass(frozen=True)
 class Tool:
-    """A module of tools/ with the packages it needs; `ahead` is why it is ahead where it is.
+    """A module of tools/ with the packages it needs. `ahead` explains where it is faster than contactexport.
 
-    `starts_program` when the module does nothing but wait for a program, which is what counts.
+    `starts_program` is true if the module only waits for a program, which is then measured.
     """
 
     module: str
@@ -65,8 +65,8 @@ TOOLS = (
     Tool("cursor_and_csv", "psycopg2 cursor, csv.writer", aim="at least 5"),
     Tool("sqlalchemy_orm", "SQLAlchemy ORM, csv.writer"),
     Tool("pandas_chunks", "pandas read_sql in chunks, to_csv", ("pandas",)),
-    Tool("duckdb_attach", "DuckDB, tables attached", ("duckdb",)),
-    Tool("duckdb_query", "DuckDB, postgres_query", ("duckdb",)),
+    Tool("duckdb_attach", "DuckDB, tables attached", ("duckdb", "duckdb_extension_postgres_scanner")),
+    Tool("duckdb_query", "DuckDB, postgres_query", ("duckdb", "duckdb_extension_postgres_scanner")),
     Tool("connectorx_polars", "ConnectorX, polars", ("connectorx", "polars")),
     Tool("adbc_polars", "ADBC, polars", ("adbc_driver_postgresql", "polars", "pyarrow")),
     Tool("adbc_pyarrow", "ADBC, pyarrow, streamed", ("adbc_driver_postgresql", "pyarrow")),
@@ -75,7 +75,7 @@ TOOLS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One export by a tool: seconds, peak of its resident memory in bytes, how its file differs."""
+    """One export by a tool: seconds, peak of its resident memory in bytes, and how its file differs."""
 
     seconds: float
     memory: int
@@ -83,7 +83,7 @@ class Run:
 
 
 class ToolFailed(Exception):
-    """A tool that is installed, and is not needed otherwise, has not written its file."""
+    """An optional tool that is installed has not written its file."""
 
     def __init__(self, complaints: str) -> None:
         lines = complaints.strip().splitlines() or ["without a word"]
@@ -93,7 +93,7 @@ class ToolFailed(Exception):
 
 
 def main() -> None:
-    """Compares, prints and keeps the tables `tools_compared` and `tools_memory`."""
+    """Compares, prints and stores the tables `tools_compared` and `tools_memory`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="1: 1,000,000 changed of 4,000,000 contacts")
     parser.add_argument("--rounds", type=int, help="runs of each tool")
@@ -107,23 +107,23 @@ def main() -> None:
 
 
 def _rounds(scale: float) -> int:
-    """As many as there is time for; where only the files are looked at, one."""
+    """The number of rounds: as many as there is time for, or one if only the files are checked."""
     if scale < 0.01:
         return 1
     return 3
 
 
 def _all_runs(tools: Sequence[Tool], number: int, rounds: int) -> dict[str, list[Run] | str]:
-    """The runs of each tool, or why there are none."""
+    """The runs of each tool, or the reason why there are none."""
     with (
         contacts.server() as server,
-        contacts.database_of(server, number, upon=number // ONE_CHANGED_OF) as backend,
+        contacts.database_of(server, number, upon=number // ONE_CHANGED_OF) as context,
         tempfile.TemporaryDirectory(dir=contacts.folder()) as folder,
     ):
-        start, end = contacts.window_with(backend, number // ONE_CHANGED_OF)
+        start, end = contacts.window_with(context, number // ONE_CHANGED_OF)
         file = Path(folder, "changes.csv")
-        expected = expected_file.make(backend.database, start, end, file)
-        arguments = [backend.database.url, start.isoformat(), end.isoformat(), str(file)]
+        expected = expected_file.make(context.database, start, end, file)
+        arguments = [context.database.url, start.isoformat(), end.isoformat(), str(file)]
         runs: dict[str, list[Run] | str] = {tool.module: _missing(tool) or [] for tool in tools}
         for _ in range(rounds):
             for tool in tools:
@@ -139,7 +139,7 @@ def _all_runs(tools: Sequence[Tool], number: int, rounds: int) -> dict[str, list
 
 
 def _is_slow(tool: Tool, done: list[Run], ours: list[Run] | str, number: int) -> bool:
-    """Little is learned by measuring more exactly what takes many times as long."""
+    """Whether a tool needs no further rounds: an exact time is not interesting if it takes many times as long."""
     if tool.aim or number < CONTACTS or not done or isinstance(ours, str):
         return False
     return done[0].seconds > SLOW * ours[0].seconds
@@ -151,7 +151,7 @@ def _missing(tool: Tool) -> str:
 
 
 def _run(tool: Tool, arguments: Sequence[str], expected: ExpectedFile) -> Run:
-    """Raises ToolFailed, or WrongFile, or CalledProcessError for what is always there."""
+    """Runs a tool once. Raises ToolFailed, WrongFile, or CalledProcessError for a tool that is always installed."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"tools.{tool.module}", *arguments],
         cwd=Path(__file__).parent,
@@ -170,9 +170,9 @@ def _run(tool: Tool, arguments: Sequence[str], expected: ExpectedFile) -> Run:
 
 
 def _peak_memory(process: subprocess.Popen[str], tool: Tool) -> int:
-    """Bytes of the process and all that it has started, once it has ended.
+    """The peak of bytes of a process and all its children, returned once it has ended.
 
-    Whom it has started is looked for once in a while: that takes long, and slows down a tool that uses all cores.
+    It looks for children only once in a while, because that takes long and slows down a tool that uses all cores.
     """
     itself = psutil.Process(process.pid)
     peak, looks, counted = 0, 0, [itself]

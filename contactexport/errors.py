@@ -1,41 +1,42 @@
-"""Every error this program raises on purpose, with its HTTP status, reply code and exit code.
+"""The errors of this program, with HTTP status, reply code and exit code.
 
-The text of an error is what the user reads: one line, no secrets, no internals.
+Users read the text of an error: one line, no secrets, no internals.
 """
 
 ALREADY_RUNNING = (
     "An export with the same setting is currently running. "
     "It is not possible to run the same export more than once simultaneously."
 )
-
-
 NO_LONGER_KEPT = (
     "Invalid value for time_range: changes before {since} are no longer kept; may_be_incomplete exports the others"
+)
+REMOVALS_UNKNOWN = (
+    "Invalid value for time_range: removed contacts are known from {since} on; may_be_incomplete exports those"
 )
 FTP_TLS_REQUIRED = "Invalid value for ftp_settings.tls: 0. This service uploads files with TLS only: send 1"
 
 
 class ContactExportError(Exception):
-    """Base of all; by itself a failure on our side (HTTP 500, reply code 1, exit code 1)."""
+    """The base of all. By itself it is a fault of the service (HTTP 500, reply code 1, exit code 1)."""
 
     http_status = 500
     reply_code = 1
     exit_code = 1
-    retry_after = 5  # seconds, a hint for clients that are answered 429 or 503
+    retry_after = 5  # seconds, for clients that get 429 or 503
 
     @property
     def text(self) -> str:
-        """The one line shown to the user."""
+        """The one line for the user."""
         return str(self)
 
     @property
     def hint(self) -> str:
-        """What a user of the command line can do about it; empty if there is nothing to say."""
+        """What a user of the command line can do about it. Empty if nothing."""
         return ""
 
 
 class InvalidRequest(ContactExportError):
-    """A value of the request is missing or wrong; the text names it (specification, Errors)."""
+    """A value of the request is missing or wrong. The text names it (specification, Errors)."""
 
     http_status = 400
     reply_code = 10001
@@ -43,7 +44,7 @@ class InvalidRequest(ContactExportError):
 
 
 class ExportAlreadyRunning(ContactExportError):
-    """The same setting is accepted and not finished yet (specification, Errors: 4001)."""
+    """An export with the same setting is unfinished (specification, Errors: 4001)."""
 
     http_status = 400
     reply_code = 4001
@@ -51,13 +52,13 @@ class ExportAlreadyRunning(ContactExportError):
 
     def __init__(self, export_id: int | None = None) -> None:
         super().__init__(ALREADY_RUNNING)
-        self.export_id = export_id  # of the one that is running, where it is known
+        self.export_id = export_id  # of the unfinished export, if known
 
     @property
     def hint(self) -> str:
-        """Where to look."""
+        """Names the unfinished export, if it is known."""
         number = self.export_id
-        return "" if number is None else f"It is export {number}: `flask export show {number}` tells how it is doing"
+        return "" if number is None else f"It is export {number}, see `flask export show {number}`"
 
 
 class UnknownExport(InvalidRequest):
@@ -70,65 +71,66 @@ class UnknownExport(InvalidRequest):
 
 
 class Unauthorized(ContactExportError):
-    """The caller did not prove who he is; str() is the reason, for the log, which the caller never reads."""
+    """The caller has no valid credentials. str() is the reason, which is for the log only."""
 
     http_status = 401
 
     @property
     def text(self) -> str:
-        """The same for every reason, so that a stranger learns nothing."""
+        """The same text for every reason, so that strangers learn nothing."""
         return "Unauthorized"
 
 
 class SecretUnreadable(ContactExportError):
-    """A stored secret was encrypted with a key that is not among the configured ones."""
+    """A stored secret was encrypted with a key that is not configured."""
 
     http_status = 503
+    status_text = "A stored secret cannot be read: the secret key was changed"
 
     def __init__(self) -> None:
         super().__init__(
             "A stored secret cannot be read: CONTACTEXPORT_SECRET_KEY was changed or lost. "
-            "Put the former key back, behind the new one and a comma"
+            "Add the old key after the new one and a comma"
         )
 
 
 class UsageError(ContactExportError):
-    """A command cannot do what it was told; the text says what was expected."""
+    """A command got wrong arguments, or cannot work here. The text says what is expected."""
 
     http_status = 400
     exit_code = 2
 
 
 class SettingsError(ContactExportError):
-    """A setting is missing or wrong; the start stops with this line."""
+    """A setting is missing or wrong. The start stops with this line."""
 
     exit_code = 2
 
 
 class DatabaseUnavailable(ContactExportError):
-    """Postgres does not answer, or broke off; `status_text` is what the status of an export says of it."""
+    """Postgres does not answer, or the connection broke. `status_text` is for the status of an export."""
 
     http_status = 503
     status_text = "The database does not answer"
 
 
 class ContactsUnavailable(DatabaseUnavailable):
-    """The database an export reads does not answer, or broke off."""
+    """The contacts database does not answer, or the connection broke."""
 
     status_text = "The contacts database does not answer"
 
 
 class DatabaseConflict(DatabaseUnavailable):
-    """Postgres broke off a transaction that was in the way of another one; the same may succeed at once."""
+    """Postgres aborted a transaction that conflicted with another one. A retry may succeed at once."""
 
     status_text = "The database broke off a transaction that was in conflict with another"
     retry_after = 1
 
 
 class DatabaseInTrouble(DatabaseUnavailable):
-    """Postgres answers, but cannot do its work: its disk is full or broken, or it has no memory or connection left.
+    """Postgres answers but cannot work: its disk is full or broken, or it has no memory or connections left.
 
-    `condition` is what Postgres calls it, such as "disk full".
+    `condition` is the name that Postgres gives it, such as "disk full".
     """
 
     def __init__(self, text: str, condition: str) -> None:
@@ -138,28 +140,28 @@ class DatabaseInTrouble(DatabaseUnavailable):
 
 
 class ReplicaLags(DatabaseUnavailable):
-    """A read replica does not have everything yet that its primary has."""
+    """A read replica lags behind its primary."""
 
     status_text = "The read replica of the contacts lags behind"
 
 
 class ContactsIncomplete(DatabaseUnavailable):
-    """What a session would read is not all there is; the text names the table and the remedy."""
+    """A session sees only a part of a table. The text names the table and the remedy."""
 
 
 class SchemaMismatch(DatabaseUnavailable):
-    """The database's schema is missing, older or newer than this program."""
+    """The schema of the database is missing, or older or newer than this program."""
 
 
 class PoolerRefused(DatabaseUnavailable):
-    """A pooler stands before Postgres that lends the server process of a session to others."""
+    """A pooler in front of Postgres lends the server process of a session to others."""
 
     exit_code = 2
 
     def __init__(self) -> None:
         super().__init__(
-            "The database's URL leads to a pooler (such as PgBouncer) in transaction or statement mode, where locks "
-            "and settings of a session get lost: set it to session mode, or give the address of Postgres itself"
+            "The URL of the database leads to a pooler (such as PgBouncer) in transaction or statement mode, which "
+            "loses locks and settings of a session: set it to session mode, or give the address of Postgres itself"
         )
 
 
@@ -170,7 +172,7 @@ class BrokerUnavailable(ContactExportError):
 
 
 class StorageUnfit(ContactExportError):
-    """The storage folder or the secret key is not that of the installation; `state` is what strangers are told."""
+    """The storage folder or the secret key is not that of the installation. `state` is what readyz shows."""
 
     http_status = 503
     status_text = "The storage is not available"
@@ -181,16 +183,16 @@ class StorageUnfit(ContactExportError):
 
 
 class QueryFailed(ContactExportError):
-    """Postgres refused or broke off a query, not the connection; the text is its reason, for the log.
+    """Postgres refused or aborted a query, but the connection works. The text is its reason, for the log.
 
-    `status_text` is what the status of an export says of it.
+    `status_text` is for the status of an export.
     """
 
     status_text = "The contacts database refuses the query"
 
 
 class RightsMissing(QueryFailed):
-    """The role that reads lacks a right; the status says which."""
+    """The role that reads lacks a right. The status says which."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -198,7 +200,7 @@ class RightsMissing(QueryFailed):
 
 
 class ResourcesLacking(QueryFailed):
-    """A query needs more than there is: disk space for sorting, memory, a limit of Postgres' own."""
+    """A query lacks resources: disk space for sorting, memory, or a limit of Postgres."""
 
     def __init__(self, text: str, condition: str) -> None:
         super().__init__(text)
@@ -206,7 +208,7 @@ class ResourcesLacking(QueryFailed):
 
 
 class ValueRefused(QueryFailed):
-    """A value of some contact cannot be read. The status has what Postgres calls this, and not the value."""
+    """A value of a contact cannot be read. The status has the name of the condition, but not the value."""
 
     def __init__(self, text: str, condition: str) -> None:
         super().__init__(text)
@@ -215,29 +217,29 @@ class ValueRefused(QueryFailed):
 
 
 class QueryCancelled(QueryFailed):
-    """Somebody cancelled a query: we did, when the export was lost, or whoever administers the server."""
+    """A query was cancelled: by this program, because the export was lost, or by an administrator."""
 
     status_text = "The query was cancelled"
 
 
 class SnapshotNotShared(ContactExportError):
-    """A further session cannot see what the first one sees; str() is the reason, for the log."""
+    """Another session cannot use the snapshot of the first one. str() is the reason, for the log."""
 
 
 class ExportLost(ContactExportError):
-    """Another worker has taken this export over, or it was cancelled: this attempt must stop and write nothing."""
+    """Another worker took this export over, or it was cancelled. This attempt must stop and write nothing."""
 
 
 class WindowOpen(ContactExportError):
-    """Changes may still be added to a window that must be exported whole; the text says by whom."""
+    """Transactions may still add changes to a window that must be whole. The text names them."""
 
 
 class ExportFailed(ContactExportError):
-    """The export can never succeed as it was asked for; the text becomes its reason."""
+    """The export can never succeed as requested. The text becomes its reason."""
 
 
 class DeliveryFailed(ContactExportError):
-    """The finished file could not be handed over; `permanent` tells whether trying again can help."""
+    """The finished file could not be delivered. If `permanent`, a retry will hardly help."""
 
     def __init__(self, text: str, *, permanent: bool) -> None:
         super().__init__(text)
@@ -245,21 +247,21 @@ class DeliveryFailed(ContactExportError):
 
 
 class HostRefused(DeliveryFailed):
-    """A host a user named is none, or not one this service may connect to."""
+    """A host is invalid, or this service must not connect to it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, permanent=True)
 
 
 class HostUnknown(DeliveryFailed):
-    """A host's name has no address now; it may have one later."""
+    """The name of a host has no address now. It may have one later."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, permanent=False)
 
 
 class TooManyRequests(ContactExportError):
-    """A limit of this user is reached; `retry_after` is in seconds (RFC 6585, 4)."""
+    """A limit of this user is reached. `retry_after` is in seconds (RFC 6585, 4)."""
 
     http_status = 429
 
@@ -278,7 +280,7 @@ class RequestTimedOut(ContactExportError):
 
 
 class FileDamaged(ContactExportError):
-    """The finished file of an export is gone, or not what was written; the text says what was expected and found."""
+    """The finished file of an export is missing or differs from the written one. The text says how."""
 
 
 class DownloadRefused(ContactExportError):
@@ -290,5 +292,9 @@ class DownloadRefused(ContactExportError):
         self.reply_code = reply_code
 
 
+class NotCaptured(ContactExportError):
+    """A change of an adopted table would not be logged; the text names the table and the column."""
+
+
 class LogInUse(ContactExportError):
-    """The change log cannot be pruned or upgraded now without holding up others."""
+    """The change log cannot be pruned or upgraded now without blocking others."""

@@ -1,6 +1,6 @@
-"""The language codes an export may ask for (Emarsys API, "Language Codes"), in lower case, and their names.
+"""The language codes of exports (Emarsys API, "Language Codes"), in lower case, and their names.
 
-The original's codes are no standard: `cz` is Czech and `jp` Japanese. By each stands the locale that Babel knows.
+The codes of the original are not standard: `cz` is Czech and `jp` Japanese. The table maps them to locales of Babel.
 """
 
 from functools import cache
@@ -55,5 +55,5 @@ LANGUAGES = frozenset(_LOCALES)
 
 @cache
 def language_names(language: str) -> dict[str, str]:
-    """The name of each language by its code, in a language."""
+    """Returns the names of all languages by code, in a language."""
     return {code: str(Locale.parse(locale).get_display_name(_LOCALES[language])) for code, locale in _LOCALES.items()}

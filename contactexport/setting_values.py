@@ -1,4 +1,4 @@
-"""How the texts of settings are read: each function returns the value, or raises ValueError with what was expected."""
+"""Parses the texts of settings. Each function returns the value, or raises ValueError with what is expected."""
 
 import re
 import ssl
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from contactexport.languages import LANGUAGES
 
 LONGEST_NAME = 63  # bytes of a name in Postgres
-TEMPORARY_NAME = "%s.part"  # what `temporary_name` is by default
+TEMPORARY_NAME = "%s.part"  # the default
 
 
 def text(raw: str) -> str:
@@ -23,12 +23,12 @@ def text(raw: str) -> str:
 def _scheme(url: str) -> str:
     try:
         return urlsplit(url).scheme
-    except ValueError:  # its text shows a part of the URL, which may be the password
+    except ValueError:  # its text has a part of the URL, which may be the password
         return ""
 
 
 def _require_plain_login(url: str, most_signs: int) -> None:
-    """Refuses a URL whose password has signs that end it: parts of it would be taken for a host and shown in errors."""
+    """Raises ValueError if characters of the password end it, because its rest would count as host and be shown."""
     authority, rest = re.fullmatch(r"[^:]*:/*([^/?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr] # any fits
     hosts = authority.rpartition("@")[2]
     ports = [host.rpartition(":")[2] for host in re.sub(r"\[[^\]]*\]", "", hosts).split(",") if ":" in host]
@@ -38,27 +38,27 @@ def _require_plain_login(url: str, most_signs: int) -> None:
 
 
 def postgres_url(raw: str) -> str:
-    """Of a database."""
-    # One that names nothing would lead wherever PGHOST and the like point to.
+    """A URL of a database."""
+    # An empty URL would lead to where PGHOST and similar variables point.
     if _scheme(raw) not in {"postgresql", "postgres"} or raw.partition("://")[2].strip("/") == "":
         raise ValueError("a URL like postgresql://user@host:5432/database expected")
-    _require_plain_login(raw, most_signs=1)  # libpq takes the first @ for the end of the password
+    _require_plain_login(raw, most_signs=1)  # libpq ends the password at the first @
     return raw
 
 
 def schema_name(raw: str) -> str:
     """The name of a schema."""
-    # Postgres would cut a longer name, keeps names with pg_ for itself, and reads $user as the name of the role.
+    # Postgres truncates a longer name, reserves names with pg_, and reads $user as the name of the role.
     if len(text(raw).encode()) > LONGEST_NAME or raw.startswith("pg_") or raw in {"$user", "information_schema"}:
-        raise ValueError(f"a name of at most {LONGEST_NAME} bytes expected, and none that Postgres uses itself")
+        raise ValueError(f"a name of at most {LONGEST_NAME} bytes expected, and not one that Postgres reserves")
     return raw
 
 
 def broker_url(raw: str) -> str:
-    """Of a broker."""
+    """A URL of a broker."""
     if _scheme(raw) not in {"amqp", "amqps", "redis", "rediss", "filesystem"}:
         raise ValueError("a URL that starts with amqp://, amqps://, redis://, rediss:// or filesystem:// expected")
-    _require_plain_login(raw, most_signs=10**9)  # kombu takes the last one
+    _require_plain_login(raw, most_signs=10**9)  # kombu ends it at the last @
     return raw
 
 
@@ -67,7 +67,7 @@ def path(raw: str) -> Path:
     try:
         return Path(text(raw)).expanduser().absolute()
     except RuntimeError:
-        raise ValueError("a folder expected, and behind ~ a user of this machine") from None
+        raise ValueError("a folder expected, and after ~ a user of this machine") from None
 
 
 def certificates(raw: str) -> Path:
@@ -81,7 +81,7 @@ def certificates(raw: str) -> Path:
 
 
 def time_zone(raw: str) -> ZoneInfo:
-    """By its name in the IANA database."""
+    """A time zone by its name in the IANA database."""
     try:
         return ZoneInfo(raw)
     except (KeyError, ValueError, OSError):
@@ -89,21 +89,21 @@ def time_zone(raw: str) -> ZoneInfo:
 
 
 def language(raw: str) -> str:
-    """A code of our languages."""
+    """A language code, in lower case."""
     if raw.lower() not in LANGUAGES:
         raise ValueError(f"a language code expected, one of {', '.join(sorted(LANGUAGES))}")
     return raw.lower()
 
 
 def log_level(raw: str) -> str:
-    """In capitals."""
+    """A level of the log, in capitals."""
     if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("DEBUG, INFO, WARNING or ERROR expected")
     return raw.upper()
 
 
 def seconds(least: float) -> Callable[[str], float]:
-    """Seconds, with a least value."""
+    """Returns a parser of seconds with a minimum."""
 
     def parse(raw: str) -> float:
         try:
@@ -118,7 +118,7 @@ def seconds(least: float) -> Callable[[str], float]:
 
 
 def duration(raw: str) -> float:
-    """In seconds."""
+    """A duration, in seconds."""
     found = re.fullmatch(r"(\d{1,9})([smhd]?)", raw, re.ASCII)
     if not found:
         raise ValueError("a duration such as 3600 (seconds), 90m, 12h or 30d expected")
@@ -126,7 +126,7 @@ def duration(raw: str) -> float:
 
 
 def temporary_name(raw: str) -> str:
-    """A pattern for the name of a file until it is complete. Raises ValueError."""
+    """A pattern for the name of a file during its upload."""
     name = raw.rpartition("/")[2]
     if not (raw.isascii() and raw.isprintable() and name.count("%s") == 1 and raw.count("%") == 1 and len(raw) <= 200):
         raise ValueError("a name such as %s.part or in/%s.tmp expected, in ASCII and with one %s in its last part")
@@ -134,7 +134,7 @@ def temporary_name(raw: str) -> str:
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
-    """With a least and a greatest value."""
+    """Returns a parser of whole numbers with a minimum and a maximum."""
 
     def parse(raw: str) -> int:
         if not re.fullmatch(r"[0-9]{1,20}", raw) or not least <= int(raw) <= most:

@@ -1,26 +1,39 @@
 """Every setting once: name, type, default and meaning.
 
-A setting NAME is taken from the environment variable CONTACTEXPORT_<NAME>, else from config/<environment>.py,
-else from the default here. A wrong value stops the start with one line that names it.
+The first of these that has a setting NAME counts: the variable CONTACTEXPORT_<NAME>, ./config/<environment>.py,
+`ENVIRONMENTS`, the default. A wrong value stops the start with one line.
 """
 
 import dataclasses
 import difflib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from contactexport import crash_points, setting_values
-from contactexport.allowed_hosts import AllowedHost, parse_allowed_hosts
 from contactexport.errors import SettingsError
+from contactexport.hosts.parse import AllowedHost, parse_allowed_hosts
 
 PREFIX = "CONTACTEXPORT_"
-MOST_DEFAULT_READERS = 4
 DEFAULT_SCHEMA = "public"
-ENVIRONMENTS = ("development", "testing", "production")
+# What CONTACTEXPORT_ENV sets. ./config/<environment>.py and the environment variables override it.
+ENVIRONMENTS: dict[str, dict[str, object]] = {
+    "development": {"LOG_LEVEL": "DEBUG", "SWEEP_INTERVAL": 5},
+    "testing": {  # short waits, and the test servers listen on loopback
+        "TESTING": True,
+        "SWEEP_INTERVAL": 1,
+        "FTP_TIMEOUT": 5,
+        "BROKER_POLLING_INTERVAL": 0.02,
+        "ALLOWED_HOSTS": "127.0.0.0/8,::1",
+    },
+    "production": {
+        "CREATE_STORAGE": 0,  # a folder that is not mounted must not be created
+        "REQUIRED_SETTINGS": ("DATABASE_URL", "BROKER_URL", "STORAGE", "SECRET_KEY"),
+    },
+}
 
 
 def _setting(parse: Callable[[str], Any], default: str | None, meaning: str) -> Any:
@@ -29,65 +42,65 @@ def _setting(parse: Callable[[str], Any], default: str | None, meaning: str) -> 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one process, checked and typed; built by `load_settings`."""
+    """The settings of one process, checked and typed. `load_settings` builds them."""
 
     database_url: str | None = _setting(
-        setting_values.postgres_url, None, "Postgres 13 or newer; without it one is run from a wheel under DATA_DIR"
+        setting_values.postgres_url, None, "Postgres 13 or newer. Default: one from a wheel, under DATA_DIR"
     )
     contacts_database_url: str | None = _setting(
-        setting_values.postgres_url, None, "where contacts and their changes are read; without it DATABASE_URL"
+        setting_values.postgres_url, None, "database of contacts and their changes. Default: DATABASE_URL"
     )
     schema: str = _setting(
         setting_values.schema_name,
         DEFAULT_SCHEMA,
-        "schema of Postgres in which all tables and functions of the program stand",
+        "schema of Postgres with all tables and functions of the program",
     )
     broker_url: str | None = _setting(
-        setting_values.broker_url, None, "RabbitMQ or Redis; without it folders under DATA_DIR pass the messages"
+        setting_values.broker_url, None, "RabbitMQ or Redis. Default: folders under DATA_DIR"
     )
-    data_dir: Path = _setting(setting_values.path, "var", "folder for everything this machine keeps")
-    storage: Path | None = _setting(setting_values.path, None, "folder for finished files; without it DATA_DIR/exports")
+    data_dir: Path = _setting(setting_values.path, "var", "folder for all data of this machine")
+    storage: Path | None = _setting(setting_values.path, None, "folder for finished files. Default: DATA_DIR/exports")
     create_storage: bool = _setting(
         setting_values.switch,
         "1",
-        "1: the first storage folder is made and marked by itself; 0, as in production: it is not",
+        "1: the first storage folder is created and marked automatically. 0, as in production: it is not",
     )
     secret_key: str | None = _setting(
         setting_values.text,
         None,
-        "key that encrypts stored secrets, several separated by commas; without it one is made once",
+        "keys that encrypt stored secrets, separated by commas. Default: one that is generated once",
     )
     time_zone: ZoneInfo = _setting(
-        setting_values.time_zone, "UTC", "zone of dates without an offset, and of `last update`"
+        setting_values.time_zone, "UTC", "time zone of dates without an offset, and of `last update`"
     )
     language: str = _setting(setting_values.language, "en", "language of an export that names none")
     attempt_limit: int = _setting(
-        setting_values.whole_number(1), "5", "how often the rows of an export are tried before it ends in error"
+        setting_values.whole_number(1), "5", "attempts to write the rows of an export before it ends in error"
     )
     delivery_limit: float = _setting(
         setting_values.seconds(0),
         "86400",
-        "for how many seconds after `ready` a delivery is tried again before it ends in error",
+        "seconds after `ready` during which a delivery is retried before it ends in error",
     )
     notification_limit: float = _setting(
         setting_values.seconds(0),
         "86400",
-        "for how many seconds after its end the notification of an export is tried again",
+        "seconds after the end of an export during which its notification is retried",
     )
     parallel_readers: int | None = _setting(
         setting_values.whole_number(1),
         None,
-        "how many sessions read a large export at once; without it one a core, at most 4",
+        "sessions that read a large export at once. Default: one per core, at most 4",
     )
     writers_wait: float = _setting(
         setting_values.seconds(0),
         "30",
-        "seconds an export waits for transactions that are changing contacts right now",
+        "seconds an export waits for transactions that are changing contacts",
     )
     writers_limit: float = _setting(
         setting_values.seconds(0),
         "3600",
-        "for how many seconds an export of a past window is put off for such transactions before it ends in error",
+        "seconds during which an export of a past window is retried after such transactions before it ends in error",
     )
     ftp_timeout: float = _setting(
         setting_values.seconds(0.1), "30", "seconds without an answer after which an FTP host is given up"
@@ -95,15 +108,15 @@ class Settings:
     ftp_ca_file: Path | None = _setting(
         setting_values.certificates,
         None,
-        "PEM file of certificate authorities that FTP hosts may have theirs from, beside those this system trusts",
+        "PEM file of certificate authorities that are trusted for FTP hosts, in addition to those of this system",
     )
     ftp_tls_required: bool = _setting(
-        setting_values.switch, "0", "1: no file and no password goes to an FTP host without TLS"
+        setting_values.switch, "0", "1: no file and no password is sent to an FTP host without TLS"
     )
     ftp_temporary_name: str = _setting(
         setting_values.temporary_name,
         setting_values.TEMPORARY_NAME,
-        "name of an uploaded file until it is complete; %s is its own name and the attempt, %s alone: no other name",
+        "name of a file during its upload. %s is the final name and the attempt, %s alone: the final name",
     )
     allowed_hosts: tuple[AllowedHost, ...] = _setting(
         parse_allowed_hosts,
@@ -114,99 +127,96 @@ class Settings:
     wsse_window: float = _setting(
         setting_values.seconds(1),
         "300",
-        "seconds that Created of a WSSE header may lie before or after the database's clock",
+        "seconds that Created of a WSSE header may be before or after the clock of the database",
     )
     oauth_token_seconds: int = _setting(
         setting_values.whole_number(1), "3600", "seconds that an OAuth access token is valid"
     )
     retention: float = _setting(
-        setting_values.duration, "30d", "how long files of finished exports are kept: 3600, 90m, 12h, 30d"
+        setting_values.duration, "30d", "time after which files of finished exports are deleted: 3600, 90m, 12h, 30d"
     )
     requests_per_minute: int = _setting(
-        setting_values.whole_number(1), "1000", "requests a user may send in a minute before 429 is answered"
+        setting_values.whole_number(1), "1000", "requests of a user per minute, above which the answer is 429"
     )
     exports_per_user: int = _setting(
-        setting_values.whole_number(1), "10", "unfinished exports a user may have before 429 is answered"
+        setting_values.whole_number(1), "10", "unfinished exports of a user, above which the answer is 429"
     )
     downloads_per_user: int = _setting(
         setting_values.whole_number(1),
         "4",
-        "downloads a user may have running in one server process before 429 is answered",
+        "running downloads of a user in one server process, above which the answer is 429",
     )
     request_timeout: float = _setting(
         setting_values.seconds(0.1),
         "30",
-        "seconds within which a request must arrive, headers and body, else 408 is answered",
+        "seconds within which headers and body of a request must arrive. Otherwise the answer is 408",
     )
     send_timeout: float = _setting(
         setting_values.seconds(0.1),
         "30",
-        "seconds within which a client must take 64 KiB of an answer, else it is dropped",
+        "seconds within which a client must read 64 KiB of an answer. Otherwise it is dropped",
     )
     sweep_interval: float = _setting(
-        setting_values.seconds(0.1), "30", "seconds between two looks for exports that are due"
+        setting_values.seconds(0.1), "30", "seconds between two sweeps for exports that are due"
     )
     running_per_user: int | None = _setting(
         setting_values.whole_number(1),
         None,
-        "exports of one user that run at a time, and files of one user, or for one host, that are delivered at a time; "
-        "without it one less than the worker has processes",
+        "exports of one user that run at a time, and files of one user, or for one host, that are delivered at a time. "
+        "Default: the processes of the worker minus one",
     )
     stop_wait: float = _setting(
         setting_values.seconds(0),
         "10",
-        "seconds a worker that is told to stop lets its exports go on before it hands them back",
+        "seconds that a stopping worker gives its exports before it hands them back",
     )
     broker_polling_interval: float = _setting(
         setting_values.seconds(0.001),
         "0.05",
-        "seconds between two looks into the message folders (filesystem:// only)",
+        "seconds between two polls of the message folders (filesystem:// only)",
     )
     log_level: str = _setting(setting_values.log_level, "INFO", "DEBUG, INFO, WARNING or ERROR")
 
-    @property
+    @cached_property
     def storage_dir(self) -> Path:
-        """Folder of the finished files."""
+        """The folder of finished files."""
         return self.storage or self.data_dir / "exports"
-
-    @property
-    def most_readers(self) -> int:
-        """How many sessions may read one export at once."""
-        return self.parallel_readers or min(MOST_DEFAULT_READERS, len(os.sched_getaffinity(0)))
 
 
 def setting_names() -> tuple[str, ...]:
-    """All names without the prefix, in the order of the table above."""
+    """Returns all names without the prefix, in the order of the table above."""
     return tuple(one.name.upper() for one in fields(Settings))
 
 
 def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
-    """Settings from a config file's values and the environment, which wins.
+    """Returns the settings from the values of a config file and the environment. The environment wins.
 
-    Raises SettingsError naming the variable, its value (unless secret) and what was expected.
+    Raises SettingsError, which names the variable, its value (unless secret) and what is expected.
     """
     values = {one.name: _value(one, configured, environment) for one in fields(Settings)}
     settings = Settings(**values)
     missing = [name for name in configured.get("REQUIRED_SETTINGS", ()) if getattr(settings, name.lower()) is None]
     if missing:
-        raise SettingsError(f"{PREFIX}{missing[0]} is not set: this environment needs it")
+        names = ", ".join(PREFIX + name for name in missing)
+        are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        raise SettingsError(f"{names} {are} not set: this environment needs {them}")
     return settings
 
 
 def unknown_settings(environment: Mapping[str, str]) -> Iterable[str]:
-    """One line for each variable with our prefix that is no setting, with the nearest name: most are typing errors."""
+    """Yields a line for each variable with our prefix that is not a setting, with the most similar name."""
     known = {*setting_names(), "ENV", crash_points.VARIABLE.removeprefix(PREFIX)}
     for variable in environment:
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            yield f"{variable} is no setting and is ignored" + (f"; did you mean {PREFIX}{near[0]}?" if near else "")
+            yield f"unknown setting {variable}, ignored" + (f": did you mean {PREFIX}{near[0]}?" if near else "")
 
 
 def _value(one: dataclasses.Field[Any], configured: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
     name = one.name.upper()
-    if name.endswith("DATABASE_URL") and environment.get(PREFIX + name) == "":  # from a command that failed, it may be
-        raise SettingsError(f"{PREFIX}{name} is empty: a URL expected, or unset the variable to do without")
+    if name.endswith("DATABASE_URL") and environment.get(PREFIX + name) == "":  # perhaps the output of a failed command
+        raise SettingsError(f"{PREFIX}{name} is empty: a URL expected, or no variable at all")
     given = (environment.get(PREFIX + name), configured.get(name), one.metadata["default"])
     raw = next((value for value in given if value not in (None, "")), given[-1])
     if raw is None:

@@ -1,1 +1,1 @@
-"""The programs that are compared, one module each; `job` is what they are asked to do."""
+"""The programs that are compared, one module each. `job` is their common task."""

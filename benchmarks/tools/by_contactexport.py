@@ -1,33 +1,38 @@
-"""contactexport: an export is requested and run, from the request to `done`, in one process as a worker does it."""
+"""contactexport: an export is requested and run, from the request to `done`, in one process like in a worker."""
 
 import shutil
 import tempfile
 from datetime import datetime
 
 import contactexport
-from contactexport.models import Caller, ExportSettings
-from contactexport.services import deliver_export, request_export, run_export
+from contactexport.exports import accept, deliver
+from contactexport.exports import run as run_export
+from contactexport.exports.models import ExportSettings
 from contactexport.settings import PREFIX, load_settings
+from contactexport.users.models import Caller
 from tools.job import FIELDS, FORM, Job, run
 
 
 def export(job: Job) -> None:
-    """Keeps locks, attempts, hash and status in the database as always; the file is complete and flushed to disk."""
+    """Stores locks, attempts, hash and status in the database as always. The file is complete and flushed to disk."""
     with tempfile.TemporaryDirectory(dir=job.file.parent) as folder:
         values = {"DATABASE_URL": job.url, "DATA_DIR": folder}
-        backend = contactexport.make_backend(
+        context = contactexport.make_context(
             load_settings({}, {PREFIX + name: value for name, value in values.items()})
         )
-        done = run_export.run(backend, request_export.request(backend, settings(job), None, Caller("benchmark")))
+        # Each run has its own storage folder and secret key.
+        with context.database.autocommit() as conn, conn.cursor() as cursor:
+            cursor.execute("UPDATE installation SET key_fingerprint = NULL, storage_marked = false")
+        done = run_export.run(context, accept.request(context, settings(job), None, Caller("benchmark")))
         if done is None or done.status != "done":
             raise RuntimeError(f"not done: {done}")
-        shutil.move(deliver_export.stored_file(backend, done), job.file)
-        backend.queue.close()
-        backend.database.close()
+        shutil.move(deliver.stored_file(context, done), job.file)
+        context.queue.close()
+        context.database.close()
 
 
 def settings(job: Job) -> ExportSettings:
-    """What is asked for."""
+    """The settings of the export."""
     return ExportSettings(
         distribution_method="local",
         origin="all" if job.everybody else "form",

@@ -1,4 +1,4 @@
-"""psycopg2 and csv: a server-side cursor, fetched 2,000 rows at a time as it does by itself, into csv.writer."""
+"""psycopg2 and csv: a server-side cursor with its default of 2,000 rows at a time, into csv.writer."""
 
 import csv
 

@@ -25,7 +25,7 @@ COPY (
 
 
 def export(job: Job) -> None:
-    """DuckDB reads both tables in parallel, with the conditions on their columns, and joins and sorts by itself."""
+    """DuckDB reads both tables in parallel, with the conditions on their columns. It joins and sorts itself."""
     attached(job.url).execute(QUERY.format(form=FORM, start=job.start, end=job.end, file=job.file))
 
 

@@ -1,6 +1,6 @@
 """A DuckDB connection with its Postgres extension, and the database attached as `crm`.
 
-The extension comes from the package duckdb-extension-postgres-scanner where it is installed, else over the network.
+The extension comes from the package duckdb-extension-postgres-scanner if it is installed, else over the network.
 """
 
 import importlib.util
@@ -10,7 +10,7 @@ import duckdb
 
 
 def attached(url: str) -> duckdb.DuckDBPyConnection:
-    """Raises duckdb.Error when the extension is not to be had."""
+    """Raises duckdb.Error if the extension is not available."""
     connection = duckdb.connect()
     package = importlib.util.find_spec("duckdb_extension_postgres_scanner")
     if package and package.origin:

@@ -1,7 +1,7 @@
-"""The export that every tool is given, and the time it takes: from the connection to the complete file.
+"""The export that every tool has to make, and its time: from the connection to the complete file.
 
-Each tool is a program of its own, called as `python -m tools.TOOL URL START END FILE`, so that its memory is its own.
-What it imports is loaded before the time begins.
+Each tool is a separate program, called as `python -m tools.TOOL URL START END FILE`, so that its memory can be
+measured. Its imports are loaded before the time begins.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORM = 123
-# Contact fields of the sample catalogue and their columns; 5 and 14 are choices and shown by their labels.
+# Contact fields of the sample catalogue and their columns. 5 and 14 are choices, which appear as labels.
 FIELDS = {
     1: "first_name", 2: "last_name", 3: "email", 4: "date_of_birth", 5: "gender",
     10: "address", 11: "city", 13: "zip_code", 14: "country", 106533: "loyalty_number",
@@ -25,7 +25,7 @@ HEADER = [
 
 @dataclass(frozen=True)
 class Job:
-    """`url` of the database, the window [start, end) as Postgres reads it, and the file to be written."""
+    """The `url` of the database, the window [start, end) in the format of Postgres, and the file to write."""
 
     url: str
     start: str
@@ -35,7 +35,7 @@ class Job:
 
     @property
     def query(self) -> str:
-        """The best that was found by hand: see query.sql. The form's contacts, or with `everybody` all."""
+        """The best query found by hand, see query.sql. For the contacts of the form, or with `everybody` for all."""
         template = Path(__file__).with_name("query.sql").read_text(encoding="utf-8")
         form = f"origin_kind = 'form' AND {{}}origin_id = {FORM}"
         changes, contacts = ("true", "true") if self.everybody else (form.format(""), "c." + form.format("c."))
@@ -43,7 +43,7 @@ class Job:
 
 
 def run(export: Callable[[Job], None]) -> None:
-    """Does the export of the command line and prints the seconds as JSON."""
+    """Runs the export of the command line and prints the seconds as JSON."""
     url, start, end, file = sys.argv[1:]
     job = Job(url, start, end, Path(file))
     began = time.perf_counter()

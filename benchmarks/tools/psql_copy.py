@@ -1,4 +1,4 @@
-"""psql: \\copy of the query to a file. The program of the embedded Postgres, else the one on the path."""
+"""psql: \\copy of the query to a file. Uses the program of the embedded Postgres, else the one on the path."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ def export(job: Job) -> None:
 
 
 def command(job: Job, to: str) -> list[str]:
-    """psql with a copy to a file, or to `STDOUT`."""
+    """The command of psql with a copy to a file, or to `STDOUT`."""
     query = " ".join(job.query.split())
     target = to if to == "STDOUT" else f"'{to}'"
     copy = f"\\copy ({query}) TO {target} WITH (FORMAT csv, HEADER)"

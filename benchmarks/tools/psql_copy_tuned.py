@@ -1,4 +1,4 @@
-"""psql: the same \\copy, in a session whose planner is told what was found out by hand for this export."""
+"""psql: the same \\copy, in a session with planner settings that were found by hand for this export."""
 
 import os
 import subprocess
@@ -11,12 +11,12 @@ PLANNER = "-c enable_hashjoin=off -c jit=off"
 
 
 def export(job: Job) -> None:
-    """With parallel workers of Postgres, as they come."""
+    """With parallel workers of Postgres in their default configuration."""
     subprocess.run(psql_copy.command(job, str(job.file)), check=True, env=environment())
 
 
 def environment() -> dict[str, str]:
-    """What psql is started with."""
+    """The environment of psql."""
     return os.environ | {"PGOPTIONS": PLANNER}
 
 

@@ -11,7 +11,7 @@ from tools.job import FIELDS, FORM, HEADER, Job, run
 
 
 class Base(DeclarativeBase):
-    """Of the mapped classes."""
+    """The base of the mapped classes."""
 
 
 class Contact(Base):
@@ -34,7 +34,7 @@ class Contact(Base):
 
 
 class ContactChange(Base):
-    """A line of the log of changes."""
+    """A row of the log of changes."""
 
     __tablename__ = "contact_change"
     contact_id: Mapped[int] = mapped_column(primary_key=True)
@@ -53,7 +53,7 @@ class Choice(Base):
 
 
 def export(job: Job) -> None:
-    """Labels are looked up in a dictionary: as a relationship they took longer."""
+    """Looks labels up in a dictionary, because a relationship took longer."""
     engine = create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(job.url))
     with Session(engine) as session, job.file.open("w", encoding="utf-8", newline="") as file:
         labels = {(choice.field_id, choice.id): choice.labels["en"] for choice in session.scalars(select(Choice))}

@@ -1,77 +1,58 @@
-"""Nobody gets an answer of /api without credentials: 401 comes before any other status.
+"""Every path under /api needs credentials. Without them the answer is 401, whatever else is wrong with the request.
 
-`flask.g.caller` is who sends the request. Every request asks the database, so a revoked token is refused at once by
-every process.
+`flask.g.caller` is the user who sends the request. `flask.g.started` is when it came in (perf_counter).
+`flask.g.api_version` is the part of the path after /api, such as "v3". It is None for other paths, which are open.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from typing import cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, current_app, g, request
 
-from contactexport.api.backend import current_backend
+from contactexport.context import Context
 from contactexport.errors import TooManyRequests, Unauthorized
-from contactexport.models import Caller
-from contactexport.services import limit_requests
-from contactexport.services.authenticate import authenticate
+from contactexport.users.authenticate import authenticate
+from contactexport.users.models import Caller
 
-# The description of the API holds nothing of anybody's; it tells newcomers and tools how to authenticate.
+# The description of the API holds no user's data. It shows newcomers and tools how to authenticate.
 OPEN_PATHS = frozenset({"/api/v2/openapi.json", "/api/v3/openapi.json"})
 
 
 def init_app(app: Flask) -> None:
-    """Guards the paths of the API; all others, such as /healthz, stay open."""
+    """Guards the paths of the API. All others stay open, such as /healthz."""
     app.before_request(require_user)
-    app.after_request(add_challenge)
 
 
 def require_user() -> None:
-    """Runs before the route is looked at, so unknown paths and wrong methods are refused alike.
+    """Runs before the route does, so unknown paths and wrong methods are refused alike.
 
     Raises Unauthorized, TooManyRequests.
     """
-    if request.path in OPEN_PATHS or not is_under_api():
+    g.started = time.perf_counter()
+    first, _, rest = request.path.strip("/").partition("/")
+    g.api_version = rest.split("/")[0] if first == "api" else None
+    if g.api_version is None or request.path.removesuffix("/") in OPEN_PATHS:
         return
-    sent = request.environ
-    wsse = None if _is_v3() else _header(sent, "HTTP_X_WSSE") or _header(sent, "HTTP_WSSE")
-    admit(authenticate(current_backend(), wsse, _header(sent, "HTTP_AUTHORIZATION")))
+    wsse = ""
+    if g.api_version != "v3":  # the original accepts no WSSE there
+        wsse = request.headers.get("X-WSSE") or request.headers.get("WSSE") or ""
+    try:
+        wsse = wsse.encode("latin-1").decode()  # WSGI decodes headers as Latin-1
+    except UnicodeError:
+        raise Unauthorized("the WSSE header is not UTF-8") from None
+    admit(authenticate(current_context(), wsse, request.headers.get("Authorization")))
 
 
 def admit(caller: Caller) -> None:
-    """Notes who sends this request, and counts it. Raises TooManyRequests."""
+    """Counts the request as one of this user's. Raises TooManyRequests."""
+    context = current_context()
     g.caller = caller
-    g.rate_limit = limit_requests.count_request(current_backend(), caller)
+    limit = context.settings.requests_per_minute
+    g.rate_limit = context.rate_limit_reserve.count_request(context.database, caller, limit)
     if g.rate_limit.refused:
         raise TooManyRequests(f"More than {g.rate_limit.limit} requests in a minute", g.rate_limit.retry_after)
 
 
-def current_caller() -> Caller:
-    """Who sends this request."""
-    caller: Caller = g.caller
-    return caller
-
-
-def add_challenge(response: Response) -> Response:
-    """RFC 9110, 15.5.2: a 401 names the schemes that are accepted."""
-    if response.status_code == 401 and "WWW-Authenticate" not in response.headers:
-        response.headers["WWW-Authenticate"] = "Bearer" if _is_v3() else 'WSSE profile="UsernameToken", Bearer'
-    return response
-
-
-def is_under_api() -> bool:
-    """True for the paths that need credentials, whether a route has them or not."""
-    return request.path.strip("/").split("/")[0] == "api"
-
-
-def _is_v3() -> bool:
-    """The original has no WSSE there."""
-    return request.path.strip("/").split("/")[:2] == ["api", "v3"]
-
-
-def _header(sent: Mapping[str, Any], name: str) -> str | None:
-    """A header by its name in WSGI, which hands its bytes over as Latin-1; ours are UTF-8."""
-    value = sent.get(name)
-    try:
-        return value.encode("latin-1").decode() if value else None
-    except UnicodeError:
-        raise Unauthorized(f"{name} is not UTF-8") from None
+def current_context() -> Context:
+    """The context of the running application."""
+    return cast(Context, current_app.extensions["contactexport"])

@@ -1,8 +1,8 @@
-"""What is answered about the catalogue and the account, as marshmallow schemas for the OpenAPI document."""
+"""The answers about catalogue, account and contacts, as marshmallow schemas for the OpenAPI document."""
 
 from marshmallow import Schema, fields
 
-from contactexport.api.reply_schemas import Envelope
+from contactexport.api.response_schemas import Envelope
 
 
 class ContactField(Schema):
@@ -13,7 +13,7 @@ class ContactField(Schema):
     application_type = fields.String(required=True, metadata={"example": "shorttext"})
     string_id = fields.String(
         required=True,
-        metadata={"description": "the original's name of a system field, else empty", "example": "first_name"},
+        metadata={"description": "the name of a system field in the original, else empty", "example": "first_name"},
     )
 
 
@@ -65,7 +65,7 @@ class Form(Origin):
 
     type = fields.String(
         required=True,
-        metadata={"description": "always the original's general registration form: more is not known", "example": "1"},
+        metadata={"description": "always 1, the general registration form of the original", "example": "1"},
     )
 
 
@@ -76,7 +76,7 @@ class FormsReply(Envelope):
 
 
 class LanguageName(Schema):
-    """A language that an export may have."""
+    """A language of exports."""
 
     id = fields.String(required=True, metadata={"description": "its code", "example": "en"})
     language = fields.String(required=True, metadata={"description": "its name", "example": "English"})
@@ -89,7 +89,7 @@ class LanguagesReply(Envelope):
 
 
 class Settings(Schema):
-    """What is told of the account."""
+    """The account."""
 
     id = fields.Integer(required=True, metadata={"description": "made from the name", "example": 2892647586})
     environment = fields.String(
@@ -102,7 +102,7 @@ class Settings(Schema):
     country = fields.String(required=True, metadata={"description": "always empty", "example": ""})
     totalContacts = fields.String(  # noqa: N815 - its name
         required=True,
-        metadata={"description": "a number; an estimate if there are more than a million", "example": "1319053"},
+        metadata={"description": "a number, estimated if there are more than a million", "example": "1319053"},
     )
     password_history_queue_size = fields.Integer(required=True, metadata={"description": "always 0", "example": 0})
 
@@ -114,7 +114,7 @@ class SettingsReply(Envelope):
 
 
 class ContactError(Schema):
-    """A contact that was asked for and does not exist."""
+    """A requested contact that does not exist."""
 
     key = fields.String(required=True, metadata={"example": "999"})
     errorCode = fields.Integer(required=True, metadata={"example": 2008})  # noqa: N815 - its name

@@ -1,16 +1,16 @@
-"""Values of the query string and of paths, as several routes take them."""
+"""Values of query strings and paths that several routes read."""
 
 from collections.abc import Mapping
 
 from contactexport.api.request_fields import integer
+from contactexport.catalogue import Catalogue, ContactField
 from contactexport.errors import InvalidRequest
-from contactexport.models import Catalogue, ContactField
 
 
 def page_number(asked: Mapping[str, str], name: str, default: int) -> int:
-    """A whole number from 0 on. What is empty counts as not given. Raises InvalidRequest.
+    """Returns a whole number from 0 on. An empty value gives the default. Raises InvalidRequest.
 
-    Some clients put a slash behind the whole URL, and so behind the last of its numbers.
+    Some clients add a slash to the whole URL, and so to its last number.
     """
     sent = asked.get(name, "").removesuffix("/") or str(default)
     number = integer(sent)
@@ -20,7 +20,7 @@ def page_number(asked: Mapping[str, str], name: str, default: int) -> int:
 
 
 def contact_field(catalogue: Catalogue, sent: str) -> ContactField:
-    """The field of the catalogue with this id. Raises InvalidRequest."""
+    """Returns the field of the catalogue with this id. Raises InvalidRequest."""
     number = integer(sent)
     if number is None or number not in catalogue.fields:
         raise InvalidRequest(f"Invalid contact field id: {sent}")

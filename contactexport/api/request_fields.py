@@ -1,40 +1,41 @@
-"""marshmallow fields for the parameters of getchanges; their messages are the reply texts (specification, Errors)."""
+"""marshmallow fields for the parameters of getchanges. Their messages are the reply texts (specification, Errors)."""
 
 import json
 import re
-import unicodedata
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
-from contactexport.hidden_url import hidden
+from contactexport.errors import HostRefused
 from contactexport.languages import LANGUAGES
+from contactexport.secrets.hidden_url import hidden
 from contactexport.setting_values import temporary_name
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# Not 24:00, which only newer versions of Python can read.
+# Not 24:00, which only newer versions of Python read.
 DAY_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2} (?!24)\d{2}:\d{2}(:\d{2})?", re.ASCII)
 WITH_OFFSET = re.compile(
     r"\d{4}-\d{2}-\d{2}[T ](?!24)\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)", re.ASCII
 )
-MOST_DIGITS = 18  # more than any id has, fewer than make trouble
-
-Value = TypeVar("Value")
+NO_MOMENT = "Valid start_date and end_date is required"
+MAX_DIGITS = 18  # more than any id has, and still a bigint
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode category Cc
+OFF = {"default": 0, "example": 0}  # in the description of a Flag
 
 
 def shown(value: Any) -> str:
-    """A value as an error text shows it: a string as it is, anything else as JSON (contract, Request)."""
+    """Returns a value as error texts show it: a string unchanged, anything else as JSON (contract, Request)."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def integer(value: Any) -> int | None:
-    """A JSON integer or a string of decimal digits; None for anything else (contract, Request)."""
+    """Returns a JSON integer or a string of decimal digits as int, else None (contract, Request)."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value) if len(value) <= MOST_DIGITS else 10**MOST_DIGITS
+        return int(value) if len(value) <= MAX_DIGITS else 10**MAX_DIGITS
     return None
 
 
@@ -46,21 +47,14 @@ class InvalidValue(ValidationError):
 
 
 class InvalidUrl(ValidationError):
-    """The same, without what may be a password or a token."""
+    """The same, but hides what may be a password or a token."""
 
     def __init__(self, parameter: str, value: Any) -> None:
         super().__init__(f"Invalid value for {parameter}: {hidden(shown(value))}")
 
 
-class Parameter(fields.Field[Value]):
-    """A parameter whose `_deserialize` checks all there is to check."""
-
-    def _validate(self, value: Any) -> None:
-        """Nothing: marshmallow would put together the list of validators, an empty one, for each value."""
-
-
-class OneOf(Parameter[str]):
-    """A string out of a few; `message` is what is said otherwise, with {value}."""
+class OneOf(fields.Field[str]):
+    """One of a few strings. `message` is the error text, with {value}."""
 
     def __init__(self, *allowed: str, message: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -73,8 +67,8 @@ class OneOf(Parameter[str]):
         return value
 
 
-class TimeRange(Parameter[tuple[datetime, datetime]]):
-    """Two dates, the window [start, end) in UTC; a bare one is in the schema's time zone."""
+class TimeRange(fields.Field[tuple[datetime, datetime]]):
+    """Two dates: the window [start, end) in UTC. A date without offset is in the time zone of the schema."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[datetime, datetime]:
         if not isinstance(value, list):
@@ -89,29 +83,24 @@ class TimeRange(Parameter[tuple[datetime, datetime]]):
 
 
 def moment(value: Any, time_zone: tzinfo) -> datetime:
-    """A date of a time range in UTC; a bare one is in the time zone."""
-    text = value if isinstance(value, str) else ""
-    try:
-        if DAY.fullmatch(text) or DAY_AND_TIME.fullmatch(text):
-            return _in_zone(datetime.fromisoformat(text), time_zone)
-        if WITH_OFFSET.fullmatch(text):
-            return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):  # a day that does not exist, a year out of range
-        pass
-    raise ValidationError("Valid start_date and end_date is required")
+    """Returns a date of a time range in UTC. Raises ValidationError.
 
-
-def _in_zone(bare: datetime, time_zone: tzinfo) -> datetime:
-    """What a bare time means in a clock change: the first of two, or the change itself if that leaves the time out.
-
-    So a later bare time never means an earlier moment, and windows laid end to end by bare times neither overlap nor
-    leave anything out.
+    A date without offset is in the time zone. At a clock change it is the first of two moments, or the change itself if
+    the clock skips this time. So a later time never means an earlier moment. Consecutive windows neither overlap nor
+    have gaps.
     """
-    first, second = (bare.replace(tzinfo=time_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    return first if first <= second else _clock_change(second, first, time_zone)
-
-
-def _clock_change(before: datetime, after: datetime, time_zone: tzinfo) -> datetime:
+    text = value if isinstance(value, str) else ""
+    if not any(form.fullmatch(text) for form in (DAY, DAY_AND_TIME, WITH_OFFSET)):
+        raise ValidationError(NO_MOMENT)
+    try:
+        sent = datetime.fromisoformat(text)
+        time_zone = sent.tzinfo or time_zone
+        first, second = (sent.replace(tzinfo=time_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except (ValueError, OverflowError):  # a day that does not exist, a year out of range
+        raise ValidationError(NO_MOMENT) from None
+    if first <= second:
+        return first
+    before, after = second, first  # bisected until `after` is the change
     old_offset = before.astimezone(time_zone).utcoffset()
     while after - before > timedelta.resolution:
         middle = before + (after - before) / 2
@@ -122,22 +111,24 @@ def _clock_change(before: datetime, after: datetime, time_zone: tzinfo) -> datet
     return after
 
 
-class OriginIds(Parameter[tuple[int, ...]]):
-    """One id or an array of them, each of which the origin must have; sorted and unique."""
+class OriginIds(fields.Field[tuple[int, ...]]):
+    """One id or an array of ids of the origin. Becomes sorted and unique."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[int, ...]:
         sent = value if isinstance(value, list) else [value]
         ids = [integer(item) for item in sent]
         if not sent or None in ids:
             raise ValidationError("Invalid data format for origin_id. Integer expected")
+        origins = self.parent.catalogue.origins  # type: ignore[union-attr] # our schema
+        known = {origin.id for origin in origins if origin.kind == data["origin"]}
         for item, origin_id in zip(sent, ids, strict=True):
-            if not self.parent.catalogue.has_origin(data["origin"], origin_id):  # type: ignore[union-attr] # our schema
+            if origin_id not in known:
                 raise InvalidValue("origin_id", item)
         return tuple(sorted({origin_id for origin_id in ids if origin_id is not None}))
 
 
-class ContactFields(Parameter[tuple[int, ...]]):
-    """Ids of exportable fields, in the order asked for, each once."""
+class ContactFields(fields.Field[tuple[int, ...]]):
+    """Ids of exportable fields in the order sent, each once."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[int, ...]:
         if not isinstance(value, list):
@@ -152,8 +143,8 @@ class ContactFields(Parameter[tuple[int, ...]]):
         return tuple(dict.fromkeys(field_id for field_id in ids if field_id is not None))
 
 
-class Flag(Parameter[bool]):
-    """1 or 0; `parameter` is its name in the error text where that is not the field's own."""
+class Flag(fields.Field[bool]):
+    """1 or 0. `parameter` is its name in the error text if that differs from the name of the field."""
 
     def __init__(self, *, parameter: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -166,8 +157,8 @@ class Flag(Parameter[bool]):
         return bool(number)
 
 
-class Language(Parameter[str]):
-    """A code of the language table, either case; lower case from here on."""
+class Language(fields.Field[str]):
+    """A code of the language table in either case. Becomes lower case."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or value.lower() not in LANGUAGES:
@@ -175,7 +166,7 @@ class Language(Parameter[str]):
         return value.lower()
 
 
-class Port(Parameter[int]):
+class Port(fields.Field[int]):
     """1 to 65535."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
@@ -185,8 +176,8 @@ class Port(Parameter[int]):
         return number
 
 
-class Line(Parameter[str]):
-    """Text of one line without control characters: they would become FTP commands of their own (RFC 959, 5.3)."""
+class Line(fields.Field[str]):
+    """One line of text without control characters, because they would become FTP commands (RFC 959, 5.3)."""
 
     def __init__(self, *, may_be_empty: bool = False, secret: bool = False, most: int = 1024, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -195,13 +186,18 @@ class Line(Parameter[str]):
         self.most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if isinstance(value, str) and len(value) <= self.most and (value or self.may_be_empty) and is_one_line(value):
+        if (
+            isinstance(value, str)
+            and len(value) <= self.most
+            and (value or self.may_be_empty)
+            and not CONTROL_CHARACTER.search(value)
+        ):
             return value
         raise InvalidValue(f"ftp_settings.{attr}", "***" if self.secret else value)
 
 
 class TemporaryName(Line):
-    """A pattern for the name of a file until it is complete."""
+    """A pattern for the name of a file during its upload."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         try:
@@ -210,20 +206,62 @@ class TemporaryName(Line):
             raise ValidationError(f"Invalid value for ftp_settings.{attr}: {value}: {wrong}") from None
 
 
-class NotificationUrl(Parameter[str]):
-    """An http or https URL with a host."""
+class NotificationUrl(fields.Field[str]):
+    """An http or https URL with a host. A host that is a forbidden address is refused, names are not resolved here."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if isinstance(value, str) and len(value) <= 2048 and is_one_line(value) and " " not in value:
+        if isinstance(value, str) and len(value) <= 2048 and " " not in value and not CONTROL_CHARACTER.search(value):
             try:
                 parts = urlsplit(value)
                 if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+                    port = parts.port or (443 if parts.scheme == "https" else 80)
+                    self.parent.guard.check_literal(parts.hostname, port)  # type: ignore[union-attr] # our schema
                     return value
-            except ValueError:  # a port that is no number, brackets that do not match
+            except (ValueError, HostRefused):  # a port that is not a number, or unbalanced brackets
                 pass
         raise InvalidUrl(str(attr), value)
 
 
-def is_one_line(value: str) -> bool:
-    """True when no character is a control character (Unicode category Cc)."""
-    return not any(unicodedata.category(character) == "Cc" for character in value)
+class FtpSettingsSchema(Schema):
+    """The object `ftp_settings` of a request: where a file is uploaded."""
+
+    class Meta:
+        """Unknown keys are ignored (contract, Request)."""
+
+        unknown = EXCLUDE
+
+    host = Line(required=True, most=253, metadata={"description": "name or address", "example": "www.example.com"})
+    port = Port(load_default=21, metadata={"description": "1 to 65535", "example": "1234"})
+    username = Line(required=True, metadata={"example": "user"})
+    password = Line(
+        required=True,
+        secret=True,
+        may_be_empty=True,
+        metadata={"description": "stored encrypted until the file is delivered", "example": "pass"},
+    )
+    folder = Line(
+        load_default=None,
+        may_be_empty=True,
+        metadata={"description": "created if it does not exist", "example": "path/of/a/folder"},
+    )
+    tls = Flag(
+        parameter="ftp_settings.tls",
+        load_default=False,
+        metadata=OFF | {"description": "1: explicit TLS, with a certificate that is valid for the host"},
+    )
+    temporary_name = TemporaryName(
+        load_default=None,
+        metadata={
+            "description": "name during the upload. `%s` is the final name and the attempt, `%s` alone: the final name",
+            "example": "%s.tmp",
+        },
+    )
+
+
+class FtpSettings(fields.Nested):
+    """The nested object. Refused with our text if it is not an object."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise InvalidValue("ftp_settings", value)
+        return super()._deserialize(value, *args, **kwargs)

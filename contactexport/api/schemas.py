@@ -1,21 +1,21 @@
-"""The marshmallow schema of requests for an export: a body in, an ExportSettings and the FTP password out.
+"""The marshmallow schemas of requests for an export. A body becomes an ExportSettings and the FTP password.
 
-One error is reported, the first in the documented order: what is missing, then what is wrong (contract, Request).
+Only the first error is reported, in the documented order: missing values, then wrong ones (contract, Request).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
 
-from marshmallow import EXCLUDE, Schema, ValidationError, missing, post_load, pre_load, validates
+from marshmallow import EXCLUDE, Schema, ValidationError, post_load, pre_load, validates
 
-from contactexport.api.ftp_settings_schema import FtpSettings, FtpSettingsSchema
 from contactexport.api.request_fields import (
+    OFF,
     ContactFields,
     Flag,
-    InvalidUrl,
+    FtpSettings,
+    FtpSettingsSchema,
     InvalidValue,
     Language,
     NotificationUrl,
@@ -23,14 +23,14 @@ from contactexport.api.request_fields import (
     OriginIds,
     TimeRange,
 )
-from contactexport.client_rules import STRICT, ClientRules
-from contactexport.errors import FTP_TLS_REQUIRED, NO_LONGER_KEPT, HostRefused, InvalidRequest
-from contactexport.models import Catalogue, ExportSettings, FtpTarget
-from contactexport.network_guard import NetworkGuard
+from contactexport.catalogue import Catalogue
+from contactexport.errors import FTP_TLS_REQUIRED, NO_LONGER_KEPT, REMOVALS_UNKNOWN, HostRefused, InvalidRequest
+from contactexport.exports.models import ALL_TIME, ExportSettings, FtpTarget
+from contactexport.hosts.guard import NetworkGuard
+from contactexport.users.client_rules import STRICT, ClientRules
 
 REQUIRED = ("distribution_method", "time_range", "origin", "origin_id", "contact_fields")
 REQUIRED_FOR_FTP = ("host", "username", "password")
-OFF = {"default": 0, "example": 0}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class GetChanges:
 
 
 class GetChangesSchema(Schema):
-    """The body of POST /api/v2/contact/getchanges; the fields stand in the order in which errors are reported."""
+    """The body of POST /api/v2/contact/getchanges. The order of the fields is that of the reported errors."""
 
     class Meta:
         """Unknown keys are ignored (contract, Request)."""
@@ -54,7 +54,7 @@ class GetChangesSchema(Schema):
         "local",
         message="Invalid distribution method: {value}",
         required=True,
-        metadata={"description": "`ftp` uploads the file, `local` keeps it for download", "example": "ftp"},
+        metadata={"description": "`ftp` uploads the file, `local` stores it for download", "example": "ftp"},
     )
     time_range = TimeRange(
         required=True,
@@ -70,19 +70,19 @@ class GetChangesSchema(Schema):
         "all",
         message="Invalid origin: {value}",
         required=True,
-        metadata={"description": "what the contacts belong to: a form, an API source, or anything", "example": "form"},
+        metadata={"description": "what the contacts belong to: a form, an API source, or any", "example": "form"},
     )
     origin_id = OriginIds(
         metadata={
-            "description": "one form or API source, or an array of them; 0 with `api` means contacts without a source. "
-            "Required unless origin is `all`, and ignored then",
+            "description": "one form or API source, or an array of them. 0 with `api` means contacts without a source. "
+            "Ignored if origin is `all`, otherwise required",
             "example": "123",
         }
     )
     contact_fields = ContactFields(
         required=True,
         metadata={
-            "description": "ids of contact fields, the columns in this order; 27, 28, 29, 32 and 33 are never exported",
+            "description": "ids of contact fields, in the order of columns. 27, 28, 29, 32 and 33 are never exported",
             "example": ["1", "3", "106533"],
         },
     )
@@ -91,14 +91,17 @@ class GetChangesSchema(Schema):
         ";",
         message="Invalid value for delimiter: {value}",
         load_default=",",
-        metadata={"description": "what stands between two values", "example": ";"},
+        metadata={"description": "between two values", "example": ";"},
     )
     add_field_names_header = Flag(
         load_default=True, metadata={"description": "1: the first line names the fields", "default": 1, "example": 1}
     )
     language = Language(
         load_default=None,
-        metadata={"description": "of names and labels, in either case; without it the service's", "example": "en"},
+        metadata={
+            "description": "of names and labels, in either case. Default: the language of the service",
+            "example": "en",
+        },
     )
     ftp_settings = FtpSettings(
         FtpSettingsSchema, load_default=None, metadata={"description": "required for `ftp`, ignored for `local`"}
@@ -106,22 +109,33 @@ class GetChangesSchema(Schema):
     notification_url = NotificationUrl(
         load_default=None,
         metadata={
-            "description": "called by POST once the export has ended, with its status; one with credentials "
-            "or a query is stored encrypted, until then",
+            "description": "gets the final status by POST. Stored encrypted until then if with credentials or a query",
             "example": "https://www.example.com/exported",
         },
     )
     spreadsheet = Flag(
         load_default=False,
-        metadata=OFF | {"description": "1: for spreadsheet programs, with BOM and CRLF, and formulas made harmless"},
+        metadata=OFF | {"description": "1: for spreadsheet programs, with BOM and CRLF, and formulas as plain text"},
     )
     may_end_early = Flag(
         load_default=False,
-        metadata=OFF | {"description": "1: a time range in the past may be cut, too, as `effective_until` tells"},
+        metadata=OFF | {"description": "1: a time range in the past may also be cut, see `effective_until`"},
     )
     may_be_incomplete = Flag(
         load_default=False,
-        metadata=OFF | {"description": "1: take what is kept of a time range, as `complete_from` tells"},
+        metadata=OFF | {"description": "1: export what is left of a pruned time range, see `complete_from`"},
+    )
+    removed = Flag(
+        load_default=False,
+        metadata=OFF
+        | {
+            "description": "1: also contacts that were deleted, or have left the origins asked for, with empty fields; "
+            "the last column `change` says `changed`, `deleted` or `moved`"
+        },
+    )
+    origin_column = Flag(
+        load_default=False,
+        metadata=OFF | {"description": "1: a column `origin` behind the last update, such as `form:123`"},
     )
 
     def __init__(
@@ -143,98 +157,85 @@ class GetChangesSchema(Schema):
         self.export_type = export_type
         self.rules = rules
         self.ftp_tls_required = ftp_tls_required
-        self.defaults = {name: one.load_default for name, one in self.fields.items() if one.load_default is not missing}
 
     @pre_load
     def keep_what_counts(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drops nulls, and what another parameter makes irrelevant; then asks for what is missing."""
-        kept = _without_nulls(data)
+        """Drops nulls and irrelevant parameters. Raises ValidationError for the first missing one."""
+        kept = {name: value for name, value in data.items() if value is not None}
         for name in self.rules.empty_means_absent:
             if kept.get(name) == "":
                 del kept[name]
         if self.rules.origin_of_registrations and self.export_type == "registrations":
             kept.setdefault("origin", "all")
+        if self.export_type == "full":
+            kept["time_range"] = [moment.isoformat() for moment in ALL_TIME]
         if kept.get("origin") == "all":
             kept.pop("origin_id", None)
         if kept.get("distribution_method") != "ftp":
             kept.pop("ftp_settings", None)
         elif isinstance(kept.get("ftp_settings"), dict):
-            kept["ftp_settings"] = _without_nulls(kept["ftp_settings"])
+            kept["ftp_settings"] = {name: one for name, one in kept["ftp_settings"].items() if one is not None}
         _require_parameters(kept)
         return kept
 
     @validates("ftp_settings")
-    def refuse_inner_hosts(self, ftp_settings: dict[str, Any] | None, **_kwargs: Any) -> None:
-        """What can be known about a host without asking a name server."""
-        if ftp_settings is not None and {"host", "port"} <= ftp_settings.keys():  # else refused already
+    def refuse_ftp_target(self, ftp_settings: dict[str, Any] | None, **_kwargs: Any) -> None:
+        """Refuses a host that is a forbidden address, and FTP without TLS if the operator requires TLS.
+
+        Names are not resolved here.
+        """
+        if ftp_settings is not None and {"host", "port"} <= ftp_settings.keys():  # otherwise already refused
             try:
                 self.guard.check_literal(ftp_settings["host"], ftp_settings["port"])
             except HostRefused:
                 raise InvalidValue("ftp_settings.host", ftp_settings["host"]) from None
-
-    @validates("ftp_settings")
-    def refuse_plain_ftp(self, ftp_settings: dict[str, Any] | None, **_kwargs: Any) -> None:
-        """Where the operator requires TLS."""
         if self.ftp_tls_required and ftp_settings is not None and ftp_settings.get("tls") is False:
             raise ValidationError(FTP_TLS_REQUIRED)
 
-    @validates("notification_url")
-    def refuse_inner_urls(self, url: str | None, **_kwargs: Any) -> None:
-        """The same for the URL's host."""
-        if url is not None:
-            parts = urlsplit(url)
-            try:
-                self.guard.check_literal(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80))
-            except HostRefused:
-                raise InvalidUrl("notification_url", url) from None
-
     @post_load
     def to_settings(self, data: dict[str, Any], **_kwargs: Any) -> GetChanges:
-        """The normalised settings."""
-        data = self.defaults | data
-        ftp, since = data["ftp_settings"], self.catalogue.complete_only_from(data["time_range"][0])
-        if since is not None and not data["may_be_incomplete"]:
-            raise ValidationError(NO_LONGER_KEPT.format(since=since.astimezone(self.time_zone).isoformat()))
+        """Returns the normalised settings."""
+        ftp, (start, end) = data["ftp_settings"], data["time_range"]
+        full, removed = self.export_type == "full", data["removed"] and self.export_type == "changes"
+        if not (full or data["may_be_incomplete"]):
+            for text, since in (
+                (NO_LONGER_KEPT, self.catalogue.complete_only_from(start)),
+                (REMOVALS_UNKNOWN, self.catalogue.removals_only_from(start) if removed else None),
+            ):
+                if since is not None:
+                    raise ValidationError(text.format(since=since.astimezone(self.time_zone).isoformat()))
+        password = ftp.pop("password") if ftp else None
+        target = FtpTarget(**ftp | {"folder": ftp["folder"] or None}) if ftp else None
         return GetChanges(
             ExportSettings(
                 distribution_method=data["distribution_method"],
                 origin=data["origin"],
                 origin_ids=data.get("origin_id", ()),
-                start=data["time_range"][0],
-                end=data["time_range"][1],
+                start=start,
+                end=end,
                 contact_fields=data["contact_fields"],
                 delimiter=data["delimiter"],
                 header=data["add_field_names_header"],
                 language=data["language"] or self.default_language,
-                ftp=_ftp_target(ftp) if ftp else None,
+                ftp=target,
                 notification_url=data["notification_url"],
                 spreadsheet=data["spreadsheet"],
                 type=self.export_type,
-                may_end_early=data["may_end_early"],
+                may_end_early=data["may_end_early"] or full,
                 may_be_incomplete=data["may_be_incomplete"],
+                removed=removed,
+                origin_column=data["origin_column"],
             ),
-            ftp["password"] if ftp else None,
+            password,
         )
 
 
 def load_get_changes(schema: GetChangesSchema, body: Mapping[str, Any]) -> GetChanges:
-    """The valid request. Raises InvalidRequest with the first error's text."""
+    """Returns the valid request. Raises InvalidRequest with the text of the first error."""
     try:
-        # `keep_what_counts` asks for what is required, and `to_settings` fills in defaults: most requests leave out
-        # most fields, and marshmallow would do as much for each of them as for one that is there.
-        loaded: GetChanges = schema.load(body, partial=True)
+        return cast(GetChanges, schema.load(body))
     except ValidationError as error:
-        raise InvalidRequest(_first_text(error.messages, GetChangesSchema)) from None
-    return loaded
-
-
-def _ftp_target(ftp: Mapping[str, Any]) -> FtpTarget:
-    known = {name: ftp[name] for name in ("host", "port", "username", "tls", "temporary_name")}
-    return FtpTarget(**known, folder=ftp["folder"] or None)
-
-
-def _without_nulls(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if value is not None}
+        raise InvalidRequest(first_text(error.messages, GetChangesSchema)) from None
 
 
 def _require_parameters(data: Mapping[str, Any]) -> None:
@@ -249,10 +250,13 @@ def _require_parameters(data: Mapping[str, Any]) -> None:
                 raise ValidationError(f"Missing parameter: ftp_settings.{name}")
 
 
-def _first_text(messages: Any, schema: type[Schema]) -> str:
-    """The messages are lists by field, in a nested schema by field again, and by "_schema" for what is missing."""
+def first_text(messages: Any, schema: type[Schema]) -> str:
+    """The first error in the order of the fields.
+
+    Messages are lists by field, in a nested schema by field again, and by "_schema" for missing values.
+    """
     for name in ("_schema", *schema._declared_fields):
         if name in messages:
             found = messages[name]
-            return str(found[0]) if isinstance(found, list) else _first_text(found, FtpSettingsSchema)
+            return str(found[0]) if isinstance(found, list) else first_text(found, FtpSettingsSchema)
     return str(messages)

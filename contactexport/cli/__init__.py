@@ -1,29 +1,29 @@
-"""The commands `flask export | contacts | users | hosts | secrets | storage | db | serve`."""
+"""The commands of `flask`, one module for each group."""
 
 from flask import Flask
 
-from contactexport.cli import (
-    contact_commands,
-    db_commands,
-    export_commands,
-    host_commands,
-    secret_commands,
-    serve_command,
-    storage_commands,
-    user_commands,
-)
-
 
 def init_app(app: Flask) -> None:
-    """Adds the commands to an application."""
+    """Adds the commands to an application.
+
+    They are imported here, because `contactexport verify` needs none of them and should begin at once.
+    """
+    from contactexport.cli import contacts, db, exports, feeds, fields, hosts, origins, serve, storage, users
+    from contactexport.cli import doctor as doctor_command
+    from contactexport.cli import secrets as secret_commands
+
     for commands in (
-        export_commands,
-        contact_commands,
-        user_commands,
-        host_commands,
+        exports,
+        feeds,
+        contacts,
+        origins,
+        fields,
+        users,
+        hosts,
         secret_commands,
-        storage_commands,
-        db_commands,
+        storage,
+        db,
     ):
         app.cli.add_command(commands.group)
-    app.cli.add_command(serve_command.serve)
+    app.cli.add_command(doctor_command.doctor)
+    app.cli.add_command(serve.serve)

@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from contactexport.api.schemas import GetChanges, GetChangesSchema, load_get_changes
-from contactexport.backend import Backend
+from contactexport.catalogue import Catalogue
 from contactexport.cli.ftp_url import ftp_settings_from_url
-from contactexport.db import catalogue_repository
+from contactexport.contact_import.header import FieldNames
+from contactexport.context import Context
 from contactexport.errors import FTP_TLS_REQUIRED, InvalidRequest, UsageError
 
 SAMPLE_HINT = "`flask contacts sample --contacts 0` loads the sample catalogue"
@@ -16,23 +17,22 @@ FTPS_EXPECTED = "this service uploads files with TLS only, ftps://user@host:port
 DATES = "YYYY-MM-DD, 'YYYY-MM-DD HH:MM[:SS]' or ISO 8601 with an offset expected"
 
 
-def asked_for(backend: Backend, options: dict[str, Any]) -> GetChanges:
-    """The valid request. Raises UsageError and InvalidRequest, with the API's texts where it has one."""
+def asked_for(context: Context, options: dict[str, Any]) -> GetChanges:
+    """Returns the valid request. Raises UsageError, or InvalidRequest with the text of the API."""
     if options["origin"] != "all" and not options["origin_id"]:
-        raise UsageError("Missing option '--origin-id': only --origin all goes without")
-    with backend.contacts.transaction() as conn:
-        catalogue = catalogue_repository.read(conn)
-    if not catalogue.fields:
-        raise UsageError(f"No contact field is known yet: {SAMPLE_HINT}")
+        raise UsageError("Missing option '--origin-id': only --origin all works without it")
+    _require_window(options)
+    catalogue = known_fields(context)
     schema = GetChangesSchema(
         catalogue,
-        backend.settings.time_zone,
-        backend.settings.language,
-        backend.guard,
-        ftp_tls_required=backend.settings.ftp_tls_required,
+        context.settings.time_zone,
+        context.settings.language,
+        context.guard,
+        "full" if options["full"] else "changes",
+        ftp_tls_required=context.settings.ftp_tls_required,
     )
     try:
-        return load_get_changes(schema, _body(options))
+        return load_get_changes(schema, _body(options, catalogue))
     except InvalidRequest as error:
         if "start_date" in error.text:  # the API's text does not show the dates
             raise UsageError(f"{error.text} (--from {options['start']} --to {options['end']}): {DATES}") from None
@@ -41,41 +41,69 @@ def asked_for(backend: Backend, options: dict[str, Any]) -> GetChanges:
         raise
 
 
+def known_fields(context: Context) -> Catalogue:
+    """The catalogue. Raises UsageError if it has no fields."""
+    with context.contacts.transaction() as conn:
+        catalogue = Catalogue.read(conn)
+    if not catalogue.fields:
+        raise UsageError(f"No contact field is known yet: {SAMPLE_HINT}")
+    return catalogue
+
+
+def _require_window(options: dict[str, Any]) -> None:
+    for option, given in (("--from", options["start"]), ("--to", options["end"])):
+        if given and options["full"]:
+            raise UsageError(f"{option} and --full exclude each other: --full exports all contacts as they are now")
+        if not (given or options["full"]):
+            raise UsageError(f"Missing option '{option}': only --full works without it")
+    if options["removed"] and options["full"]:
+        raise UsageError("--removed and --full exclude each other: --full exports contacts that exist")
+
+
 def ask_ftp_password() -> str:
-    """From FTP_PASSWORD, else from the terminal without echo: never from an argument, which others can see."""
+    """From FTP_PASSWORD, or from the terminal without echo. Never from an argument, because others can see those."""
     return _ask("FTP_PASSWORD", "FTP password")
 
 
 def ask_notification_url() -> str:
-    """The same from NOTIFICATION_URL: it may hold a password."""
+    """From NOTIFICATION_URL, or from the terminal without echo, because it may contain a password."""
     return _ask("NOTIFICATION_URL", "Notification URL, with its credentials (empty: notify nobody)")
 
 
 def _ask(variable: str, question: str) -> str:
-    kept = os.environ.get(variable)
-    if kept is not None:
-        return kept
+    given = os.environ.get(variable)
+    if given is not None:
+        return given
     answer: str = click.prompt(question, hide_input=True, err=True, default="", show_default=False)
     return answer
 
 
-def _body(options: dict[str, Any]) -> dict[str, Any]:
+def _body(options: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
     ftp = ftp_settings_from_url(options["ftp"]) if options["ftp"] else None
     return {
         "distribution_method": "ftp" if ftp else "local",
         "time_range": [options["start"], options["end"]],
         "origin": options["origin"],
-        "origin_id": _split(options["origin_id"] or ""),
-        "contact_fields": _split(options["fields"]),
+        "origin_id": split(options["origin_id"] or ""),
+        "contact_fields": field_ids(catalogue, options["fields"]),
         "delimiter": options["delimiter"],
         "add_field_names_header": int(options["header"]),
         "language": options["language"],
         "spreadsheet": int(options["spreadsheet"]),
         "may_end_early": int(options["may_end_early"]),
         "may_be_incomplete": int(options["may_be_incomplete"]),
+        "removed": int(options["removed"]),
+        "origin_column": int(options["origin_column"]),
         "ftp_settings": ftp and ftp | {"password": ask_ftp_password(), "temporary_name": options["ftp_temporary_name"]},
     }
 
 
-def _split(listed: str) -> list[str]:
+def field_ids(catalogue: Catalogue, listed: str) -> list[str]:
+    """The ids of fields by id or name, separated by commas. Raises ContactExportError for an unknown name."""
+    names = FieldNames(catalogue)
+    return [one if one.isdigit() else str(names.find(one).id) for one in split(listed)]
+
+
+def split(listed: str) -> list[str]:
+    """The values between commas."""
     return [one.strip() for one in listed.split(",")] if listed.strip() else []

@@ -1,4 +1,4 @@
-"""`--output`: where `flask export changes` copies the finished file to."""
+"""`--output`: copies the finished file of `flask export changes`."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ STANDARD_OUTPUT = "-"
 
 
 def require_writable(output: str) -> None:
-    """Raises UsageError, before the export begins, when nothing can be written there."""
+    """Raises UsageError before the export begins if the output cannot be written."""
     path = Path(output)
     if output == STANDARD_OUTPUT:
         return
@@ -23,9 +23,9 @@ def require_writable(output: str) -> None:
 
 
 def copy(content: BinaryIO, output: str, stored: Path) -> None:
-    """Copies the opened file, whole or not at all; devices, pipes and `-` are written as it goes.
+    """Copies the opened file. A file appears whole or not at all. Devices, pipes and `-` are written directly.
 
-    Raises ContactExportError naming the stored file, which is still there.
+    Raises ContactExportError, which names the stored file: that one is still there.
     """
     try:
         if output == STANDARD_OUTPUT:
@@ -34,9 +34,15 @@ def copy(content: BinaryIO, output: str, stored: Path) -> None:
         elif Path(output).exists() and not Path(output).is_file():
             _write(content, Path(output))
         else:
-            _replace(content, Path(output).resolve())
+            target = Path(output).resolve()
+            aside = target.with_name(f"{target.name}.part")
+            try:
+                _write(content, aside)
+                aside.replace(target)
+            finally:
+                aside.unlink(missing_ok=True)
     except BrokenPipeError:
-        raise  # whoever reads has seen enough: click ends quietly
+        raise  # the reader has closed the pipe: click ends without a message
     except OSError as error:
         raise ContactExportError(f"{output} cannot be written: {error.strerror}; the file is in {stored}") from None
 
@@ -44,12 +50,3 @@ def copy(content: BinaryIO, output: str, stored: Path) -> None:
 def _write(content: BinaryIO, target: Path) -> None:
     with target.open("wb") as to:
         shutil.copyfileobj(content, to)
-
-
-def _replace(content: BinaryIO, target: Path) -> None:
-    aside = target.with_name(f"{target.name}.part")
-    try:
-        _write(content, aside)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)

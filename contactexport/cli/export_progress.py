@@ -12,12 +12,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from contactexport.services.run_export import Progress as Told
+from contactexport.exports.run import Progress as Told
 
 
 @contextmanager
 def shown() -> Iterator[Told | None]:
-    """Yields what to tell the rows written so far, and those of the file; None where nobody is watching."""
+    """Yields the function that updates the bar, or None if standard error is not a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -33,7 +33,7 @@ def shown() -> Iterator[Told | None]:
         task = bar.add_task("contacts", total=None, told="")
 
         def tell(written: int, expected: int, exact: bool) -> None:
-            # An estimate may be too low: the bar is full only once the number is known.
+            # An estimate may be too low. So the bar is full only when the exact number is known.
             total = expected if exact else max(expected, written + 1)
             told = f"{written:,} of {'' if exact else 'about '}{total:,}"
             bar.update(task, total=total, completed=written, told=told)

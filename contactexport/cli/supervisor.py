@@ -1,4 +1,4 @@
-"""Keeps a few child processes running: starts them, starts a dead one again, stops them all."""
+"""Keeps a few child processes running: starts them, restarts a dead one, stops them all."""
 
 import contextlib
 import logging
@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 15.0
@@ -20,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Child:
-    """One process to keep running; `name` is for the log."""
+    """One process to keep running. `name` is for the log."""
 
     name: str
     command: Sequence[str]
@@ -30,12 +29,11 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """Runs the children in `folder` with `environment`, each in a session of its own: Ctrl-C reaches only us.
+    """Runs the children with `environment`, each in its own session, so that Ctrl-C reaches only this process.
 
-    `stop_seconds` is what they get to end when asked to.
+    Children that are asked to end get `stop_seconds` to do so.
     """
 
-    folder: Path
     environment: Mapping[str, str]
     stop_seconds: float = STOP_SECONDS
     children: list[Child] = field(default_factory=list)
@@ -48,28 +46,28 @@ class Supervisor:
         self._spawn(child)
 
     def listen_for_stop_signals(self) -> None:
-        """Ctrl-C, SIGTERM and a closed terminal end `watch`."""
+        """Makes Ctrl-C, SIGTERM and a closed terminal end `watch`."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self.stopping.set())
 
     def watch(self, tend: Callable[[], None] = lambda: None) -> None:
-        """Returns when told to stop; starts children again that have ended before, and calls `tend` now and then."""
+        """Restarts children that end, and calls `tend` now and then. Returns when told to stop."""
         while not self.stopping.wait(0.2):
             self.revive()
             tend()
 
     def revive(self) -> None:
-        """Starts again what has ended, at most once a second each."""
+        """Restarts children that have ended, each at most once a second."""
         for child in self.children:
             if child.process is not None and child.process.poll() is not None:
-                logger.error("%s ended with %s and is started again", child.name, child.process.returncode)
+                logger.error("%s ended with %s and is restarted", child.name, child.process.returncode)
                 _end_orphans(child.process)
                 self.stopping.wait(max(0.0, child.started + RESTART_SECONDS - time.monotonic()))
                 if not self.stopping.is_set():
                     self._spawn(child)
 
     def stop(self) -> None:
-        """Asks every child to end, last started first asked, and kills what has not after some seconds."""
+        """Asks every child to end, in reverse order of start. Kills those that do not end in time."""
         running = {child.name: child.process for child in reversed(self.children) if child.process is not None}
         for process in running.values():
             process.terminate()
@@ -87,15 +85,14 @@ class Supervisor:
         child.started = time.monotonic()
         child.process = subprocess.Popen(
             child.command,
-            cwd=self.folder,
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
-            stdout=STANDARD_ERROR,  # our own standard output says only what we say
+            stdout=STANDARD_ERROR,  # standard output is for the lines of this process only
             start_new_session=True,
         )
 
 
 def _end_orphans(ended: subprocess.Popen[bytes]) -> None:
-    """Kills what a killed process has left of its session: it would hold the port, or a lock."""
+    """Kills what is left of the session of a killed process: it would hold the port, or a lock."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(ended.pid, signal.SIGKILL)

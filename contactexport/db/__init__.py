@@ -1,1 +1,1 @@
-"""Everything that speaks to Postgres."""
+"""What any Postgres program would need: connections, errors, queries, migrations."""

@@ -1,30 +1,26 @@
-"""Versioned migrations of both databases with Alembic; the steps themselves are plain SQL."""
+"""Versioned migrations of both databases with Alembic. The steps are plain SQL."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg2
-import sqlalchemy
-from alembic import command
 from psycopg2 import sql
 from psycopg2.errors import InsufficientPrivilege, LockNotAvailable
 from psycopg2.extensions import cursor
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from contactexport.db import replica_repository, schema_parts, version_record
+from contactexport.db import function_files, schema_parts, version_record
 from contactexport.db.connection import Connection, Database
 from contactexport.db.queries import queries, template
 from contactexport.errors import ContactExportError, DatabaseUnavailable, LogInUse, SchemaMismatch
 from contactexport.settings import DEFAULT_SCHEMA
 
-# Any constant does, if nothing else in the database uses it: "contactexport migrations".
+# Any constant will do that nothing else in the database uses. This one spells "cmig".
 MIGRATION_LOCK = 0x636D6967
-MOST_NAMES = 8
+MAX_NAMES = 8
 logger = logging.getLogger(__name__)
-# Such as a table that is there already, or is missing, or rows that a new constraint refuses.
+# Such as a table that already exists or is missing, or rows that a new constraint refuses.
 MISFITS = (psycopg2.ProgrammingError, psycopg2.IntegrityError, psycopg2.DataError, psycopg2.NotSupportedError)
 DOES_NOT_FIT = (
     "It was made by an edition of this program that was never released, or changed by hand. "
@@ -33,17 +29,19 @@ DOES_NOT_FIT = (
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
-    """Brings the schema to this program's version; returns the versions before and after.
+    """Brings the schema to this program's version. Returns the versions before and after.
 
-    Safe to run twice and by several processes at once: all of it is one transaction under an advisory lock that
-    Postgres drops with the session, so a killed upgrade leaves nothing behind.
-    A read replica gets its schema from its primary and is only looked at.
-    Raises SchemaMismatch when the schema is newer than this program, or not what its version makes; LogInUse when
-    exports or writers hold a table for longer than a migration may wait; DatabaseUnavailable without a database;
-    ContactExportError when it would call what somebody else has made, or when its names are taken.
+    It may run twice, and by several processes at once. All of it is one transaction under an advisory lock, which
+    Postgres drops with the session. So a killed upgrade leaves nothing behind. A read replica gets its schema from its
+    primary, so it is only checked. Raises
+
+    - SchemaMismatch if the schema is newer than this program, or is not what its version creates,
+    - LogInUse if exports or writers hold a table for longer than a migration may wait,
+    - DatabaseUnavailable without a database,
+    - ContactExportError if it would call a function or operator of another role, or if its names are taken.
     """
     with database.session() as conn:
-        if replica_repository.is_replica(conn):
+        if queries("replica").is_replica(conn):
             check(database)
             return version_record.newest(), version_record.newest()
         if foreign := queries("schema").foreign_name(conn):
@@ -53,19 +51,29 @@ def upgrade(database: Database) -> tuple[str | None, str]:
             )
         conn.autocommit = False
         conn.cursor_factory = cursor  # SQLAlchemy reads rows by position
+        # Every process of the program imports this module, and these imports take a third of its start.
+        from alembic import command
+        from alembic.config import Config
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import NullPool
+
         engine = create_engine("postgresql+psycopg2://", creator=lambda: conn, poolclass=NullPool)
+        config = Config()
+        config.set_main_option("script_location", str(version_record.MIGRATIONS))
+        config.set_main_option("path_separator", "os")
         with _plain_errors(database.schema), engine.connect() as connection, connection.begin():
-            return _upgrade(connection, conn, database.schema)
+            config.attributes["connection"] = connection
+            return _upgrade(partial(command.upgrade, config, "head"), conn, database)
 
 
 def current_version(database: Database) -> str | None:
-    """The schema's version, None for an empty database."""
+    """The version of the schema. None for an empty database."""
     with database.transaction() as conn:
         return version_record.version(conn)
 
 
 def check(database: Database) -> None:
-    """Raises SchemaMismatch unless the schema has exactly this program's version, made as this program makes it."""
+    """Raises SchemaMismatch unless the schema has exactly this program's version, by this program's migrations."""
     with database.transaction() as conn:
         found, expected = version_record.version(conn), version_record.newest()
         if found is None or found < expected:
@@ -80,10 +88,11 @@ def check(database: Database) -> None:
                 f"The database's schema {database.schema} has no checksums yet: run `flask db upgrade`"
             )
         version_record.require_same_versions(conn)
+        _require_exports(conn, database)
 
 
 def differences(database: Database) -> list[str]:
-    """What the schema lacks of what its version makes, a line each; but for `contact`, which may be an adopter's."""
+    """What the schema lacks of what its version creates, one line each. Without `contact`: it may be an adopter's."""
     with database.transaction() as conn:
         lacking = schema_parts.missing(conn, database.schema)
         if queries("schema").lacks_index_by_time(conn):
@@ -102,7 +111,9 @@ def schema_open_to_all(database: Database) -> bool:
 
 @contextmanager
 def _plain_errors(schema: str) -> Iterator[None]:
-    """Says what an error of a version means; SQLAlchemy wraps those of the driver."""
+    """Says what an error in a version means. SQLAlchemy wraps the errors of the driver."""
+    from sqlalchemy.exc import DBAPIError
+
     try:
         yield
     except (DBAPIError, psycopg2.Error) as wrapped:
@@ -118,8 +129,9 @@ def _plain_errors(schema: str) -> Iterator[None]:
         raise error or wrapped from None
 
 
-def _upgrade(connection: sqlalchemy.Connection, conn: Connection, schema: str) -> tuple[str | None, str]:
-    """All in the transaction of `connection`, which is SQLAlchemy's view of `conn`."""
+def _upgrade(run_versions: Callable[[], None], conn: Connection, database: Database) -> tuple[str | None, str]:
+    """Runs in one transaction of `conn`."""
+    schema = database.schema
     queries("advisory_lock").take_transaction_lock(conn, key=MIGRATION_LOCK)
     version_record.take_former_table(conn)
     before = version_record.version(conn)
@@ -131,11 +143,14 @@ def _upgrade(connection: sqlalchemy.Connection, conn: Connection, schema: str) -
     if not has_checksums:
         version_record.make_checksums(conn, until=before)
     version_record.require_same_versions(conn)
-    config = version_record.config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    run_versions()
+    if before is None and database.contacts_only:
+        queries("schema").keep_contacts_only(conn)
+    _require_exports(conn, database)
+    if before != version_record.newest() or schema_parts.missing_functions(conn, schema):
+        function_files.apply(conn, schema)
     if queries("schema").lacks_index_by_time(conn):
-        logger.warning("making the index contact_change_by_time: until it is made, nobody can write contacts")
+        logger.warning("creating the index contact_change_by_time: writers of contacts wait until it is done")
         queries("schema").make_index_by_time(conn)
     if before is not None and not has_checksums:
         _require_our_own(conn, schema)
@@ -143,7 +158,7 @@ def _upgrade(connection: sqlalchemy.Connection, conn: Connection, schema: str) -
 
 
 def _make_room(conn: Connection, schema: str) -> None:
-    """Makes the schema if it is missing. Raises ContactExportError when it has something of our names in it."""
+    """Creates the schema if it is missing. Raises ContactExportError if something in it already has a name of ours."""
     elsewhere = queries("schema").found_by_role(conn)
     if schema == DEFAULT_SCHEMA and elsewhere not in {None, schema}:
         raise SchemaMismatch(
@@ -172,7 +187,7 @@ def _make_room(conn: Connection, schema: str) -> None:
 
 
 def _require_our_own(conn: Connection, schema: str) -> None:
-    """Raises SchemaMismatch unless the schema is what the versions make: some were edited before their release."""
+    """Raises SchemaMismatch unless the schema is what the versions create. Some were edited before their release."""
     told = []
     if lacking := schema_parts.missing(conn, schema):
         told.append(f"lacks {_first(lacking)}")
@@ -182,8 +197,17 @@ def _require_our_own(conn: Connection, schema: str) -> None:
         raise SchemaMismatch(f"The schema {schema} {' and '.join(told)}. {DOES_NOT_FIT}")
 
 
+def _require_exports(conn: Connection, database: Database) -> None:
+    """Raises SchemaMismatch if exports are to be stored where only contacts are."""
+    if not database.contacts_only and queries("schema").is_contacts_only(conn):
+        raise SchemaMismatch(
+            f"The schema {database.schema} has contacts only, made by CONTACTEXPORT_CONTACTS_DATABASE_URL: "
+            "set CONTACTEXPORT_DATABASE_URL to another database, or CONTACTEXPORT_SCHEMA to another schema"
+        )
+
+
 def _first(names: list[str]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    return ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
 
 
 def _newer(schema: str, found: str) -> str:

@@ -1,4 +1,4 @@
-"""What a version of the schema does: it runs the .sql file beside its script."""
+"""How a version of the schema is applied: it runs the .sql file beside its script."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ def run_statements(script: str) -> None:
 
 
 def run_template(script: str, **sequences: str) -> None:
-    """Runs the file with names in braces: {schema} is where our tables stand, {schema_name} the same as a text.
+    """Runs the file after filling in its names in braces.
 
-    Each of `sequences` is the name in braces for a sequence of that schema, as a text. A name of ours without {schema}
-    is not found: functions have to write it so, and a version should not differ from them.
+    {schema} is the schema of our tables, {schema_name} the same as a text. `sequences` are further names, each for a
+    sequence of that schema, as a text. Postgres does not find a name of ours without {schema}. Functions must write it
+    so, and a version should look like them.
     """
     conn: Any = op.get_bind().connection.driver_connection
     schema = queries("schema").current(conn)

@@ -1,7 +1,7 @@
-"""Refuses a pooler that gives the server process of a session to others between two transactions.
+"""Refuses a pooler that lends the server process of a session to others between two transactions.
 
-Locks and settings of a session would get lost there, or stay with a stranger. Such a pooler shows itself in that two
-connections, open at the same time, have the same server process, or one connection has another than a moment ago.
+Locks and settings of a session would get lost there, or stay with a stranger. There are two signs of such a pooler: two
+open connections have the same server process, or the process of one connection changes.
 """
 
 import select
@@ -14,37 +14,33 @@ from psycopg2.extensions import POLL_OK, POLL_READ, connection
 from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable, PoolerRefused
 
-# One turn is enough unless others happen to take the process each time in between.
+# One turn is enough, unless somebody else takes the process in between.
 TURNS = 10
 WAIT_SECONDS = 5
 
 
 def require_own_process(conn: connection, connect: Callable[..., connection]) -> None:
-    """Raises PoolerRefused when the session of a connection, just made, is not bound to one server process.
+    """Raises PoolerRefused if the session of a new connection is not bound to one server process.
 
-    `connect` makes another such connection. Nothing is set, so nothing stays with a process that others get.
-    Raises DatabaseUnavailable when a pooler gives no second connection.
+    `connect` opens another such connection. The check sets nothing, so nothing stays with a process that others get.
+    Raises DatabaseUnavailable if a pooler gives no second connection.
     """
     process = int(queries("pooler").server_process(conn))
-    if process == conn.info.backend_pid:  # a pooler does not know it when it greets
+    if process == conn.info.backend_pid:  # a pooler cannot know it when it greets
         return
     until = time.monotonic() + WAIT_SECONDS
-    other = connect(async_=True)  # so that waiting for it has an end
+    other = connect(async_=True)  # so that the wait for it can end
     try:
         _wait(other, until)
         for _ in range(TURNS):
-            if _ask(other, until) == process or int(queries("pooler").server_process(conn)) != process:
+            with other.cursor() as cursor:
+                cursor.execute(queries("pooler").server_process.sql)
+                _wait(other, until)
+                row: Mapping[str, Any] = cursor.fetchone()
+            if int(row["process"]) == process or int(queries("pooler").server_process(conn)) != process:
                 raise PoolerRefused
     finally:
         other.close()
-
-
-def _ask(conn: connection, until: float) -> int:
-    with conn.cursor() as cursor:
-        cursor.execute(queries("pooler").server_process.sql)
-        _wait(conn, until)
-        row: Mapping[str, Any] = cursor.fetchone()
-    return int(row["process"])
 
 
 def _wait(conn: connection, until: float) -> None:

@@ -1,11 +1,9 @@
-"""What a database notes of its schema: its version, in `contactexport_version`, and a checksum of each that it ran."""
+"""What a database notes of its schema: its version, and the checksum of each version that it ran."""
 
 import hashlib
 from functools import cache
 from pathlib import Path
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg2.extensions import connection
 
 from contactexport.db.queries import queries
@@ -16,7 +14,7 @@ VERSION_TABLE = "contactexport_version"
 
 
 def version(conn: connection) -> str | None:
-    """The schema's version, None for a schema without one."""
+    """The version of the schema. None for a schema without one."""
     schema = queries("schema")
     found: str | None = None
     if schema.has_own_table(conn):
@@ -27,18 +25,21 @@ def version(conn: connection) -> str | None:
 
 
 def take_former_table(conn: connection) -> None:
-    """Replaces the table `alembic_version` if this program has made it. Another program's is left alone."""
+    """Replaces the table `alembic_version` if this program created it. That of another program stays."""
     if version(conn) is not None and not queries("schema").has_own_table(conn):
         queries("schema").take_former_table(conn)
 
 
 def has_checksums(conn: connection) -> bool:
-    """False for a schema that no program that notes them has upgraded."""
+    """False if only a program without checksums has upgraded the schema so far."""
     return bool(queries("schema").has_checksums(conn))
 
 
 def make_checksums(conn: connection, until: str | None) -> None:
-    """Makes their table, with those of the versions up to one: what they have made is compared elsewhere."""
+    """Creates their table, and notes those of all versions up to `until` as applied.
+
+    `migrate` compares what those versions created.
+    """
     queries("schema").make_checksums(conn)
     for applied in known_versions():
         if until is not None and applied <= until:
@@ -46,12 +47,12 @@ def make_checksums(conn: connection, until: str | None) -> None:
 
 
 def note_checksum(conn: connection, applied: str) -> None:
-    """Notes that a version was applied as this program has it."""
+    """Notes that the database ran this program's edition of a version."""
     queries("schema").note_checksum(conn, version=applied, sha256=known_versions()[applied])
 
 
 def require_same_versions(conn: connection) -> None:
-    """Raises SchemaMismatch with the first version that was not applied as this program has it."""
+    """Raises SchemaMismatch. It names the first version of which the database ran another edition."""
     noted = queries("schema").checksums(conn)
     found = version(conn)
     for applied, checksum in known_versions().items():
@@ -64,23 +65,11 @@ def require_same_versions(conn: connection) -> None:
 
 @cache
 def known_versions() -> dict[str, str]:
-    """The SHA-256 of what each version runs, the oldest version first."""
-    scripts = [(script.revision, script.path) for script in ScriptDirectory.from_config(config()).walk_revisions()]
-    return {revision: _checksum(path) for revision, path in reversed(scripts)}
+    """The SHA-256 of the statements of each version, oldest version first."""
+    files = sorted((MIGRATIONS / "versions").glob("*.sql"))
+    return {path.name.partition("_")[0]: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def newest() -> str:
     """The version that this program needs."""
     return list(known_versions())[-1]
-
-
-def config() -> Config:
-    """What Alembic must know to find the versions."""
-    made = Config()
-    made.set_main_option("script_location", str(MIGRATIONS))
-    made.set_main_option("path_separator", "os")
-    return made
-
-
-def _checksum(script: str) -> str:
-    return hashlib.sha256(Path(script).with_suffix(".sql").read_bytes()).hexdigest()

@@ -1,23 +1,29 @@
-"""What every distribution method offers: one verb."""
+"""The interface of every distribution method."""
 
 from typing import BinaryIO, Protocol
 
-from contactexport.models import Export
+from contactexport.exports.models import Export
 
 
 class Delivery(Protocol):
-    """Hands a finished file over."""
+    """Delivers a finished file."""
 
-    # True when the copy in the storage folder has served its purpose once delivered.
+    # True if the copy in the storage folder is of no use after the delivery.
     consumes_file: bool
 
     def deliver(self, export: Export, file: BinaryIO) -> str | None:
-        """Delivers the opened file under the export's file name, complete or not at all; may be repeated.
+        """Delivers the opened file under the file name of the export, complete or not at all. May be repeated.
 
-        Returns the last reply of a receiver on another computer.
+        Returns the last reply of a receiver on another computer, else None.
 
-        Raises DeliveryFailed, which says whether trying again can help, and ExportLost after `abort`.
+        Raises DeliveryFailed, which says whether a retry can help, and ExportLost after `abort`.
+        """
+
+    def deliver_manifest(self, export: Export) -> None:
+        """Delivers the manifest of the export beside the file, which is there already. Otherwise like `deliver`.
+
+        Whoever sees it may rely on the file being complete.
         """
 
     def abort(self) -> None:
-        """Makes a `deliver` that is running in another thread stop soon, with nothing under the final name."""
+        """Stops a `deliver` in another thread soon. Nothing appears under the final name."""

@@ -1,97 +1,124 @@
-"""Distribution method `ftp`: one upload over as many connections as it takes, within a time limit (RFC 959)."""
+"""Distribution method `ftp`: one upload, over several connections if needed, within a time limit (RFC 959)."""
 
 import contextlib
 import logging
+import os
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from contactexport import crash_points
-from contactexport.delivery import ftp_folder
 from contactexport.delivery.ftp_connection import FtpConnection, tls_context
-from contactexport.delivery.ftp_errors import FTP_ERRORS, Unconfirmed, failure, one_line
-from contactexport.delivery.ftp_time_limit import delivery_seconds, interrupted_after
-from contactexport.delivery.ftp_upload import FtpUpload
+from contactexport.delivery.ftp_errors import FTP_ERRORS, Unconfirmed, failure
+from contactexport.delivery.ftp_upload import FtpUpload, enter_folder
+from contactexport.delivery.ftp_wire import one_line
 from contactexport.delivery.host_traits import HostTraits
 from contactexport.errors import DeliveryFailed, ExportLost, HostRefused
-from contactexport.internet_host import parse_host
-from contactexport.models import Export, FtpTarget
+from contactexport.exports.models import Export, FtpTarget
 from contactexport.setting_values import TEMPORARY_NAME
 
-# Tidying up and saying goodbye may fail, but must not take long.
+# Cleaning up and QUIT may fail, but must not take long.
 SHORT_SECONDS = 5.0
+# For all commands before and after the upload. A host that needs its whole timeout for every reply is given up.
+AROUND_TIMEOUTS = 8
+# Enough for a line of 16 KB/s (128 kbit/s), with a margin for its losses.
+SLOWEST_BYTES_PER_SECOND = 12_000
 
 logger = logging.getLogger(__name__)
+
+
+def delivery_seconds(timeout: float, size: int) -> float:
+    """Returns the limit of a delivery in seconds. `timeout` is that of one reply, `size` is in bytes.
+
+    A limit is needed because every reply and every write has its own timeout, however slowly the host drips.
+    """
+    return AROUND_TIMEOUTS * timeout + size / SLOWEST_BYTES_PER_SECOND
+
+
+@contextmanager
+def interrupted_after(seconds: float, interrupt: Callable[[], None]) -> Iterator[None]:
+    """Calls `interrupt` from another thread if the block runs longer."""
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _refuse_all(address: str, _port: int) -> None:
     raise HostRefused(f"Host {address} may not be connected to")
 
 
+@dataclass(repr=False, eq=False)  # no text may show the password
 class FtpDelivery:
-    """Delivers to one target by the numeric address its host was resolved to; `timeout` in seconds, for one reply.
+    """Delivers to one target, at the numeric address of its host. `timeout` is in seconds, for one reply.
 
-    `temporary_name` is a pattern for names until the file is complete, `traits` what is known about the host.
-    `require_open` raises HostRefused for another address that data may not be sent to. `may_appear` is called right
-    before the file gets its name and may raise: then it does not appear. `may_remove` tells whether a file under its
-    own name is of no use to anybody.
+    `temporary_name` is the pattern of names during the upload. `traits` are the known traits of the host.
+    `require_open` raises HostRefused for another address that must not get data. `before_publish` is called right
+    before the file gets its final name. If it raises, the file does not appear. `may_remove` tells whether a file under
+    its final name is of no use to anybody.
     """
 
-    consumes_file = True
-
-    def __init__(
-        self,
-        target: FtpTarget,
-        address: str,
-        password: str,
-        *,
-        timeout: float,
-        ca_file: Path | None = None,
-        temporary_name: str = TEMPORARY_NAME,
-        traits: HostTraits | None = None,
-        require_open: Callable[[str, int], object] = _refuse_all,
-        may_appear: Callable[[], None] = lambda: None,
-        may_remove: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self._target = target
-        self._address = address
-        self._password = password
-        self._timeout = timeout
-        self._ca_file = ca_file
-        self._temporary_name = temporary_name
-        self._traits = traits or HostTraits()
-        self._require_open = require_open
-        self._may_appear = may_appear
-        self._may_remove = may_remove
-        self._aborted = threading.Event()
-        self._late = threading.Event()
-        self._connection: FtpConnection | None = None
+    target: FtpTarget
+    address: str
+    password: str
+    _: KW_ONLY
+    timeout: float
+    ca_file: Path | None = None
+    temporary_name: str = TEMPORARY_NAME
+    traits: HostTraits = field(default_factory=HostTraits)
+    require_open: Callable[[str, int], object] = _refuse_all
+    before_publish: Callable[[], None] = lambda: None
+    may_remove: Callable[[], bool] = lambda: True
+    consumes_file: bool = field(default=True, init=False)
+    _tls: ssl.SSLContext | None = field(default=None, init=False)
+    _aborted: threading.Event = field(default_factory=threading.Event, init=False)
+    _late: threading.Event = field(default_factory=threading.Event, init=False)
+    _connection: FtpConnection | None = field(default=None, init=False)
 
     def deliver(self, export: Export, file: BinaryIO) -> str:
-        """Uploads the file and returns the host's last reply; the host then has it complete, under its name.
+        """Uploads the file and returns the last reply of the host. The host then has it complete, under its name.
 
-        Otherwise nothing of it is left, unless the host cannot be reached any more: then the next attempt removes
-        that. Ends after ftp_time_limit.delivery_seconds, whatever the host does. Raises DeliveryFailed, ExportLost,
-        and what `may_appear` raises.
+        After an error nothing of it is left, unless the host is unreachable. Then the next attempt removes it. Ends
+        after `delivery_seconds`, whatever the host does. Raises DeliveryFailed, ExportLost, and what
+        `before_publish` raises.
         """
-        upload = FtpUpload(export, file, self._temporary_name, self._traits, self._may_appear)
-        limit = delivery_seconds(self._timeout, upload.size)
+        upload = FtpUpload(export, file, self.temporary_name, self.traits, self.before_publish)
+        limit = delivery_seconds(self.timeout, upload.size)
         try:
+            if self.target.tls:
+                self._tls = tls_context(self.ca_file)
             with interrupted_after(limit, lambda: self._stop(self._late)):
-                reply = one_line(self._deliver(upload), self._password)
+                try:
+                    with self._connected() as ftp:
+                        reply = upload.run(ftp)
+                except Unconfirmed as doubt:
+                    logger.info("upload of %s is not confirmed: %r", upload.part, doubt.__cause__)
+                    with self._connected() as ftp:
+                        reply = upload.settle(ftp, doubt)
+                reply = one_line(reply, self.password)
                 crash_points.reach("upload renamed", export.attempt)
                 return reply
         except BaseException as error:
-            if upload.under_own_name is False or (upload.under_own_name and self._may_remove()):
+            if upload.under_own_name is False or (upload.under_own_name and self.may_remove()):
                 self._remove(upload)
             outcome = self._outcome(error, limit)
             if outcome is error:
                 raise
             raise outcome from None
+
+    def deliver_manifest(self, export: Export) -> None:
+        """Uploads it like a file, over connections of its own. Raises what `deliver` raises."""
+        with os.fdopen(os.memfd_create("manifest"), "w+b") as file:
+            file.write((export.manifest or "").encode())
+            file.flush()
+            self.deliver(replace(export, file_name=export.manifest_name), file)
 
     def abort(self) -> None:
         """Closes the connections of a running `deliver`, which then raises ExportLost."""
@@ -109,52 +136,35 @@ class FtpDelivery:
             return error
         if self._late.is_set():
             return DeliveryFailed(f"FTP host: took longer than {limit:.0f} s", permanent=False)
-        return failure(error, self._password)
-
-    def _deliver(self, upload: FtpUpload) -> str:
-        try:
-            with self._connected() as ftp:
-                return upload.run(ftp)
-        except Unconfirmed as doubt:
-            logger.info("upload of %s is not confirmed: %r", upload.part, doubt.__cause__)
-            unconfirmed = doubt
-        with self._connected() as ftp:
-            return upload.settle(ftp, unconfirmed)
-
-    @cached_property
-    def _context(self) -> ssl.SSLContext | None:
-        return tls_context(self._ca_file) if self._target.tls else None
-
-    def _new_connection(self, seconds: float) -> FtpConnection:
-        return FtpConnection(self._context, seconds, self._traits, self._require_open)
+        return failure(error, self.password)
 
     @contextmanager
     def _connected(self) -> Iterator[FtpConnection]:
-        self._connection = self._new_connection(self._timeout)
+        ftp = self._connection = FtpConnection(self._tls, self.timeout, self.traits, self.require_open)
         if self._aborted.is_set() or self._late.is_set():
             raise ConnectionAbortedError("interrupted")
-        with self._entered(self._connection) as ftp:
-            yield ftp
-
-    @contextmanager
-    def _entered(self, ftp: FtpConnection) -> Iterator[FtpConnection]:
         try:
-            ftp.open(self._address, self._target.port, str(parse_host(self._target.host)))
-            ftp.log_in(self._target.username, self._password)
-            ftp_folder.enter(ftp, self._target.folder)
+            ftp.open(self.target, self.address, self.password)
+            if self.target.folder is not None:
+                enter_folder(ftp, self.target.folder)
             yield ftp
             with contextlib.suppress(*FTP_ERRORS):
-                ftp.say_goodbye(min(self._timeout, SHORT_SECONDS))
+                ftp.reply_seconds = min(self.timeout, SHORT_SECONDS)
+                ftp.quit()
         finally:
             ftp.close()
 
     def _remove(self, upload: FtpUpload) -> None:
-        """Over a new connection: the state of the other one is not known."""
-        seconds = min(self._timeout / 2, SHORT_SECONDS)
-        short = self._new_connection(seconds)
+        """Uses a new connection, because the state of the other one is unknown."""
+        seconds = min(self.timeout / 2, SHORT_SECONDS)
+        ftp = FtpConnection(self._tls, seconds, self.traits, self.require_open)
         with (
             contextlib.suppress(DeliveryFailed, *FTP_ERRORS),
-            interrupted_after(seconds, short.interrupt),
-            self._entered(short) as ftp,
+            interrupted_after(seconds, ftp.interrupt),
+            contextlib.closing(ftp),
         ):
+            ftp.open(self.target, self.address, self.password)
+            if self.target.folder is not None:
+                enter_folder(ftp, self.target.folder)
             upload.remove(ftp)
+            ftp.quit()

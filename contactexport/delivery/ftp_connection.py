@@ -10,22 +10,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from contactexport.delivery import ftp_data
-from contactexport.delivery.ftp_errors import CLOSING, HostClosing, HostFault, one_line, reply_code
-from contactexport.delivery.ftp_passive import epsv_port, pasv_address
-from contactexport.delivery.ftp_replies import Replies
+from contactexport.delivery import ftp_wire
+from contactexport.delivery.ftp_errors import CLOSING, HostClosing
+from contactexport.delivery.ftp_wire import HostFault, epsv_port, one_line, pasv_address
 from contactexport.delivery.host_traits import HostTrait, HostTraits
 from contactexport.errors import DeliveryFailed, HostRefused
+from contactexport.exports.models import FtpTarget
+from contactexport.hosts.parse import parse_host
 
-# Firewalls forget a control connection over which nothing is said while a large file is on its way.
+# Firewalls drop a control connection that is idle during a long upload.
 KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-# A host that has broken off an upload may say why. It gets this part of the timeout, and so many seconds at most.
+# A host that broke off an upload may say why. It gets this part of the timeout, and at most these seconds.
 REASON_PART = 0.25
 REASON_SECONDS = 5.0
+# The longest known replies are greetings with a legal notice and lists of features: about 100 lines, a few KB.
+MAX_LINES = 1000
+MAX_BYTES = 65_536
+READ_BYTES = 4096
+SHOWN_BYTES = 100
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Verifies certificates by this system's authorities and those of the PEM file."""
+    """Returns a context that trusts the authorities of this system and those of the PEM file."""
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
@@ -33,11 +39,11 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 class FtpConnection(ftplib.FTP_TLS):
-    """One control connection, and a data connection at a time; everything raises one of ftp_errors.FTP_ERRORS.
+    """One control connection, and one data connection at a time. Every method raises one of ftp_errors.FTP_ERRORS.
 
-    Without a context it is plain FTP. ftplib has what is said; the sockets are made here, so that `interrupt` knows
-    each of them before anything is waited for. `timeout` in seconds holds for each connect, reply and write.
-    `require_open` raises HostRefused for an address and port that data may not be sent to.
+    Without a context it is plain FTP. ftplib speaks the protocol. The sockets are made here, so that `interrupt` knows
+    each of them before anything waits for it. `timeout` in seconds holds for each connect, reply and write.
+    `require_open` raises HostRefused for an address and port that must not get data.
     """
 
     def __init__(
@@ -50,151 +56,142 @@ class FtpConnection(ftplib.FTP_TLS):
         super().__init__(context=context, timeout=timeout)
         self._tls = context
         self._seconds = timeout
-        self._reply_seconds = timeout
+        self.reply_seconds = timeout  # for the next reply alone
         self._traits = traits
         self._require_open = require_open
-        self._replies: Replies | None = None
+        self._unread = b""  # of the next replies
         self._sockets: list[socket.socket] = []
         self._interrupted = threading.Event()
 
-    def open(self, address: str, port: int, host_name: str) -> None:
-        """Connects to the numeric address; `host_name` is what the certificate must be for. Raises DeliveryFailed."""
-        self.host = host_name
-        self.sock = self._connected_socket(address, port, self._seconds)
-        self.af = self.sock.family
-        _keep_alive(self.sock)
-        self._replies = Replies(self.sock)
+    def open(self, target: FtpTarget, address: str, password: str) -> None:
+        """Connects to the numeric address of the target and logs in. The certificate must be for the target's host.
+
+        Logs in with UTF-8, or with Latin-1 if the host refuses that and does not announce UTF-8 (RFC 2640).
+        Raises DeliveryFailed if the host offers no TLS.
+        """
+        self.host = str(parse_host(target.host))
+        self.sock = self._control = self._connected_socket(address, target.port, self._seconds)
+        self.af = self._control.family
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEP_ALIVE.items():
+            if hasattr(socket, name):  # not every system has all three
+                self._control.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self.welcome = self.getresp()
         if self._tls is not None:
             self.auth()
-
-    def auth(self) -> str:
-        """Puts TLS on the control connection; there is no way back to plain text."""
         try:
-            reply = self.voidcmd("AUTH TLS")
-        except ftplib.error_perm as refusal:
-            raise DeliveryFailed(f"FTP host: it offers no TLS: {one_line(str(refusal), '')}", permanent=True) from None
-        self.sock = self._secured(self._control)
-        self._replies = Replies(self.sock)  # what came before was not protected and counts for nothing
-        return reply
-
-    def log_in(self, username: str, password: str) -> None:
-        """Logs in with UTF-8, or with Latin-1 where the host refuses that and has not announced UTF-8 (RFC 2640)."""
-        try:
-            self.login(username, password, secure=False)
+            self.login(target.username, password, secure=False)
         except ftplib.error_perm:
-            if not in_latin_1(username + password) or self.announces_utf8():
+            if not in_latin_1(target.username + password) or self.announces_utf8():
                 raise
             self.encoding = "latin-1"
-            self.login(username, password, secure=False)
+            self.login(target.username, password, secure=False)
         self.encoding = "utf-8"
         if self._tls is not None:
             self.prot_p()
         self.voidcmd("TYPE I")
 
+    def auth(self) -> str:
+        """Switches the control connection to TLS, for good."""
+        try:
+            reply = self.voidcmd("AUTH TLS")
+        except ftplib.error_perm as refusal:
+            raise DeliveryFailed(f"FTP host: it offers no TLS: {one_line(str(refusal), '')}", permanent=True) from None
+        self.sock = self._control = self._secured(self._control)
+        self._unread = b""  # earlier replies were not protected, so they are dropped
+        return reply
+
     def announces_utf8(self) -> bool:
-        """True when UTF8 is among the host's features (RFC 2389)."""
+        """Tells whether UTF8 is among the features of the host (RFC 2389)."""
         try:
             return any(line.strip().upper() == "UTF8" for line in self.sendcmd("FEAT").splitlines())
         except ftplib.Error:
             return False
 
-    def begin_upload(self, name: str) -> socket.socket:
-        """The connection for the content of a file that the host takes under this name."""
-        data = self._data_connection()
-        try:
-            reply = self.sendcmd(f"STOR {name}")
-            if reply[0] == "2":  # some hosts confirm the command first
-                reply = self.getresp()
-            if reply[0] != "1":
-                raise ftplib.error_reply(reply)
-        except ftplib.Error:
-            data.close()
-            raise
-        return data
-
     def send_file(self, data: socket.socket, content: BinaryIO) -> bool:
-        """Sends all of the content up to the last byte; `last_reply` tells what became of it.
+        """Sends the whole content. `voidresp` then tells the result.
 
-        False when the data connection was cut, or not ended as TLS demands: then somebody may have cut it.
+        False if the data connection was cut, or not ended as TLS demands. Then somebody may have cut it.
         """
         try:
-            if isinstance(self.sock, ssl.SSLSocket):
+            if isinstance(self._control, ssl.SSLSocket):
                 # Hosts prove by the session that both connections come from the same client.
-                data = self._secured(data, self.sock.session)
-            ftp_data.send(data, content, self._seconds)
-            received = ftp_data.wait_until_received(data, self._seconds, self._interrupted)
+                data = self._secured(data, self._control.session)
+            ftp_wire.send(data, content, self._seconds)
+            received = ftp_wire.wait_until_received(data, self._seconds, self._interrupted)
         except ssl.SSLCertVerificationError:
             raise
         except OSError as broken:
             raise self._reason_for(broken) from broken
         began = time.monotonic()
-        ended = ftp_data.end(data, self._seconds) and received
-        # Whoever has waited for the end of the data has waited for the reply, too.
-        self._reply_seconds = max(self._seconds - (time.monotonic() - began), self._seconds * REASON_PART)
-        return ended
+        ended = not isinstance(data, ssl.SSLSocket) or ftp_wire.end_tls(data, self._seconds)
+        data.close()
+        # The wait for the end of the data counts as wait for the reply.
+        self.reply_seconds = max(self._seconds - (time.monotonic() - began), self._seconds * REASON_PART)
+        return ended and received
 
-    def last_reply(self) -> str:
-        """The host's reply to a whole file."""
+    def size_of(self, name: str) -> tuple[int | None, str]:
+        """Returns the size of a file and "" (RFC 3659), or None and why the host does not report it.
+
+        Raises HostFault if the size is not a number.
+        """
         try:
-            return self.voidresp()
-        finally:
-            self._reply_seconds = self._seconds
-
-    def size(self, filename: str) -> int | None:
-        """The size of a file (RFC 3659), None for a reply without one. Raises HostFault for one that is no number."""
-        reply = self.sendcmd(f"SIZE {filename}")
+            reply = self.sendcmd(f"SIZE {name}")
+        except (ftplib.error_perm, ftplib.error_temp) as refusal:
+            return None, str(refusal)
         if reply[:3] != "213":
-            return None
+            return None, "no reply to SIZE that tells it"
         number = reply[3:].strip()
         if not (number.isascii() and number.isdecimal() and len(number) < 20):
             raise HostFault(f"its answer to SIZE cannot be understood: {reply}")
-        return int(number)
-
-    def say_goodbye(self, seconds: float) -> None:
-        """Ends the session; waits so long for the host to agree."""
-        self._reply_seconds = seconds
-        self.quit()
+        return int(number), ""
 
     def interrupt(self) -> None:
-        """Ends whatever another thread is waiting for here; it sees an error, and so does everything it does later."""
+        """Ends what another thread is waiting for. That thread gets an error now and at every later call."""
         self._interrupted.set()
         for sock in tuple(self._sockets):
             with contextlib.suppress(OSError):
-                # Not the method of SSLSocket: it takes TLS away from under a thread that is writing.
+                # Not the method of SSLSocket: it removes TLS while a thread may be writing.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Closes all sockets, without a word."""
+        """Closes all sockets without QUIT."""
         super().close()
         for sock in self._sockets:
             sock.close()
 
-    def putline(self, line: str) -> None:
-        """Sends a command."""
-        self._control.settimeout(self._seconds)
-        super().putline(line)
-
     def getmultiline(self) -> str:
-        """The next reply as it is."""
-        if self._replies is None:
-            raise EOFError
-        return self._replies.read(self._reply_seconds)
+        """Returns the next reply, its lines joined by newlines. `getresp` raises an error of ftplib by its code.
 
-    def getresp(self) -> str:
-        """The next reply. Raises ftplib's errors by its first digit, and HostClosing for 421."""
-        try:
-            return super().getresp()
-        except ftplib.error_temp as refusal:
-            if reply_code(refusal) == CLOSING:
-                raise HostClosing(str(refusal)) from None
-            raise
-
-    @property
-    def _control(self) -> socket.socket:
-        if self.sock is None:
-            raise EOFError
-        return self.sock
+        It is read within limits, because it may be endless (RFC 959, 4.2): it must be complete within `reply_seconds`.
+        Raises HostFault if it is too long, HostClosing for 421, TimeoutError, EOFError and OSError.
+        """
+        deadline, self.reply_seconds = time.monotonic() + self.reply_seconds, self._seconds
+        lines: list[bytes] = []
+        size = 0
+        is_last = False
+        while not is_last:
+            while b"\n" not in self._unread and len(lines) < MAX_LINES and size + len(self._unread) <= MAX_BYTES:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._control.settimeout(left)
+                received = self._control.recv(READ_BYTES)
+                if not received:
+                    raise EOFError
+                self._unread += received
+            if b"\n" not in self._unread or len(lines) == MAX_LINES:
+                begin = (lines or [self._unread])[0][:SHOWN_BYTES].decode("utf-8", "replace")
+                raise HostFault(f"its reply has no end: {begin}")
+            line, _, self._unread = self._unread.partition(b"\n")
+            lines.append(line.rstrip(b"\r"))
+            size += len(lines[-1]) + 1
+            is_last = lines[0][3:4] != b"-" or (lines[-1][3:4] != b"-" and lines[-1][:3] == lines[0][:3])
+        self._control.settimeout(self._seconds)  # for the next command
+        reply = b"\n".join(lines).decode("utf-8", "replace")
+        if reply.startswith(CLOSING):
+            raise HostClosing(reply)
+        return reply
 
     def _known(self, sock: socket.socket) -> None:
         self._sockets.append(sock)
@@ -217,8 +214,8 @@ class FtpConnection(ftplib.FTP_TLS):
         secured.do_handshake()
         return secured
 
-    def _data_connection(self) -> socket.socket:
-        """To the address that the host names, if that may be connected to, or else to the host's own."""
+    def data_connection(self) -> socket.socket:
+        """Connects to the address that the host names, if that is allowed, or else to the address of the host."""
         own = str(self._control.getpeername()[0])
         named, port = self._passive(own)
         if named in {own, "0.0.0.0"}:  # noqa: S104 # some hosts do not know their address
@@ -228,7 +225,7 @@ class FtpConnection(ftplib.FTP_TLS):
             self._require_open(named, port)
         except HostRefused:
             tried, addresses = [f"{named} may not be connected to"], [own]
-        if HostTrait.OWN_ADDRESS in self._traits:
+        if HostTrait.OWN_ADDRESS in self._traits.known:
             addresses.sort(key=own.__ne__)
         for address in addresses:
             try:
@@ -243,7 +240,7 @@ class FtpConnection(ftplib.FTP_TLS):
 
     def _passive(self, own: str) -> tuple[str, int]:
         commands = ["EPSV", "PASV"] if self.af == socket.AF_INET6 else ["PASV", "EPSV"]
-        if _REFUSED[commands[0]] in self._traits:
+        if _REFUSED[commands[0]] in self._traits.known:
             commands.reverse()
         first, second = commands
         try:
@@ -255,11 +252,11 @@ class FtpConnection(ftplib.FTP_TLS):
         return pasv_address(reply) if first == "PASV" else (own, epsv_port(reply))
 
     def _reason_for(self, broken: OSError) -> Exception:
-        """What the host says about a data connection that broke, or else the error itself."""
+        """Returns the reply of the host about a broken data connection, or else the error itself."""
         for sock in self._sockets:
             if sock is not self.sock:
                 sock.close()
-        self._reply_seconds = min(self._seconds * REASON_PART, REASON_SECONDS)
+        self.reply_seconds = min(self._seconds * REASON_PART, REASON_SECONDS)
         try:
             self.voidresp()
         except (ftplib.Error, HostClosing, HostFault) as reason:
@@ -273,12 +270,5 @@ _REFUSED = {"PASV": HostTrait.NO_PASV, "EPSV": HostTrait.NO_EPSV}
 
 
 def in_latin_1(text: str) -> bool:
-    """True when Latin-1 has all signs and encodes some of them differently than UTF-8."""
+    """Tells whether Latin-1 can encode the text, and encodes it differently than UTF-8."""
     return not text.isascii() and all(ord(sign) < 256 for sign in text)
-
-
-def _keep_alive(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEP_ALIVE.items():
-        if hasattr(socket, name):  # not every system has all three
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

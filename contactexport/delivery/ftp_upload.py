@@ -1,8 +1,10 @@
-"""One upload, from the temporary name over the size to the file's own name (RFC 959, RFC 3659 for SIZE).
+"""One upload: under the temporary name, size compared, renamed to the final name (RFC 959, RFC 3659 for SIZE).
 
-Hosts that do otherwise get the file in their way (docs/decisions/hosts.md): what each of them does is learned from its
-replies. A process may die on any line. The next attempt then removes or overwrites what is left, and the host has one
-file. Only a host that takes files away has it twice if the process dies between its last byte and `done`.
+The folder of the target is entered segment by segment, and created if missing (contract, Request).
+
+Hosts that behave differently get the file in another way (docs/decisions/hosts.md). Their replies show which one. A
+process may die on any line. The next attempt then removes or overwrites what is left, and the host has one file. Only a
+host that takes files away gets it twice if the process dies between the last byte and `done`.
 """
 
 import contextlib
@@ -10,13 +12,11 @@ import ftplib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import BinaryIO
 
 from contactexport import crash_points
-from contactexport.delivery import ftp_folder
-from contactexport.delivery.ftp_connection import FtpConnection
+from contactexport.delivery.ftp_connection import FtpConnection, in_latin_1
 from contactexport.delivery.ftp_errors import (
     NAME_REFUSED,
     Unconfirmed,
@@ -25,9 +25,9 @@ from contactexport.delivery.ftp_errors import (
     says_busy,
     says_denied,
 )
-from contactexport.delivery.host_traits import HostTrait, HostTraits
+from contactexport.delivery.host_traits import OWN_NAME, HostTrait, HostTraits
 from contactexport.errors import DeliveryFailed
-from contactexport.models import Export
+from contactexport.exports.models import Export
 
 NO_TEMPORARY_NAME = "%s"
 SIZE_LOOK_SECONDS = 0.5
@@ -37,12 +37,17 @@ IS_THERE = "the file is there; the reply to it was lost"
 class FtpUpload:
     """The upload of one attempt at a delivery.
 
-    `temporary_name` is a pattern whose %s stands for the file's name and the attempt; `%s` alone means the file's own
-    name. `may_appear` is called right before the file gets its own name, and raises when it must not.
+    `temporary_name` is a pattern. Its %s stands for the final name and the attempt. `%s` alone means the final name.
+    `before_publish` is called right before the file gets its final name. It raises if the file must not appear.
     """
 
     def __init__(
-        self, export: Export, file: BinaryIO, temporary_name: str, traits: HostTraits, may_appear: Callable[[], None]
+        self,
+        export: Export,
+        file: BinaryIO,
+        temporary_name: str,
+        traits: HostTraits,
+        before_publish: Callable[[], None],
     ) -> None:
         self.size = os.fstat(file.fileno()).st_size
         self._file = file
@@ -50,88 +55,98 @@ class FtpUpload:
         self._attempt = export.attempt
         self._temporary_name = temporary_name
         self._traits = traits
-        self._may_appear = may_appear
-        self._name: str | None = None  # the one that it was sent under last
+        self._before_publish = before_publish
+        self.part = self._part(export.attempt)  # the temporary name
+        self._name: str | None = None  # under which it was sent last
         self._size_refusal = ""
 
     @property
-    def part(self) -> str:
-        """The temporary name."""
-        return self._part(self._attempt)
-
-    @property
     def under_own_name(self) -> bool | None:
-        """Whether what was sent has the file's own name; None before the first byte."""
+        """Tells whether the file was sent under its final name. None before the first byte."""
         return None if self._name is None else self._name == self._final
 
     def run(self, ftp: FtpConnection) -> str:
-        """Uploads the file; returns the host's last reply. Raises Unconfirmed when it is not known what has arrived."""
-        # What earlier attempts have left, and what was moved aside; the first finds nothing.
-        _remove(ftp, *(self._part(attempt) for attempt in range(self._attempt if self._attempt > 1 else 0)))
+        """Uploads the file and returns the last reply of the host. Raises Unconfirmed if the result is unknown."""
+        if self._attempt > 1:  # parts of earlier attempts, and a file that was moved aside
+            _remove(ftp, *(self._part(attempt) for attempt in range(self._attempt)))
         return self._send(ftp)
 
     def settle(self, ftp: FtpConnection, doubt: Unconfirmed) -> str:
-        """Goes on after Unconfirmed, over a new connection: what has arrived whole is not sent again."""
+        """Continues after Unconfirmed over a new connection. A file that arrived whole is not sent again."""
         if self._name is not None and self._size_at_rest(ftp, self._name) == self.size:
             return IS_THERE if self._name == self._final else self._rename(ftp, confirmed=False) or self._send(ftp)
-        if self._name != self._final and _size(ftp, self._final)[0] == self.size:
+        if self._name != self._final and ftp.size_of(self._final)[0] == self.size:
             return IS_THERE
         if isinstance(doubt.__cause__, TimeoutError):
-            raise doubt  # a host that is silent would be waited for once more
+            raise doubt  # a silent host would cost another timeout
         return self._send(ftp)
 
     def remove(self, ftp: FtpConnection) -> None:
-        """Removes what was sent and is of no use."""
+        """Removes the file that was sent."""
         if self._name is not None:
             _remove(ftp, self._name)
 
     def _send(self, ftp: FtpConnection) -> str:
-        name, data = self._begun(ftp)
+        name = self._final
+        if self._temporary_name == NO_TEMPORARY_NAME or OWN_NAME & self._traits.known:
+            data = self._begun_under_own_name(ftp)
+        else:
+            folders = self.part.split("/")[:-1]
+            for depth in range(len(folders)):
+                if path := "/".join(folders[: depth + 1]):
+                    with contextlib.suppress(ftplib.Error):  # it exists, or the upload will tell why it is refused
+                        ftp.mkd(path)
+            try:
+                name, data = self.part, self._begun_under(ftp, self.part)
+            except ftplib.error_perm as refusal:
+                if reply_code(refusal) not in NAME_REFUSED or says_busy(refusal):
+                    raise
+                data = self._begun_under_own_name(ftp)
+                self._traits.learn(HostTrait.NO_TEMPORARY_NAME, str(refusal))
         self._file.seek(0)
         unbroken = ftp.send_file(data, self._file)
-        with _in_doubt_when_lost():
+        try:
             reply = self._require_whole(ftp, name, unbroken)
             renamed = reply if name == self._final else self._rename(ftp, confirmed=True)
-        return renamed or self._send(ftp)  # under its own name, as is known by now
-
-    def _begun(self, ftp: FtpConnection) -> tuple[str, socket.socket]:
-        """The name under which the host takes the file, and the connection for its content."""
-        if self._temporary_name == NO_TEMPORARY_NAME or self._traits.own_name:
-            return self._final, self._begun_under_own_name(ftp)
-        ftp_folder.make(ftp, self.part.rpartition("/")[0])
-        try:
-            return self.part, self._begun_under(ftp, self.part)
-        except ftplib.error_perm as refusal:
-            if reply_code(refusal) not in NAME_REFUSED or says_busy(refusal):
-                raise
-            data = self._begun_under_own_name(ftp)
-            self._traits.learn(HostTrait.NO_TEMPORARY_NAME, str(refusal))
-            return self._final, data
+        except (OSError, EOFError) as lost:
+            raise Unconfirmed from lost
+        return renamed or self._send(ftp)  # the traits now say: under its final name
 
     def _begun_under_own_name(self, ftp: FtpConnection) -> socket.socket:
-        self._may_appear()
+        self._before_publish()
         try:
             return self._begun_under(ftp, self._final)
         except ftplib.error_perm:
-            # Some hosts overwrite nothing, and an attempt that died may have left a part of the file.
+            # Some hosts never overwrite a file, and a dead attempt may have left a part of it.
             if not _remove(ftp, self._final):
                 raise
             return self._begun_under(ftp, self._final)
 
     def _begun_under(self, ftp: FtpConnection, name: str) -> socket.socket:
+        """Returns the connection for the content, after the host has accepted a file of this name."""
         self._name = name
         crash_points.reach("upload begun", self._attempt)
-        return ftp.begin_upload(name)
+        data = ftp.data_connection()
+        try:
+            reply = ftp.sendcmd(f"STOR {name}")
+            if reply[0] == "2":  # some hosts confirm the command first
+                reply = ftp.getresp()
+            if reply[0] != "1":
+                raise ftplib.error_reply(reply)
+        except ftplib.Error:
+            data.close()
+            raise
+        return data
 
     def _require_whole(self, ftp: FtpConnection, name: str, unbroken: bool) -> str:
-        """The host's reply to the whole file. Its size decides, whatever the reply; without it a good reply must do."""
+        """Returns the reply to the whole file. The size decides, or if it is unknown, the reply."""
         refusal = None
         try:
-            reply = ftp.last_reply()
+            reply = ftp.voidresp()
         except ftplib.error_temp as refused:
             reply, refusal = str(refused), refused
         crash_points.reach("file uploaded", self._attempt)
-        found, self._size_refusal = _size(ftp, name)
+        found, self._size_refusal = ftp.size_of(name)
         if found == self.size:
             self._traits.forget(HostTrait.NO_SIZE)
             if refusal is not None:
@@ -148,8 +163,8 @@ class FtpUpload:
         return reply
 
     def _rename(self, ftp: FtpConnection, *, confirmed: bool) -> str | None:
-        """The host's reply; None when it does not rename and the file has to be sent again under its own name."""
-        self._may_appear()
+        """Returns the reply. None if the host does not rename, so that the file must be sent under its final name."""
+        self._before_publish()
         try:
             reply = ftp.sendcmd(f"RNFR {self.part}")
         except (ftplib.error_perm, ftplib.error_temp) as refusal:
@@ -163,21 +178,21 @@ class FtpUpload:
             reply = ftp.voidcmd(f"RNTO {self._final}")
         except (ftplib.error_perm, ftplib.error_temp) as refusal:
             return self._replace(ftp, refusal)
-        if self._size_refusal:  # not told, although the file was there
+        if self._size_refusal:  # no size was reported, although the file was there
             self._traits.learn(HostTrait.NO_SIZE, self._size_refusal)
         return reply
 
     def _replace(self, ftp: FtpConnection, refusal: ftplib.Error) -> str | None:
-        """For hosts that do not rename onto a file that exists, left by an attempt that died right after its rename.
+        """For hosts that do not rename onto an existing file, left by an attempt that died right after its rename.
 
-        It is moved aside and not deleted: if the part is gone, another attempt has taken over, and the file is its.
+        That file is moved aside, not deleted. If the part is gone, another attempt has taken over and owns the file.
         """
-        self._may_appear()
+        self._before_publish()
         crash_points.reach("upload to be replaced", self._attempt)
         aside = self._part(0)
         try:
             ftp.rename(self._final, aside)
-        except ftplib.Error:  # there is none: the name was refused for another reason
+        except ftplib.Error:  # no such file: the host refused the name for another reason
             return self._not_renamed(ftp, refusal, found=True)
         try:
             reply = ftp.rename(self.part, self._final)
@@ -188,13 +203,13 @@ class FtpUpload:
         return reply
 
     def _not_renamed(self, ftp: FtpConnection, refusal: ftplib.Error, *, found: bool) -> str | None:
-        """The host has had the whole file and refuses to rename it, be it that it `found` the file to rename.
+        """The host got the whole file and refuses to rename it. `found`: it accepted the name to rename from.
 
-        Either it has taken the file away, and so it is delivered, or it renames nothing.
+        Either the host took the file away, so the file is delivered, or the host never renames.
         """
-        self._may_appear()  # whoever takes over removes the part, and the host would say the same
+        self._before_publish()  # another attempt that took over removes the part, with the same replies
         there = _is_there(ftp, self.part)
-        # A host that has told the size before would do so again.
+        # A host that reported the size before would do so again.
         gone = not there and (says_absent(refusal) or not self._size_refusal)
         if says_busy(refusal) and not gone:
             raise refusal
@@ -207,48 +222,72 @@ class FtpUpload:
         return None
 
     def _size_at_rest(self, ftp: FtpConnection, name: str) -> int | None:
-        """The size once it does not grow any more: the host may still be taking what was sent."""
-        last, (found, _) = None, _size(ftp, name)
+        """Returns the size when it has stopped growing, because the host may still be reading its buffers."""
+        last, (found, _) = None, ftp.size_of(name)
         while found is not None and found != last and found < self.size:
             time.sleep(SIZE_LOOK_SECONDS)
-            last, (found, _) = found, _size(ftp, name)
+            last, (found, _) = found, ftp.size_of(name)
         return found
 
     def _part(self, attempt: int) -> str:
         return self._temporary_name.replace("%s", f"{self._final}.{attempt}")
 
 
-@contextmanager
-def _in_doubt_when_lost() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError) as lost:
-        raise Unconfirmed from lost
-
-
 def _remove(ftp: FtpConnection, *names: str) -> bool:
-    """True when something was removed."""
+    """Tells whether a file was removed."""
     removed = False
     for name in names:
-        with contextlib.suppress(ftplib.Error):  # most attempts have left nothing
+        with contextlib.suppress(ftplib.Error):  # usually there is none
             ftp.delete(name)
             removed = True
     return removed
 
 
-def _size(ftp: FtpConnection, name: str) -> tuple[int | None, str]:
-    """The size and nothing, or None and why the host does not tell it."""
-    try:
-        found = ftp.size(name)
-    except (ftplib.error_perm, ftplib.error_temp) as refusal:
-        return None, str(refusal)
-    return found, "" if found is not None else "no reply to SIZE that tells it"
-
-
 def _is_there(ftp: FtpConnection, name: str) -> bool:
-    """True when the host knows the size or the time of the file."""
+    """Tells whether the host knows the size or the time of the file."""
     for command in ("SIZE", "MDTM"):
         with contextlib.suppress(ftplib.Error):
             if ftp.sendcmd(f"{command} {name}")[:3] == "213":
                 return True
     return False
+
+
+def enter_folder(ftp: FtpConnection, folder: str) -> None:
+    """Changes into the folder. It starts at the home folder, or with a leading slash at the root."""
+    if not folder.isascii() and ftp.announces_utf8():
+        with contextlib.suppress(ftplib.Error):  # few hosts need it, and some do not know it
+            ftp.voidcmd("OPTS UTF8 ON")
+    if folder.startswith("/"):
+        ftp.cwd("/")
+    for segment in filter(None, folder.split("/")):
+        encodings = ("utf-8", "latin-1") if in_latin_1(segment) else ("utf-8",)
+        if not any(_entered(ftp, segment, encoding) for encoding in encodings):
+            _make_folder(ftp, segment)
+    ftp.encoding = "utf-8"
+
+
+def _entered(ftp: FtpConnection, segment: str, encoding: str) -> bool:
+    ftp.encoding = encoding
+    try:
+        ftp.cwd(segment)
+    except ftplib.error_perm:
+        return False
+    return True
+
+
+def _make_folder(ftp: FtpConnection, segment: str) -> None:
+    ftp.encoding = "utf-8"
+    if not segment.isascii() and not ftp.announces_utf8():
+        raise DeliveryFailed(
+            f"FTP host: it does not announce UTF8, so the new folder {segment!r} might get another name; "
+            "create it there first, or use a name in ASCII",
+            permanent=True,
+        )
+    try:
+        ftp.mkd(segment)
+    except ftplib.error_perm as refusal:
+        # Another upload may have created it meanwhile. If not, the first refusal is the reason.
+        if not _entered(ftp, segment, ftp.encoding):
+            raise refusal from None
+    else:
+        ftp.cwd(segment)

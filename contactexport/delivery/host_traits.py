@@ -1,20 +1,21 @@
-"""What FTP hosts do differently from the book: learned from their replies, remembered for the next delivery."""
+"""How FTP hosts deviate from the standard. Learned from their replies, and stored for the next delivery."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from contactexport import audit_log
-from contactexport.db import ftp_host_repository
+from contactexport import audit
 from contactexport.db.connection import Connection
-from contactexport.delivery.ftp_errors import one_line
-from contactexport.internet_host import parse_host
-from contactexport.models import FtpTarget
+from contactexport.db.queries import queries
+from contactexport.delivery.ftp_wire import one_line
+from contactexport.exports.models import FtpTarget
+from contactexport.hosts.parse import parse_host
 
 
 class HostTrait(StrEnum):
-    """One thing that a host does in its own way."""
+    """One deviation of a host."""
 
     NO_PASV = "no_pasv"
     NO_EPSV = "no_epsv"
@@ -30,72 +31,62 @@ class HostTrait(StrEnum):
 MEANINGS = {
     HostTrait.NO_PASV: "refuses PASV: EPSV is sent first",
     HostTrait.NO_EPSV: "refuses EPSV: PASV is sent first",
-    HostTrait.OTHER_ADDRESS: "PASV names another address, and data are taken there",
-    HostTrait.OWN_ADDRESS: "PASV names another address, and data are taken at its own",
-    HostTrait.NO_SIZE: "does not tell the size: its word that a file is complete must do",
-    HostTrait.LATE_REFUSAL: "refuses files that it has whole: the size decides",
+    HostTrait.OTHER_ADDRESS: "PASV names another address, which takes the data",
+    HostTrait.OWN_ADDRESS: "PASV names another address, but the host itself takes the data",
+    HostTrait.NO_SIZE: "reports no sizes: its confirmation that a file is complete must do",
+    HostTrait.LATE_REFUSAL: "refuses files that arrived whole: the size decides",
     HostTrait.NO_TEMPORARY_NAME: "refuses the temporary name: files are uploaded under their own",
     HostTrait.NO_RENAME: "does not rename: files are uploaded under their own name",
     HostTrait.ARCHIVES: "takes files away at once: they are uploaded under their own name",
 }
-# With these a file is uploaded under its own name at once.
+# With one of these a file is uploaded under its final name at once.
 OWN_NAME = frozenset({HostTrait.NO_TEMPORARY_NAME, HostTrait.NO_RENAME, HostTrait.ARCHIVES})
 EXCLUDES = {HostTrait.OTHER_ADDRESS: HostTrait.OWN_ADDRESS, HostTrait.OWN_ADDRESS: HostTrait.OTHER_ADDRESS}
 
 
+@dataclass
 class HostTraits:
-    """The traits of one host. `store` is told each that is new, with the reply that shows it; `drop` each that is not
-    true any more."""
+    """The traits of one host.
 
-    def __init__(
-        self,
-        known: Iterable[str] = (),
-        store: Callable[[HostTrait, str], None] = lambda _trait, _told: None,
-        drop: Callable[[HostTrait], None] = lambda _trait: None,
-    ) -> None:
-        self._known = {HostTrait(one) for one in known if one in set(HostTrait)}
-        self._store = store
-        self._drop = drop
+    Calls `store` for each new trait, with the reply that shows it, and `drop` for each that is no longer true.
+    """
 
-    def __contains__(self, trait: HostTrait) -> bool:
-        return trait in self._known
-
-    @property
-    def own_name(self) -> bool:
-        """True when files are uploaded under their own name at once."""
-        return bool(OWN_NAME & self._known)
+    known: set[HostTrait] = field(default_factory=set)
+    store: Callable[[HostTrait, str], object] = lambda _trait, _told: None
+    drop: Callable[[HostTrait], object] = lambda _trait: None
 
     def learn(self, trait: HostTrait, told: str) -> None:
-        """The host has shown a trait, by what it has told."""
-        if trait not in self._known:
+        """Notes a trait, with the reply that shows it."""
+        if trait not in self.known:
             if trait in EXCLUDES:
                 self.forget(EXCLUDES[trait])
-            self._known.add(trait)
-            self._store(trait, told)
+            self.known.add(trait)
+            self.store(trait, told)
 
     def forget(self, trait: HostTrait) -> None:
-        """The host has shown that it is otherwise now."""
-        if trait in self._known:
-            self._known.remove(trait)
-            self._drop(trait)
+        """Drops a trait that the host no longer shows."""
+        if trait in self.known:
+            self.known.remove(trait)
+            self.drop(trait)
 
 
 def remembered(conn: Connection, target: FtpTarget, password: str, temporary_name: str) -> HostTraits:
-    """What is known of a target; what is learned is stored at once, before anything is done that depends on it.
+    """Returns the known traits of a target. New traits are stored at once, before anything depends on them.
 
-    What is known about names holds for the `temporary_name` that was in use then: another one is tried again.
+    Traits about names hold for the `temporary_name` that showed them. Another name is tried again.
     """
     host = str(parse_host(target.host))
     key: dict[str, Any] = {"host": host, "port": target.port, "username": target.username}
-    known = [
-        one["trait"]
-        for one in ftp_host_repository.traits_of(conn, **key)
-        if one["trait"] not in OWN_NAME or one["temporary_name"] == temporary_name
-    ]
+    known = {
+        HostTrait(one["trait"])
+        for one in queries("ftp_host").traits_of(conn, **key)
+        if one["trait"] in set(HostTrait)  # another version may know more
+        and (one["trait"] not in OWN_NAME or one["temporary_name"] == temporary_name)
+    }
     return HostTraits(
         known,
         partial(_store, conn, key, password, temporary_name),
-        lambda trait: ftp_host_repository.drop_trait(conn, **key, trait=trait),
+        lambda trait: queries("ftp_host").drop_trait(conn, **key, trait=trait),
     )
 
 
@@ -103,5 +94,15 @@ def _store(
     conn: Connection, key: dict[str, Any], password: str, temporary_name: str, trait: HostTrait, told: str
 ) -> None:
     shown = one_line(told, password)
-    ftp_host_repository.store_trait(conn, **key, trait=trait, told=shown, temporary_name=temporary_name)
-    audit_log.note("FTP host learned", **key, trait=trait, reply=shown)
+    queries("ftp_host").store_trait(conn, **key, trait=trait, told=shown, temporary_name=temporary_name)
+    audit.note("FTP host learned", **key, trait=trait, reply=shown)
+
+
+def all_traits(conn: Connection) -> Iterator[dict[str, Any]]:
+    """Yields all known traits, by host. They contain no secrets."""
+    yield from queries("ftp_host").all_traits(conn)
+
+
+def forget(conn: Connection, host: str, *, port: int | None, username: str | None) -> int:
+    """Drops the traits of a host, or of one port or user of it. Returns how many."""
+    return int(queries("ftp_host").forget_host(conn, host=host, port=port, username=username))

@@ -1,4 +1,4 @@
-"""`make demo`: the specification's own example, end to end on this machine; exits non-zero when anything differs."""
+"""`make demo`: runs the example of the specification end to end. The exit code is not 0 if anything differs."""
 
 import csv
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contactexport.embedded import ftp_server
-from contactexport.embedded.local_service import PROJECT, LocalService
+from contactexport.embedded.local_service import LocalService
 from contactexport.errors import ALREADY_RUNNING, ContactExportError
 
 CONTACTS = 100_000
@@ -21,7 +21,7 @@ HTTP_PORT = 8026
 SECONDS_AN_EXPORT = 60.0
 FIRST_LINES = 4
 
-# The request example of the specification; only the host is another.
+# The request example of the specification. Only the host differs.
 EXAMPLE: dict[str, Any] = {
     "distribution_method": "ftp",
     "origin": "form",
@@ -45,13 +45,13 @@ LOCAL_EXAMPLE = {key: value for key, value in EXAMPLE.items() if key != "ftp_set
 
 
 def main(
-    data_dir: Path = PROJECT / "var" / "demo",
+    data_dir: Path = Path("var", "demo"),
     *,
     contacts: int = CONTACTS,
     http_port: int = HTTP_PORT,
     ftp_port: int = FTP_PORT,
 ) -> int:
-    """Runs the demo in a fresh folder and cleans it up; returns the exit code."""
+    """Runs the demo in a new folder and deletes the folder. Returns the exit code."""
     started = time.monotonic()
     shutil.rmtree(data_dir, ignore_errors=True)
     service = LocalService(data_dir, http_port, {"LOG_LEVEL": "WARNING"})
@@ -64,12 +64,12 @@ def main(
     finally:
         service.flask("db", "stop")
         shutil.rmtree(data_dir, ignore_errors=True)
-    say(f"\nEverything is as it should be. {time.monotonic() - started:.1f} s in all.")
+    say(f"\nEverything is as expected. {time.monotonic() - started:.1f} s in all.")
     return 0
 
 
 def say(text: str) -> None:
-    """Prints a line at once, so that it stands in order with the lines of the processes."""
+    """Prints a line at once, so that it is in order with the lines of the processes."""
     print(text, flush=True)
 
 
@@ -82,19 +82,22 @@ def _run(service: LocalService, received: Path, contacts: int, ftp_port: int) ->
     user, password = EXAMPLE["ftp_settings"]["username"], EXAMPLE["ftp_settings"]["password"]
     with ftp_server.running(received, user, password, ftp_port), service.serving():
         say("\n# The request example of the specification")
-        by_ftp = _export(service, token, _example(ftp_port))
+        example = EXAMPLE | {"ftp_settings": EXAMPLE["ftp_settings"] | {"port": str(ftp_port)}}
+        by_ftp = _export(service, token, example)
         ftp_file = received / EXAMPLE["ftp_settings"]["folder"] / by_ftp["file_name"]
         _check_file(ftp_file, by_ftp)
         _expect("files at the FTP server", [path for path in received.rglob("*") if path.is_file()], [ftp_file])
 
-        say("\n# The same, kept locally, and asked for twice")
-        local = _export(service, token, LOCAL_EXAMPLE, meanwhile=lambda: _expect_refusal(service, token))
+        def refused_while_running() -> None:
+            status, reply = service.call("POST", "/api/v2/contact/getchanges", token, LOCAL_EXAMPLE)
+            say(f"{status} {json.dumps(reply)}")
+            refusal = (400, 4001, ALREADY_RUNNING)
+            _expect("reply to the same request", (status, reply["replyCode"], reply["replyText"]), refusal)
+
+        say("\n# The same, stored locally, and requested twice")
+        local = _export(service, token, LOCAL_EXAMPLE, meanwhile=refused_while_running)
         _check_file(service.data_dir / "exports" / local["file_name"], local)
         _expect("sha256 of both files", local["sha256"], by_ftp["sha256"])
-
-
-def _example(ftp_port: int) -> dict[str, Any]:
-    return EXAMPLE | {"ftp_settings": EXAMPLE["ftp_settings"] | {"port": str(ftp_port)}}
 
 
 def _export(
@@ -113,16 +116,6 @@ def _export(
     return done
 
 
-def _expect_refusal(service: LocalService, token: str) -> None:
-    status, reply = service.call("POST", "/api/v2/contact/getchanges", token, LOCAL_EXAMPLE)
-    say(f"{status} {json.dumps(reply)}")
-    _expect(
-        "reply to the same request",
-        (status, reply["replyCode"], reply["replyText"]),
-        (400, 4001, ALREADY_RUNNING),
-    )
-
-
 def _follow(service: LocalService, token: str, export_id: int) -> dict[str, Any]:
     seen: list[str] = []
     soon, give_up = time.monotonic() + 5, time.monotonic() + SECONDS_AN_EXPORT
@@ -136,7 +129,7 @@ def _follow(service: LocalService, token: str, export_id: int) -> dict[str, Any]
         if status["status"] in {"done", "error"}:
             say(json.dumps(status, indent=2))
             return status
-        time.sleep(0.02 if time.monotonic() < soon else 0.5)  # the limit of requests counts for us too
+        time.sleep(0.02 if time.monotonic() < soon else 0.5)  # the rate limit holds for the demo too
     raise ContactExportError(f"Export {export_id} is not finished after {SECONDS_AN_EXPORT:.0f} s: {seen}")
 
 

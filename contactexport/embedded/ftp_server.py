@@ -1,4 +1,4 @@
-"""A real FTP server on loopback, for the demo: what it receives lies in a folder (pyftpdlib)."""
+"""A real FTP server on loopback for the demo. It stores what it receives in a folder (pyftpdlib)."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ from contactexport.errors import UsageError
 
 @contextmanager
 def running(folder: Path, username: str, password: str, port: int) -> Iterator[int]:
-    """Serves `folder` to one user on 127.0.0.1 in a thread; yields the port (0 asks for a free one).
+    """Serves `folder` to one user on 127.0.0.1 in a thread. Yields the port. Port 0 asks for a free one.
 
     Raises UsageError when the port is taken.
     """
@@ -29,17 +29,16 @@ def running(folder: Path, username: str, password: str, port: int) -> Iterator[i
     except OSError as error:
         raise UsageError(f"No FTP server on port {port}: {error.strerror or error}") from None
     ended = threading.Event()
-    thread = threading.Thread(target=_serve, args=(server, ended))
+
+    def serve() -> None:
+        while not ended.is_set():
+            server.serve_forever(timeout=0.1, blocking=False, handle_exit=False)
+        server.close_all()  # in the thread that polls: a poll of closed sockets fails
+
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield int(server.address[1])
     finally:
         ended.set()
         thread.join()
-
-
-def _serve(server: FTPServer, ended: threading.Event) -> None:
-    # Closed by the thread that polls: a poll of closed sockets fails.
-    while not ended.is_set():
-        server.serve_forever(timeout=0.1, blocking=False, handle_exit=False)
-    server.close_all()

@@ -1,4 +1,4 @@
-"""Runs the program's own commands and its service as a user would, and talks to the service over HTTP."""
+"""Runs the commands and the service of this program as a user would, and calls the service over HTTP."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parent.parent.parent
 
 
 class CommandFailed(ContactExportError):
-    """A command has ended with an error, which it has told by itself on stderr unless a signal has ended it."""
+    """A command ended with an error. It printed the error to stderr itself, unless a signal ended it."""
 
     def __init__(self, command: str, status: int) -> None:
         super().__init__(f"`{command}` ended with {status}")
@@ -28,9 +28,9 @@ class CommandFailed(ContactExportError):
 
 @dataclass(frozen=True)
 class LocalService:
-    """The service over one data folder with everything embedded, whatever the shell's settings are.
+    """The service on one data folder with everything embedded. It ignores the settings of the shell.
 
-    `settings` are further ones, by their names without the prefix.
+    `settings` adds some, by their names without the prefix.
     """
 
     data_dir: Path
@@ -41,7 +41,6 @@ class LocalService:
         """Runs `flask …` to its end and returns what it prints. Raises CommandFailed."""
         done = subprocess.run(
             [sys.executable, "-m", "flask", *arguments],
-            cwd=PROJECT,
             env=self.environment(),
             stdout=subprocess.PIPE,
             text=True,
@@ -53,10 +52,9 @@ class LocalService:
 
     @contextmanager
     def serving(self) -> Iterator[subprocess.Popen[str]]:
-        """`flask serve`, ready when the block starts and stopped when it ends. Raises CommandFailed."""
+        """Runs `flask serve`. It is ready when the block starts and stopped when it ends. Raises CommandFailed."""
         process = subprocess.Popen(
             [sys.executable, "-m", "flask", "serve", "--port", str(self.port)],
-            cwd=PROJECT,
             env=self.environment(),
             stdout=subprocess.PIPE,
             text=True,
@@ -70,7 +68,7 @@ class LocalService:
             process.communicate()
 
     def call(self, method: str, path: str, token: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-        """HTTP status and envelope of one request."""
+        """Returns HTTP status and envelope of one request."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}",
             method=method,
@@ -85,11 +83,11 @@ class LocalService:
                 return refused.code, json.load(refused)
 
     def environment(self) -> dict[str, str]:
-        """The environment in which every command of this service runs."""
+        """Returns the environment in which every command of this service runs."""
         outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         return outside | {
-            f"{PREFIX}DATA_DIR": str(self.data_dir),
+            f"{PREFIX}DATA_DIR": str(self.data_dir.absolute()),
             f"{PREFIX}ALLOWED_HOSTS": "127.0.0.1",
             **{PREFIX + name: value for name, value in self.settings.items()},
-            "FLASK_APP": str(PROJECT / "wsgi.py"),
+            "FLASK_APP": "contactexport",
         }

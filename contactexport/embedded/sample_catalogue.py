@@ -1,29 +1,29 @@
-"""The sample catalogue: two forms, three API sources, the original's system fields and one custom field.
+"""The sample catalogue: two forms, three API sources, the system fields of the original and one custom field.
 
-The records stand in catalogue/*.json, names and labels in English, German, French, Hungarian and Spanish.
+The records are in catalogue/*.json, with names and labels in English, German, French, Hungarian and Spanish.
 """
 
 import json
 from pathlib import Path
 
-from contactexport.db import sample_repository
 from contactexport.db.connection import Database
+from contactexport.embedded import sample_store
 
 FOLDER = Path(__file__).parent / "catalogue"
 
 
 def load(database: Database) -> None:
-    """Inserts the catalogue, or brings an earlier one up to date, in one transaction.
+    """Inserts or updates the catalogue in one transaction.
 
-    Raises UsageError when `contact` is not this program's own table.
+    Raises UsageError if `contact` is not the table of this program.
     """
     with database.transaction() as conn:
-        sample_repository.require_own_contact_table(conn)
-        sample_repository.write_catalogue(conn, _read("origins"), _read("fields"), _read("choices"))
+        sample_store.require_own_contact_table(conn)
+        sample_store.write_catalogue(conn, _read("origins"), _read("fields"), _read("choices"))
 
 
 def choice_ids_by_column() -> dict[str, list[int]]:
-    """The ids that the columns of choice fields may hold."""
+    """Returns the valid ids of each column of a choice field."""
     columns = {field["id"]: field["column_name"] for field in json.loads(_read("fields"))}
     return {
         columns[field_id]: [choice["id"] for choice in group["choices"]]

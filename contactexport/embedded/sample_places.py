@@ -1,6 +1,6 @@
-"""An address with its company for a pool of sample contacts.
+"""Makes addresses and companies for the pools of sample contacts.
 
-Faker's own providers make it, except where Faker has none for a locale and would mix English words in.
+Faker makes them, except where it has no provider for a locale and would use English words.
 """
 
 from typing import Any
@@ -17,26 +17,22 @@ SAUDI_CITIES = (
 
 
 def make_place(fake: Any, code: str) -> dict[str, str | None]:
-    """A place of a Faker locale: address, city, state (None where the country has none), zip_code and company."""
+    """Returns address, city, state (None if the country has none), zip_code and company for a Faker locale."""
     if code == "ar_SA":
-        return _saudi_place(fake)
+        city, region = fake.random_element(SAUDI_CITIES)
+        return {
+            "address": f"{fake.random_int(1, 9999)} {fake.random_element(SAUDI_STREETS)}",
+            "city": city,
+            "state": region,
+            "zip_code": str(fake.random_int(10000, 99999)),
+            "company": f"شركة {fake.last_name()} المحدودة",
+        }
     return {
         "address": _street(fake, code),
         "city": fake.city(),
         "state": fake.administrative_unit() if hasattr(fake, "administrative_unit") else None,
         "zip_code": fake.postcode(),
         "company": _company(fake, code),
-    }
-
-
-def _saudi_place(fake: Any) -> dict[str, str | None]:
-    city, region = fake.random_element(SAUDI_CITIES)
-    return {
-        "address": f"{fake.random_int(1, 9999)} {fake.random_element(SAUDI_STREETS)}",
-        "city": city,
-        "state": region,
-        "zip_code": str(fake.random_int(10000, 99999)),
-        "company": f"شركة {fake.last_name()} المحدودة",
     }
 
 

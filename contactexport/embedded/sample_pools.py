@@ -1,7 +1,7 @@
 """Pools of believable names, places and companies in many locales, made by Faker.
 
-Every contact is put together from one locale's pool. Some values of each pool carry what breaks careless CSV
-programs: quotes, commas, semicolons, line breaks, outer spaces, backslashes, formulas.
+Every contact takes its values from the pool of one locale. Some values contain what breaks careless CSV programs:
+quotes, commas, semicolons, line breaks, outer spaces, backslashes, formulas.
 """
 
 import importlib.util
@@ -14,12 +14,12 @@ from contactexport.embedded import sample_places
 from contactexport.errors import UsageError
 
 POOL_SIZE = 144  # values of each kind and locale
-DECORATED = 12  # one value in so many is an awkward one
+DECORATED = 12  # one value in 12 is awkward
 
 
 @dataclass(frozen=True)
 class Locale:
-    """A Faker locale with its choice ids in the catalogue (fields 14 and 35) and how many of all contacts it gets."""
+    """A Faker locale with its choice ids in the catalogue (fields 14 and 35). `weight` is its share of all contacts."""
 
     code: str
     country: int
@@ -64,13 +64,13 @@ _AWKWARD_COMPANIES = (
     '"{}"', "{}, Söhne & Co.", "{}; Inc.", '{} ""Best""', "{}\nHolding", "{}\r\n", "=1+1", "@{}", "+{}", "\\", "🌍 {}",
     "{} 24/7,",
 )  # fmt: skip
-# Letters that Unicode does not take apart into a Latin letter and an accent.
+# Letters that Unicode does not decompose into a Latin letter and an accent.
 _LATIN = str.maketrans({"ß": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ı": "i", "æ": "ae"})
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Records for the temporary tables; people and places of the locale n are numbered from n * POOL_SIZE on."""
+    """Records for the temporary tables. The numbers of people and places of locale n start at n * POOL_SIZE."""
 
     locales: list[dict[str, Any]]
     people: list[dict[str, Any]]
@@ -78,33 +78,31 @@ class Pools:
 
 
 def make_pools(seed: int) -> Pools:
-    """The pools of a seed: the same for the same version of Faker.
+    """Returns the pools of a seed. They depend on the version of Faker.
 
-    Raises UsageError when Faker is not installed.
+    Raises UsageError if Faker is not installed.
     """
     if importlib.util.find_spec("faker") is None:
         raise UsageError("Faker, which makes the sample contacts, is missing: `pip install contactexport[embedded]`")
+    from faker import Faker  # takes a quarter of a second to import, and only sample contacts need it
+
     pools = Pools([], [], [])
     for number, locale in enumerate(LOCALES):
-        fake = _faker(locale.code, seed)
+        fake = Faker(locale.code)
+        fake.seed_instance(f"{seed} {locale.code}")
         pools.locales.append({"number": number, **asdict(locale)})
         for one in range(POOL_SIZE):
             pools.people.append({"number": number * POOL_SIZE + one, **_person(fake, one)})
-            pools.places.append({"number": number * POOL_SIZE + one, **_place(fake, locale.code, one)})
+            place = sample_places.make_place(fake, locale.code)
+            place["address"] = _awkward(_AWKWARD_ADDRESSES, str(place["address"]), one)
+            place["company"] = _awkward(_AWKWARD_COMPANIES, str(place["company"]), one)
+            pools.places.append({"number": number * POOL_SIZE + one, **place})
     return pools
 
 
 def weighted_locales() -> list[int]:
-    """The number of each locale as often as its weight says."""
+    """Returns the number of each locale, repeated by its weight."""
     return [number for number, locale in enumerate(LOCALES) for _ in range(locale.weight)]
-
-
-def _faker(code: str, seed: int) -> Any:
-    from faker import Faker  # takes a quarter of a second to import, and only sample contacts need it
-
-    fake = Faker(code)
-    fake.seed_instance(f"{seed} {code}")
-    return fake
 
 
 def _person(fake: Any, number: int) -> dict[str, str]:
@@ -116,14 +114,6 @@ def _person(fake: Any, number: int) -> dict[str, str]:
     }
     mailboxes = {f"{kind}_mailbox": _mailbox(fake, name) for kind, name in names.items()}
     return {kind: _awkward(_AWKWARD_NAMES, name, number) for kind, name in names.items()} | mailboxes
-
-
-def _place(fake: Any, code: str, number: int) -> dict[str, str | None]:
-    place = sample_places.make_place(fake, code)
-    return place | {
-        "address": _awkward(_AWKWARD_ADDRESSES, str(place["address"]), number),
-        "company": _awkward(_AWKWARD_COMPANIES, str(place["company"]), number),
-    }
 
 
 def _awkward(shapes: tuple[str, ...], value: str, number: int) -> str:

@@ -1,4 +1,4 @@
-"""What only one `flask serve` can have: its port, and a data folder with the embedded Postgres that it stops."""
+"""What only one `flask serve` can have: its port, and a data folder with the embedded Postgres."""
 
 import fcntl
 import os
@@ -12,8 +12,10 @@ from contactexport.errors import UsageError
 
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
-    """Keeps others out of the data folder; the lock ends with the process. Raises UsageError when one is in it,
-    or nobody may write there."""
+    """Locks the data folder while the block runs. The lock ends with the process.
+
+    Raises UsageError if another process holds it, or if the folder is not writable.
+    """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -32,7 +34,7 @@ def held(data_dir: Path) -> Iterator[None]:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raises UsageError when nobody can listen there."""
+    """Raises UsageError if the port is taken or not allowed."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,1 +1,1 @@
-"""What gunicorn runs the application with: a worker that no slow client can stop."""
+"""What gunicorn and Celery load: a worker class that limits slow clients, a configuration, an application."""

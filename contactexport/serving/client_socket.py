@@ -1,4 +1,4 @@
-"""A client's connection that is given up when the client is too slow, in sending its request or taking the answer."""
+"""The connection of a client. It is closed if the client sends its request or reads the answer too slowly."""
 
 import errno
 import fcntl
@@ -17,9 +17,9 @@ from typing import IO
 
 from contactexport.errors import RequestTimedOut
 
-# Of an answer, the client must take so many bytes within `send_seconds`.
+# A client must read this much of an answer within `send_seconds`.
 BLOCK_BYTES = 1 << 16
-# What the kernel holds for the client is looked at so often.
+# How often the bytes that the kernel holds for the client are checked.
 LOOK_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 class ClientSocket(socket.socket):
     """A blocking socket with two limits.
 
-    A request must have arrived whole within `request_seconds`, however many pieces it comes in. Of an answer the client
-    must take 64 KiB within `send_seconds`: what counts is what it has acknowledged, not what the kernel still holds.
+    A request must arrive whole within `request_seconds`, in any number of pieces. The client must read 64 KiB of an
+    answer within `send_seconds`. Only bytes that it has acknowledged count, not those that the kernel still holds.
     """
 
     def __init__(self, accepted: socket.socket, address: object, request_seconds: float, send_seconds: float) -> None:
@@ -37,23 +37,23 @@ class ClientSocket(socket.socket):
         self.address = address
         self.request_seconds = request_seconds
         self.send_seconds = send_seconds
-        self.turns: threading.Semaphore | None = None  # one of them is held, but while this waits for the client
+        self.turns: threading.Semaphore | None = None  # one is held, except while this socket waits for the client
         self.await_request(has_begun=False)
 
     def await_request(self, *, has_begun: bool) -> None:
-        """The time of the next request begins. `has_begun`: a part of it is here already."""
+        """Starts the time of the next request. `has_begun`: a part of it has already arrived."""
         self.has_begun = has_begun
         self.when_late: Callable[[], None] | None = None  # called before RequestTimedOut is raised
-        # Since when this thread has been waiting for the client to send or to take something; None while it does not.
+        # Since when this thread has been waiting for the client. None while it is not waiting.
         self.waiting_since: float | None = None
         self._request_began = time.monotonic()
         self._block_began = 0.0
         self._sent = self._taken_before = 0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """What has arrived; nothing once the client has ended, or if it never begins. Raises RequestTimedOut."""
+        """Returns what has arrived. Empty if the client has closed, or never sends. Raises RequestTimedOut."""
         if self.gettimeout() is not None:
-            return super().recv(size, flags)  # gunicorn's own limit, while it closes a connection
+            return super().recv(size, flags)  # gunicorn sets a timeout while it closes a connection
         received = self._receive(size, flags)
         self.has_begun = True
         return received
@@ -72,7 +72,7 @@ class ClientSocket(socket.socket):
         raise RequestTimedOut
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override] # gunicorn sends bytes only
-        """Sends all of it. Raises ConnectionResetError when the client takes too little."""
+        """Sends all data. Raises ConnectionResetError if the client reads too slowly."""
         left = memoryview(data)
         while left:
             try:
@@ -84,7 +84,7 @@ class ClientSocket(socket.socket):
                 left = left[sent:]
 
     def sendfile(self, file: IO[bytes], offset: int = 0, count: int | None = None) -> int:  # type: ignore[override]
-        """Has the kernel send a part of a file. Raises ConnectionResetError when the client takes too little."""
+        """Makes the kernel send a part of a file. Raises ConnectionResetError if the client reads too slowly."""
         end = sys.maxsize if count is None else offset + count
         began = self._sent
         self.setblocking(False)
@@ -104,14 +104,19 @@ class ClientSocket(socket.socket):
         return self._sent - began
 
     def drop(self) -> None:
-        """Ends the connection at once, with what was not sent yet; another thread that waits for the client goes on."""
+        """Resets the connection at once and drops unsent data. A thread that waits for the client continues."""
         with suppress(OSError):
             self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.shutdown(socket.SHUT_RDWR)
 
     def _wait_for_space(self) -> None:
         while True:
-            left = self._seconds_left()
+            # The bytes that the kernel still holds for the client do not count (tcp(7), SIOCOUTQ).
+            (held,) = struct.unpack("i", fcntl.ioctl(self, termios.TIOCOUTQ, b"\0" * 4))
+            now, taken = time.monotonic(), self._sent - held
+            if taken - self._taken_before >= BLOCK_BYTES or not self._block_began:
+                self._block_began, self._taken_before = now, taken
+            left = self._block_began + self.send_seconds - now
             if left <= 0:
                 logger.info("dropped a client that takes no more of its answer: %s", self.address)
                 self.drop()
@@ -119,16 +124,8 @@ class ClientSocket(socket.socket):
             if self._wait(select.POLLOUT, min(left, LOOK_SECONDS), self._block_began):
                 return
 
-    def _seconds_left(self) -> float:
-        """For the block of bytes that the client has to take now."""
-        now = time.monotonic()
-        taken = self._sent - _unacknowledged(self)
-        if taken - self._taken_before >= BLOCK_BYTES or not self._block_began:
-            self._block_began, self._taken_before = now, taken
-        return self._block_began + self.send_seconds - now
-
     def _wait(self, event: int, seconds: float, since: float) -> bool:
-        """True once the client has done something, False after so many seconds; others work meanwhile."""
+        """Returns True when the client does something, False after these seconds. Other threads work meanwhile."""
         self.waiting_since = since
         if self.turns:
             self.turns.release()
@@ -140,9 +137,3 @@ class ClientSocket(socket.socket):
             if self.turns:
                 self.turns.acquire()
             self.waiting_since = None
-
-
-def _unacknowledged(sock: socket.socket) -> int:
-    """Bytes that the kernel still holds for the other side (tcp(7), SIOCOUTQ)."""
-    (held,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))
-    return int(held)

@@ -1,4 +1,4 @@
-"""gunicorn's worker with threads, in which a client holds a thread of its own, and for no longer than it may."""
+"""The threaded worker of gunicorn, with time limits for clients. Each active client has its own thread."""
 
 import errno
 import logging
@@ -14,12 +14,12 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from contactexport.errors import RequestTimedOut
 from contactexport.serving.client_socket import ClientSocket
 
-# A client that has kept us waiting for so long is dropped when its thread is needed for others.
+# A client that is this late is dropped if others need its thread.
 PATIENCE_SECONDS = 1.0
 WARNING_SECONDS = 10
-# So many threads run the application at once: more would only take the processor and the connections from each other.
-MOST_AT_ONCE = 24
-# Answered even while the application is stuck, as with a database that does not answer.
+# How many threads run the application at once. More would only compete for processors and connections.
+MAX_AT_ONCE = 24
+# Answered even while the application hangs, as on a database that does not answer.
 OUT_OF_TURN = "/healthz"
 NOT_ACCEPTED = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
-    """One connection; `accepted` is its socket with the limits."""
+    """One connection. `accepted` is its socket with the limits."""
 
     def __init__(self, cfg: Any, accepted: ClientSocket, server: Any) -> None:
         super().__init__(cfg, accepted, accepted.address, server)
@@ -35,12 +35,12 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
         self.data_ready = True  # the socket itself waits for data
 
     def close(self, graceful: bool = False) -> None:  # noqa: ARG002 - gunicorn's signature
-        """Closes at once: this runs in the main thread, where waiting for one client would hold up all others."""
+        """Closes at once. This runs in the main thread, where waiting for one client would delay all others."""
         util.close(self.sock)
 
 
 class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """One thread a connection that is at work; see docs/decisions/serving.md."""
+    """One thread per active connection (docs/decisions/serving.md)."""
 
     request_seconds = 30.0
     send_seconds = 30.0
@@ -51,12 +51,29 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
         self._next_warning = 0.0
 
     def load_wsgi(self) -> None:
-        """Loads the application, to be run in turns."""
+        """Loads the application. At most MAX_AT_ONCE threads run it at a time.
+
+        A thread that waits for a body gives its turn to another one, and a thread that sends an answer needs none.
+        """
         super().load_wsgi()
-        self.wsgi.wsgi_app = _in_turns(self.wsgi.wsgi_app)
+        application: WSGIApplication = self.wsgi.wsgi_app
+        turns = threading.Semaphore(MAX_AT_ONCE)
+
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if environ["PATH_INFO"].rstrip("/") == OUT_OF_TURN:
+                return application(environ, start_response)
+            client: ClientSocket = environ["gunicorn.socket"]
+            with turns:
+                client.turns = turns
+                try:
+                    return application(environ, start_response)
+                finally:
+                    client.turns = None
+
+        self.wsgi.wsgi_app = answer
 
     def accept(self, listener: Any) -> None:
-        """Takes a new connection, whose limits begin to count once it has its thread."""
+        """Takes a new connection. Its limits start when it has a thread."""
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -68,7 +85,7 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
         self.enqueue_req(Connection(self.cfg, limited, listener.getsockname()))
 
     def handle(self, conn: Connection) -> bool:
-        """One request, in a thread. True: the connection stays open for the next one."""
+        """Handles one request in a thread. True: the connection stays open for the next one."""
         conn.accepted.await_request(has_begun=conn.initialized)
         self.at_work.add(conn)
         try:
@@ -80,12 +97,12 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
         return stays
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        """Runs the application. When the body comes too late, its answer says that the connection is closed."""
+        """Runs the application. If the body comes too late, the answer announces that the connection is closed."""
         conn.accepted.when_late = req.force_close
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answers what never reached the application."""
+        """Answers requests that do not reach the application."""
         if isinstance(exc, RequestTimedOut):
             logger.info("request refused: not complete within %g seconds: client=%s", self.request_seconds, addr)
             util.write_error(client, exc.http_status, exc.text, "")
@@ -93,16 +110,16 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
             super().handle_error(req, client, addr, exc)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """One turn of the main loop, at least one a second; makes room when there are not enough threads."""
+        """Does one turn of the main loop, at least one per second. Drops slow clients if threads are lacking."""
         super().wait_for_and_dispatch_events(timeout)
-        if not self.alive:  # nobody waits for clients that have only connected
+        if not self.alive:  # clients that only connected are not waited for
             self._drop_slowest([one for one in self._slowest(STOP_KEEPALIVE_LINGER) if not one.has_begun])
         without_thread = self.nr_conns - len(self.keepalived_conns) - self.cfg.threads
         if without_thread > 0:
             self._drop_slowest(self._slowest(PATIENCE_SECONDS)[:without_thread])
 
     def _slowest(self, seconds: float) -> list[ClientSocket]:
-        """Those that have kept their threads waiting for so long, the slowest first."""
+        """Returns the clients that have kept their threads waiting for these seconds, the slowest first."""
         now = time.monotonic()
         waiting = [(conn.accepted.waiting_since, conn.accepted) for conn in tuple(self.at_work)]
         late = [(since, one) for since, one in waiting if since is not None and now - since >= seconds]
@@ -114,21 +131,3 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
         if slowest and self.alive and time.monotonic() >= self._next_warning:
             logger.warning("all %d threads are in use: dropping clients that keep us waiting", self.cfg.threads)
             self._next_warning = time.monotonic() + WARNING_SECONDS
-
-
-def _in_turns(application: WSGIApplication) -> WSGIApplication:
-    """MOST_AT_ONCE at a time; who waits for a body gives its turn away meanwhile, and who sends an answer has none."""
-    turns = threading.Semaphore(MOST_AT_ONCE)
-
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"].rstrip("/") == OUT_OF_TURN:
-            return application(environ, start_response)
-        client: ClientSocket = environ["gunicorn.socket"]
-        with turns:
-            client.turns = turns
-            try:
-                return application(environ, start_response)
-            finally:
-                client.turns = None
-
-    return answer

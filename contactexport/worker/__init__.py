@@ -1,1 +1,1 @@
-"""The worker: takes messages from the queue and calls one service each."""
+"""The worker: takes messages from the queue. Each calls one service."""

@@ -1,69 +1,128 @@
-"""The tasks: each makes one service call, and waits as long as Postgres is away."""
+"""The tasks. Each calls one service, and waits while Postgres is away."""
 
+import fcntl
 import logging
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 
-from contactexport.backend import Backend
+from contactexport.context import Context
 from contactexport.errors import DatabaseUnavailable, StorageUnfit
-from contactexport.export_queue import DELIVER, NOTIFY, RUN_EXPORT, SWEEP
-from contactexport.services import check_storage, notify_export, sweep_exports, take_turn, wake_workers
-from contactexport.worker.places import Places
+from contactexport.exports import notify as notify_export
+from contactexport.exports import sweep as sweep_exports
+from contactexport.exports import turn
+from contactexport.feeds import notify as notify_feed_event
+from contactexport.files import storage_check
+from contactexport.queue.publisher import (
+    DELIVER,
+    EXPORTS_QUEUE,
+    NOTIFY,
+    NOTIFY_OF_FEED,
+    RUN_EXPORT,
+    SWEEP,
+    SWEEPS_QUEUE,
+)
 
 PAUSE_SECONDS = 1.0
-# How long a process that must not work with files leaves messages to others.
+# How long a process with the wrong storage leaves messages to others.
 UNFIT_SECONDS = 5
 
 logger = logging.getLogger(__name__)
 
 
-def register(app: Celery, backend: Backend, places: Places) -> None:
+class Places:
+    """How much one worker does at a time. Set before its pool starts, and the same in all processes of the pool.
+
+    `most_running` exports of one user run at a time. By default one process is left for others.
+    """
+
+    def __init__(self, running_per_user: int | None) -> None:
+        self._running_per_user = running_per_user
+        self.most_running = running_per_user or 1
+        self._most_deliveries = 1
+        self.takes_sweeps = True
+        # Shared by all processes. Each place is the lock on one byte, so a process that dies frees its place.
+        self._taken = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker runs
+        worker_init.connect(self._set_up, weak=False)
+
+    @contextmanager
+    def one_for_a_delivery(self) -> Iterator[bool]:
+        """Holds a place while the block runs. Yields False if none is free.
+
+        A worker that also runs exports leaves one process to them, if it has at least two.
+        """
+        place = None
+        for one in range(self._most_deliveries):
+            with suppress(OSError):  # another process has it
+                fcntl.lockf(self._taken, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, one)
+                place = one
+                break
+        try:
+            yield place is not None
+        finally:
+            if place is not None:
+                fcntl.lockf(self._taken, fcntl.LOCK_UN, 1, place)
+
+    def _set_up(self, sender: Any, **_kwargs: Any) -> None:
+        """Celery calls this when a worker knows its queues and has no processes yet."""
+        queues = sender.app.amqp.queues.consume_from
+        all_but_one = max(1, sender.concurrency - 1)
+        self.most_running = self._running_per_user or all_but_one
+        self._most_deliveries = all_but_one if EXPORTS_QUEUE in queues else sender.concurrency
+        self.takes_sweeps = SWEEPS_QUEUE in queues
+
+
+def register(app: Celery, context: Context, places: Places) -> None:
     """Adds the tasks to a Celery application."""
-    # Not shared: a task works with this backend, and must not appear in another application of the process.
+    # Not shared: a task works with this context, so it must not appear in another application of the process.
 
     @app.task(name=RUN_EXPORT, shared=False)
     def run(*_id_of_former_versions: int) -> None:
-        _once_postgres_answers(backend, partial(_export, backend, places), backend.queue.publish_export)
+        work = partial(_take_turn, context, places, deliveries=False)
+        _once_postgres_answers(context, work, partial(context.queue.publish, RUN_EXPORT))
 
     @app.task(name=DELIVER, shared=False)
     def deliver() -> None:
-        _once_postgres_answers(backend, partial(_deliver, backend, places), backend.queue.publish_delivery)
+        work = partial(_take_turn, context, places, deliveries=True)
+        _once_postgres_answers(context, work, partial(context.queue.publish, DELIVER))
 
     @app.task(name=NOTIFY, shared=False)
     def notify(export_id: int) -> None:
-        again = partial(backend.queue.publish_notification, export_id)
-        _once_postgres_answers(backend, partial(notify_export.notify, backend, export_id), again)
+        again = partial(context.queue.publish, NOTIFY, export_id)
+        _once_postgres_answers(context, partial(notify_export.notify, context, export_id), again)
+
+    @app.task(name=NOTIFY_OF_FEED, shared=False)
+    def notify_of_feed(event_id: int) -> None:
+        again = partial(context.queue.publish, NOTIFY_OF_FEED, event_id)
+        work = partial(notify_feed_event.notify, context, event_id, notify_export.RETRY_SECONDS)
+        _once_postgres_answers(context, work, again)
 
     @app.task(name=SWEEP, shared=False)
     def sweep() -> None:
-        work = partial(sweep_exports.sweep, backend, places.most_running)
-        _once_postgres_answers(backend, work, backend.queue.publish_sweep)
+        work = partial(sweep_exports.sweep, context, places.most_running)
+        _once_postgres_answers(context, work, context.queue.publish_sweep)
 
 
-def _export(backend: Backend, places: Places) -> None:
-    """Afterwards it is the turn of those that were passed over because their user had enough running."""
-    done = take_turn.take_turn(backend, deliveries=False, most_running=places.most_running)
-    check_storage.tell_once(backend, None)
+def _take_turn(context: Context, places: Places, *, deliveries: bool) -> None:
+    with places.one_for_a_delivery() if deliveries else nullcontext(True) as free:
+        done = free and turn.take_turn(context, deliveries=deliveries, most_running=places.most_running)
+    storage_check.tell_once(context, None)
     if done:
-        wake_workers.wake(backend, deliveries=False, most_running=places.most_running)
+        # Wakes a worker for exports that were passed over because their user had enough running. Only now, so that the
+        # next delivery finds a free place.
+        turn.wake(context, deliveries=deliveries, most_running=places.most_running)
 
 
-def _deliver(backend: Backend, places: Places) -> None:
-    with places.one_for_a_delivery() as free:
-        done = free and take_turn.take_turn(backend, deliveries=True, most_running=places.most_running)
-    check_storage.tell_once(backend, None)
-    if done:  # only now, so that whoever is woken finds a place
-        wake_workers.wake(backend, deliveries=True, most_running=places.most_running)
+def _once_postgres_answers(context: Context, work: Callable[[], object], publish_again: Callable[[], bool]) -> None:
+    """Does the work. While Postgres is away this process keeps its message, and all others stay in the queue.
 
-
-def _once_postgres_answers(backend: Backend, work: Callable[[], object], publish_again: Callable[[], bool]) -> None:
-    """While Postgres is away the message stays with this process, and all others stay in the queue.
-
-    A worker that is told to stop meanwhile gives the message back, and so does one whose storage is not the right one:
-    another may have it. The first to find Postgres again asks for a sweep,
-    since what was running has been left.
+    A worker that is told to stop meanwhile publishes the message again for another one. So does a worker with the
+    wrong storage. A process that waited asks for a sweep, because exports that were running have been abandoned.
     """
     waited = False
     while True:
@@ -73,16 +132,16 @@ def _once_postgres_answers(backend: Backend, work: Callable[[], object], publish
             if not waited:
                 logger.warning("waiting for Postgres: reason=%s", error.text)
             waited = True
-            if backend.stopping.wait(PAUSE_SECONDS):
+            if context.stopping.wait(PAUSE_SECONDS):
                 publish_again()
                 return
         except StorageUnfit as unfit:
-            check_storage.tell_once(backend, unfit.text)
-            backend.stopping.wait(UNFIT_SECONDS)
+            storage_check.tell_once(context, unfit.text)
+            context.stopping.wait(UNFIT_SECONDS)
             publish_again()
             return
         else:
             break
     if waited:
         logger.warning("Postgres is back")
-        backend.queue.publish_sweep()
+        context.queue.publish_sweep()

@@ -1,6 +1,6 @@
-"""Every script of `make bench` at a tiny scale: its files are right and it keeps its figures, whatever they are.
+"""Every script of `make bench` at a tiny scale: its files are right and it stores its figures, whatever they are.
 
-Tools that are not installed are left out by the scripts.
+The scripts skip tools that are not installed.
 """
 
 import ast
@@ -14,12 +14,14 @@ import pytest
 
 from contactexport.db.connection import Database
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCALE = "0.0005"
 
 
 def scripts() -> list[str]:
-    """SCRIPTS of run_all.py, which imports what only stands in the benchmarks' folder."""
+    """SCRIPTS of run_all.py. That module imports others that are only in the folder of the benchmarks."""
     for node in ast.parse((BENCHMARKS / "run_all.py").read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SCRIPTS":
             return list(ast.literal_eval(node.value))
@@ -29,7 +31,7 @@ def scripts() -> list[str]:
 @pytest.fixture
 def environment(server_url: str, tmp_path: Path):
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    # Tests that run beside this one use the brokers of this machine.
+    # Parallel tests use the brokers of this machine.
     away = {"BENCH_RABBITMQ_URL": "amqp://127.0.0.1:1//", "BENCH_REDIS_URL": "redis://127.0.0.1:1/0"}
     yield unmeasured | away | {"BENCH_DATABASE_URL": server_url, "BENCH_FOLDER": str(tmp_path)}
     server = Database(lambda: server_url)
@@ -51,14 +53,14 @@ def run(script: str, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("script", [script for script in scripts() if script != "profiles"])
-def test_a_benchmark_verifies_its_files_and_keeps_its_figures(script, environment, tmp_path):
+def test_benchmark_verifies_its_files_and_stores_its_figures(script, environment, tmp_path):
     run(script, environment)
     kept = [json.loads(file.read_text()) for file in tmp_path.glob("*.json")]
     assert kept
     assert all(table["rows"] for table in kept)
 
 
-def test_profiles_and_the_plan_are_kept_as_text(environment, tmp_path):
+def test_profiles_and_plan_are_stored_as_text(environment, tmp_path):
     run("profiles", environment)
     kept = {file.stem: file.read_text() for file in tmp_path.glob("*.txt")}
     assert kept.keys() == {"profile_export", "profile_post", "plan_export"}

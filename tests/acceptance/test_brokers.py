@@ -1,29 +1,31 @@
-"""The same export through RabbitMQ and through Redis, where they answer on this machine."""
+"""The same export with RabbitMQ and with Redis, if they answer on this machine."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
 
-import brokers
 import pytest
-from served import SHORT_WAITS, wait_until
 
-from contactexport.backend import Backend
-from contactexport.db import export_repository
+from contactexport.context import Context
 from contactexport.embedded import sample_contacts
 from contactexport.embedded.local_service import PROJECT, LocalService
-from contactexport.models import Caller, ExportSettings, ExportStatus
-from contactexport.services import request_export
+from contactexport.exports import accept
+from contactexport.exports import store as export_store
+from contactexport.exports.models import ExportSettings, ExportStatus
+from contactexport.queue.publisher import DELIVER, NOTIFY
+from contactexport.users.models import Caller
+from tests.support import brokers
+from tests.support.served import SHORT_WAITS, wait_until
 
 
 @pytest.fixture(params=brokers.URLS)
-def remote(request, backend: Backend) -> Iterator[Backend]:
-    with brokers.behind(request.param, backend) as made:
+def remote(request, context: Context) -> Iterator[Context]:
+    with brokers.behind(request.param, context) as made:
         yield made
 
 
 @pytest.fixture
-def worker(remote: Backend) -> Iterator[subprocess.Popen[bytes]]:
+def worker(remote: Context) -> Iterator[subprocess.Popen[bytes]]:
     settings = {"DATABASE_URL": remote.database.url, "BROKER_URL": remote.settings.broker_url}
     service = LocalService(remote.settings.data_dir, 0, SHORT_WAITS | settings)
     process = subprocess.Popen(
@@ -38,27 +40,28 @@ def worker(remote: Backend) -> Iterator[subprocess.Popen[bytes]]:
     process.wait(timeout=60)
 
 
-def test_export_is_done_by_a_worker_behind_the_broker(remote, worker, sample_settings):
+def test_worker_of_the_broker_does_the_export(remote, worker, sample_settings):
     sample_contacts.generate(remote.contacts, 200)
-    export_id = request_export.request(remote, sample_settings, None, Caller("tester"))
+    export_id = accept.request(remote, sample_settings, None, Caller("tester"))
     wait_until(lambda: _status(remote, export_id) is ExportStatus.DONE, "the export is done")
     assert list(remote.settings.storage_dir.glob(f"changes_{export_id}_*.csv"))
 
 
-def test_message_waits_in_the_broker_for_a_worker(remote, sample_settings):
-    request_export.request(remote, sample_settings, None, Caller("tester"))
-    assert remote.queue.waiting("contactexport") == 1
+def test_message_waits_in_the_broker_for_a_worker_to_start(remote, sample_settings):
+    accept.request(remote, sample_settings, None, Caller("tester"))
+    _wait_until_queued(remote, "contactexport")
     assert _task_waiting_in(remote, "contactexport") == "contactexport.run_export"
     assert remote.queue.waiting("contactexport") == 0
 
 
 def test_deliveries_sweeps_and_notifications_do_not_wait_behind_exports(remote):
     assert remote.queue.publish_sweep()
+    _wait_until_queued(remote, "contactexport.sweeps")
     assert not remote.queue.publish_sweep(), "one waits already"
     assert _task_waiting_in(remote, "contactexport.sweeps") == "contactexport.sweep_exports"
-    assert remote.queue.publish_notification(1)
+    assert remote.queue.publish(NOTIFY, 1)
     assert _task_waiting_in(remote, "contactexport.short") == "contactexport.notify"
-    assert remote.queue.publish_delivery()
+    assert remote.queue.publish(DELIVER)
     assert _task_waiting_in(remote, "contactexport.deliveries") == "contactexport.deliver_export"
 
 
@@ -80,16 +83,21 @@ def sample_settings() -> ExportSettings:
     )
 
 
-def _task_waiting_in(backend: Backend, queue: str) -> str:
+def _wait_until_queued(context: Context, queue: str) -> None:
+    """RabbitMQ may count a queue before it has put the last message into it."""
+    wait_until(lambda: context.queue.waiting(queue) == 1, f"one message waits in {queue}")
+
+
+def _task_waiting_in(context: Context, queue: str) -> str:
     with (
-        backend.queue.celery.connection_for_read() as connection,
-        connection.SimpleQueue(backend.queue.celery.amqp.queues[queue]) as waiting,
+        context.queue.celery.connection_for_read() as connection,
+        connection.SimpleQueue(context.queue.celery.amqp.queues[queue]) as waiting,
     ):
         message = waiting.get(timeout=10)
         message.ack()
     return message.headers["task"]
 
 
-def _status(backend: Backend, export_id: int) -> ExportStatus:
-    with backend.database.transaction() as conn:
-        return export_repository.get(conn, export_id).status
+def _status(context: Context, export_id: int) -> ExportStatus:
+    with context.database.transaction() as conn:
+        return export_store.get(conn, export_id).status

@@ -13,11 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from served import free_port
 
 from contactexport.embedded import demo, ftp_server, playground
 from contactexport.embedded.local_service import PROJECT, LocalService
 from contactexport.errors import ContactExportError, UsageError
+from tests.support.served import free_port
+
+pytestmark = pytest.mark.slow
 
 
 def run_demo(folder) -> int:
@@ -28,17 +30,17 @@ def run_demo(folder) -> int:
 
 @pytest.fixture
 def tmp_path():
-    """Not below pytest's own folder: another session of pytest would take the database's user's right to enter it."""
+    """Not below pytest's own folder: another session of pytest would deny the database's user access to it."""
     folder = Path(tempfile.mkdtemp(prefix="contactexport-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_demo_ends_well_and_leaves_nothing(tmp_path, capsys):
+def test_demo_succeeds_and_leaves_nothing_behind(tmp_path, capsys):
     assert run_demo(tmp_path) == 0
     told = capsys.readouterr().out
     assert '"replyCode": 4001' in told
-    assert "Everything is as it should be." in told
+    assert "Everything is as expected." in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,13 +55,13 @@ def test_demo_fails_when_the_ftp_server_refuses(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("found", "expected"), [(1, 2), ("a", "b"), ([1], [])], ids=["numbers", "texts", "lists"])
-def test_any_difference_fails_the_demo(found, expected):
+def test_any_difference_in_the_file_fails_the_demo(found, expected):
     with pytest.raises(ContactExportError, match="expected"):
         demo._expect("something", found, expected)
 
 
 @pytest.mark.parametrize("told_by", [signal.SIGINT, signal.SIGTERM])
-def test_playground_serves_until_told_to_end_even_in_the_background(tmp_path, told_by):
+def test_playground_serves_until_it_is_stopped_even_in_the_background(tmp_path, told_by):
     port = free_port()
     process = subprocess.Popen(
         [
@@ -71,7 +73,7 @@ def test_playground_serves_until_told_to_end_even_in_the_background(tmp_path, to
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does it for background commands
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # like a shell for background commands
     )
     told = ""
     while "Ctrl-C stops everything" not in told:
@@ -88,7 +90,7 @@ def test_playground_serves_until_told_to_end_even_in_the_background(tmp_path, to
     assert not (tmp_path / "var" / "postgres" / "postmaster.pid").exists()
 
 
-def test_failing_command_is_told_by_its_name_and_exit_code(tmp_path):
+def test_failing_command_is_reported_with_its_name_and_exit_code(tmp_path):
     service = LocalService(tmp_path, free_port(), {"DATABASE_URL": "postgresql://127.0.0.1:1/none"})
     with pytest.raises(ContactExportError, match="`flask export list` ended with 1"):
         service.flask("export", "list")
@@ -117,7 +119,7 @@ def playground_in(data_dir, port):
     )
 
 
-def test_a_second_playground_neither_takes_the_place_of_the_first_nor_hides_the_reason(tmp_path):
+def test_second_playground_is_refused_with_a_reason_and_the_first_continues(tmp_path):
     data_dir, port = tmp_path / "with a blank", free_port()
     first = playground_in(data_dir, port)
     try:
@@ -151,7 +153,7 @@ def test_a_second_playground_neither_takes_the_place_of_the_first_nor_hides_the_
     assert not (data_dir / "postgres" / "postmaster.pid").exists()
 
 
-def test_an_empty_url_leads_nowhere(tmp_path):
+def test_empty_database_url_is_refused(tmp_path):
     for name in ("DATABASE_URL", "CONTACTS_DATABASE_URL"):
         done = subprocess.run(
             [sys.executable, "-m", "flask", "db", "url"],

@@ -1,11 +1,14 @@
-"""Slow clients that download do not keep others from being answered."""
+"""Slow downloads do not delay the answers to other clients."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from served import Served, execute, running
+
+from tests.support.served import Served, execute, running
+
+pytestmark = pytest.mark.slow
 
 # One of gunicorn's two processes may accept all of them.
 SLOW_CLIENTS = 60
@@ -19,7 +22,7 @@ def served(tmp_path_factory) -> Iterator[Served]:
 
 def test_others_are_answered_while_many_clients_download_slowly(served):
     url = served.service.flask("db", "url").strip()
-    # Far more than the buffers between the two ends hold, so that every answer stays unfinished.
+    # Much more than the buffers between the two ends, so that every answer stays unfinished.
     execute(
         url,
         "INSERT INTO contact (origin_kind, origin_id, first_name) "

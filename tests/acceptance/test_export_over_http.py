@@ -1,4 +1,4 @@
-"""The whole way of a request through gunicorn and a Celery worker, as a client and its operator see it."""
+"""A request passes through gunicorn and a Celery worker, as a client and an operator see it."""
 
 import csv
 import hashlib
@@ -11,10 +11,10 @@ from threading import Barrier
 import psutil
 import pytest
 import requests
-from served import EXAMPLE, GETCHANGES, Served, SilentServer, execute, running, wait_until
 
 from contactexport.embedded import ftp_server
 from contactexport.errors import ALREADY_RUNNING
+from tests.support.served import EXAMPLE, GETCHANGES, Served, SilentServer, execute, running, wait_until
 
 PASSWORD = "f7-Geheim-Wort"
 REFUSED = {"replyCode": 4001, "replyText": ALREADY_RUNNING, "data": ""}
@@ -38,7 +38,7 @@ def by_ftp(port: int, **changes) -> dict:
     return EXAMPLE | {"distribution_method": "ftp", "ftp_settings": target | {"folder": "path/of/a/folder"}} | changes
 
 
-def test_local_export_is_done_with_the_file_that_its_status_describes(served):
+def test_local_export_has_the_file_that_its_status_describes(served):
     answer = served.post(EXAMPLE)
     assert (answer.status_code, answer.json()["replyCode"], answer.json()["replyText"]) == (200, 0, "OK")
     done = served.finished(answer.json()["data"]["id"])
@@ -61,7 +61,7 @@ def test_request_example_of_the_specification_arrives_by_ftp_in_its_folder(serve
     assert hashlib.sha256(files[0].read_bytes()).hexdigest() == done["sha256"]
 
 
-def test_status_walks_through_the_states_in_order(served, silent_ftp):
+def test_status_passes_through_the_states_in_order(served, silent_ftp):
     export_id = served.post(by_ftp(silent_ftp.port)).json()["data"]["id"]
     seen = [served.status(export_id)["status"]]
     wait_until(lambda: served.status(export_id)["status"] == "ready", "the file is complete")
@@ -72,7 +72,7 @@ def test_status_walks_through_the_states_in_order(served, silent_ftp):
     assert ready["rows"] == ready["rows_expected"] > 0
 
 
-def test_password_is_kept_from_logs_folders_status_and_command_lines(served, silent_ftp):
+def test_password_is_not_in_logs_folders_status_or_command_lines(served, silent_ftp):
     export_id = served.post(by_ftp(silent_ftp.port)).json()["data"]["id"]
     silent_ftp.wait_for_visitor()
     places = {
@@ -85,9 +85,9 @@ def test_password_is_kept_from_logs_folders_status_and_command_lines(served, sil
     assert [name for name, content in places.items() if PASSWORD.encode() in content] == []
 
 
-def test_twenty_identical_requests_at_the_same_instant_give_one_export(served, silent_ftp):
+def test_one_of_twenty_simultaneous_identical_requests_is_accepted(served, silent_ftp):
     together = Barrier(20)
-    # The FTP host says nothing, so the export is not over before the last request has come.
+    # The FTP host is silent, so the export does not end before the last request arrives.
     request = by_ftp(silent_ftp.port, time_range=["2012-02-10", "2012-04-03"])
 
     def ask(_number: int) -> requests.Response:
@@ -103,7 +103,7 @@ def test_twenty_identical_requests_at_the_same_instant_give_one_export(served, s
     assert served.status(accepted[0].json()["data"]["id"])["status"] in {"scheduled", "in progress", "ready"}
 
 
-def test_a_finished_export_may_be_asked_for_again_at_once(served):
+def test_finished_export_may_be_requested_again_at_once(served):
     for _ in range(5):
         assert served.finished(served.accepted(language="it"))["status"] == "done"
 
@@ -114,7 +114,9 @@ def test_command_line_is_refused_while_a_worker_runs_the_same_setting(served, si
     command = served.command(*_command_line(silent_ftp.port), FTP_PASSWORD=PASSWORD)
     output, errors = command.communicate(timeout=60)
     assert (command.returncode, output) == (3, "")
-    assert re.fullmatch(rf"Error: {re.escape(ALREADY_RUNNING)} It is export (\d+): `flask export show \1` .*\n", errors)
+    assert re.fullmatch(
+        rf"Error: {re.escape(ALREADY_RUNNING)} It is export (\d+), see `flask export show \1`\n", errors
+    )
 
 
 def test_request_is_refused_while_the_command_line_runs_the_same_setting(served, silent_ftp):
@@ -140,7 +142,7 @@ def test_request_is_refused_while_the_command_line_runs_the_same_setting(served,
         ("POST", GETCHANGES, {"json": {}}, 400, "Missing parameter: distribution_method"),
     ],
 )
-def test_error_is_told_in_the_envelope(served, method, path, options, status, text):
+def test_error_is_answered_in_the_envelope(served, method, path, options, status, text):
     headers = {"Authorization": f"Bearer {served.token}", "Content-Type": "application/json"}
     answer = requests.request(
         method, served.url + path, timeout=30, **options | {"headers": headers | options.get("headers", {})}
@@ -176,18 +178,18 @@ def _command_line(port: int) -> list[str]:
 
 
 def _memory(process: psutil.Process) -> int:
-    """Bytes of a process and all its children; shared pages count once."""
+    """Bytes of a process and all its children. Shared pages count once."""
     return sum(one.memory_full_info().pss for one in (process, *process.children(recursive=True)))
 
 
 def _content(path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:  # the server has just removed it
+    except OSError:  # the server has just deleted it
         return b""
 
 
-def test_every_line_of_the_status_is_json_without_surprises(served):
+def test_status_is_plain_json_with_id_and_window(served):
     export_id = served.accepted(time_range=["2012-05-01", "2012-05-02"])
     done = served.finished(export_id)
     assert json.loads(json.dumps(done)) == done

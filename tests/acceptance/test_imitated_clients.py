@@ -1,13 +1,14 @@
-"""Clients written for the original receive every contact; what each kind sends is told in `imitated_clients`."""
+"""Clients written for the original receive every contact. `imitated_clients` says what each kind sends."""
 
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import filled_forms
 import pytest
-from filled_forms import CONTACTS, REQUEST, emails
-from imitated_clients import (
+
+from tests.support import filled_forms
+from tests.support.filled_forms import CONTACTS, REQUEST, emails
+from tests.support.imitated_clients import (
     Client,
     HourlyShopModule,
     LocalTimeClient,
@@ -16,7 +17,10 @@ from imitated_clients import (
     SingerTap,
     SlashClient,
 )
-from served import Served, running
+from tests.support.served import Served, running
+
+# tests/integration/api/test_clients_of_the_original.py has what these clients rely on.
+pytestmark = pytest.mark.slow
 
 ZONE = ZoneInfo("Asia/Kolkata")  # far from UTC, and half an hour off
 PATHS = [
@@ -68,14 +72,14 @@ def test_shop_module_receives_contacts_of_all_origins(account):
     assert sorted(row["E-Mail"] for row in client.contacts(export_id)) == filled_forms.all_emails()
 
 
-def test_pages_without_a_header_end_when_nothing_is_left(account):
+def test_pages_without_header_end_with_an_empty_page(account):
     client = Client(**account)
     export_id = client.exported(REQUEST | {"origin_id": "123", "add_field_names_header": 0})
     pages = [client.page(export_id, offset, 100).splitlines() for offset in (0, 100, 200, 300)]
     assert [len(page) for page in pages] == [100, 100, 57, 0]
 
 
-def test_hourly_request_for_one_day_is_an_empty_file_each_time(account):
+def test_hourly_request_with_equal_dates_gives_an_empty_file_each_time(account):
     client = HourlyShopModule(**account)
     for _hour in range(2):
         export_id = client.exported(REQUEST | {"origin_id": "123", "time_range": client.time_range()})
@@ -83,7 +87,7 @@ def test_hourly_request_for_one_day_is_an_empty_file_each_time(account):
         assert client.page(export_id, 0, 100) == "user_id,E-Mail,Opt-In,last update\n"
 
 
-def test_registrations_arrive_as_changes_do(account):
+def test_shop_module_receives_registrations(account):
     client = SlashClient(**account)
     export_id = client.exported(REQUEST | {"origin_id": "123"}, "contact/getregistrations")
     assert client.call("GET", f"export/{export_id}")["type"] == "registrations"
@@ -91,13 +95,13 @@ def test_registrations_arrive_as_changes_do(account):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_slash_behind_a_path_changes_nothing(account, path):
+def test_slash_after_a_path_changes_nothing(account, path):
     plain, slash = Client(**account).call("GET", path), SlashClient(**account).call("GET", path)
     assert plain == slash
     assert plain
 
 
-def test_singer_tap_reads_its_limit_from_refusals_as_well(account):
+def test_singer_tap_reads_its_limit_from_refusals_too(account):
     tap = SingerTap(**account)
     assert {"id", "timezone", "name", "totalContacts"} <= tap.settings.keys()
     refusals = [("POST", "contact/getchanges"), ("GET", "nothing"), ("DELETE", "settings"), ("GET", "export/999999")]

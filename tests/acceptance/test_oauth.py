@@ -1,9 +1,9 @@
-"""OAuth clients of the running service: a client library that is not ours, and tokens that end on every server."""
+"""OAuth clients of the running service, with an independent library. Revoked credentials on two servers."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,10 @@ import requests
 from oauthlib.oauth2 import BackendApplicationClient, InvalidClientError
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
-from served import Served, free_port, running, wait_until
 
 from contactexport.embedded.local_service import PROJECT
+from tests.support.served import Served, free_port, running, wait_until
+from tests.support.wsse_header import wsse_header
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -27,7 +28,7 @@ def served(tmp_path_factory) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library refuses http otherwise; there is no proxy here that does TLS."""
+    """Allows http in the library, because no proxy here does TLS."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
 
 
@@ -36,7 +37,7 @@ def add_client(served: Served, name: str) -> dict[str, str]:
 
 
 def session_of(served: Served, made: dict[str, str], *, by_basic: bool) -> OAuth2Session:
-    """A session of the library with a token that it has fetched itself."""
+    """A session of the library with a token that it has requested."""
     session = OAuth2Session(client=BackendApplicationClient(made["client_id"]))
     credentials: dict[str, Any] = (
         {"auth": HTTPBasicAuth(made["client_id"], made["client_secret"])}
@@ -50,7 +51,7 @@ def session_of(served: Served, made: dict[str, str], *, by_basic: bool) -> OAuth
 
 @contextmanager
 def second_server(served: Served) -> Iterator[str]:
-    """The address of another gunicorn around the same database, with one worker process."""
+    """The address of another gunicorn on the same database, with one worker process."""
     port = free_port()
     environment = served.service.environment() | {"BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "1"}
     process = subprocess.Popen(
@@ -75,7 +76,7 @@ def is_alive(port: int) -> bool:
 
 
 @pytest.mark.parametrize("by_basic", [True, False], ids=["basic", "form"])
-def test_a_client_library_exports_over_v3(by_basic: bool, served: Served):
+def test_client_library_exports_over_v3(by_basic: bool, served: Served):
     made = add_client(served, f"library-{by_basic}")
     session = session_of(served, made, by_basic=by_basic)
     body = {
@@ -91,13 +92,14 @@ def test_a_client_library_exports_over_v3(by_basic: bool, served: Served):
     assert len(file.text.splitlines()) == 21
 
 
-def test_a_client_library_understands_a_refusal(served: Served):
+def test_client_library_understands_a_refusal(served: Served):
     made = add_client(served, "mistaken")
     with pytest.raises(InvalidClientError):
         session_of(served, made | {"client_secret": "wrong"}, by_basic=True)
 
 
-def test_a_revoked_client_is_refused_at_once_by_every_server(served: Served):
+@pytest.mark.slow
+def test_every_server_refuses_a_revoked_client_at_once(served: Served):
     made = add_client(served, "doomed")
     session = session_of(served, made, by_basic=True)
     with second_server(served) as other:
@@ -116,7 +118,8 @@ def test_a_revoked_client_is_refused_at_once_by_every_server(served: Served):
             assert (refusal.status_code, refusal.json()["error"]) == (401, "invalid_client")
 
 
-def test_a_new_secret_ends_the_tokens_of_the_former_one_on_every_server(served: Served):
+@pytest.mark.slow
+def test_new_secret_ends_the_tokens_of_the_former_one_on_every_server(served: Served):
     made = add_client(served, "renewed")
     session = session_of(served, made, by_basic=False)
     with second_server(served) as other:
@@ -127,6 +130,37 @@ def test_a_new_secret_ends_the_tokens_of_the_former_one_on_every_server(served: 
             assert session.get(f"{url}/api/v3/form", timeout=30).status_code == 401
         again = session_of(served, renewed, by_basic=True)
         assert again.get(f"{other}/api/v3/form", timeout=30).status_code == 200
+
+
+def statuses(servers: tuple[str, ...], headers: Callable[[], dict[str, str]]) -> set[int]:
+    """The statuses of ten calls to each server. Each call has its own headers, since a WSSE nonce is accepted once."""
+    return {
+        requests.get(f"{server}/api/v2/form", headers=headers(), timeout=30).status_code
+        for server in servers
+        for _ in range(10)
+    }
+
+
+@pytest.mark.parametrize("end", ["revoke", pytest.param("rotate", marks=pytest.mark.slow)])
+def test_every_server_refuses_revoked_token_and_wsse_secret_at_once(end: str, served: Served):
+    name = f"both-{end}"
+    made = json.loads(served.service.flask("users", "add", name, "--wsse", "--token", "--json"))
+
+    def by_token() -> dict[str, str]:
+        return {"Authorization": f"Bearer {made['token']}"}
+
+    def by_wsse() -> dict[str, str]:
+        return {"X-WSSE": wsse_header(name, made["secret"])}
+
+    with second_server(served) as other:
+        servers = (served.url, other)
+        assert statuses(servers, by_token) == statuses(servers, by_wsse) == {200}
+        as_json = ["--json"] if end == "rotate" else []
+        answer = served.service.flask("users", end, name, *as_json)
+        assert statuses(servers, by_token) == statuses(servers, by_wsse) == {401}
+        if end == "rotate":
+            made = json.loads(answer)
+            assert statuses(servers, by_token) == statuses(servers, by_wsse) == {200}
 
 
 def chunks(body: bytes) -> Iterator[bytes]:

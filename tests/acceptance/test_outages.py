@@ -1,9 +1,10 @@
-"""What a client sees while a part of the service is down, and that nothing has to be done once it is back."""
+"""What a client sees while a part of the service is down. The service recovers without help once it is back."""
 
 from collections.abc import Iterator
 
 import pytest
-from served import EXAMPLE, Served, running, wait_until
+
+from tests.support.served import EXAMPLE, Served, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +13,7 @@ def served(tmp_path_factory) -> Iterator[Served]:
         yield started
 
 
-def test_stopped_database_is_named_answered_with_503_and_survived(served):
+def test_service_answers_503_while_the_database_is_stopped_and_then_recovers(served):
     before = served.accepted(language="de")
     assert served.finished(before)["status"] == "done"
     served.service.flask("db", "stop")
@@ -25,13 +26,13 @@ def test_stopped_database_is_named_answered_with_503_and_survived(served):
     assert "\n" not in refused.json()["replyText"]
     assert served.get("/healthz").status_code == 200
 
-    served.service.flask("db", "url")  # starts it again
+    served.service.flask("db", "url")  # this command starts it again
     wait_until(lambda: served.get("/readyz").status_code == 200, "ready again")
     assert served.finished(served.accepted())["status"] == "done"
     assert served.finished(before)["status"] == "done"
 
 
-def test_broker_that_is_down_is_told_of_and_costs_no_accepted_export(served):
+def test_broker_outage_is_reported_and_loses_no_accepted_export(served):
     broker = served.data_dir / "broker"
     broker.rename(served.data_dir / "away")
     broker.write_text("no folder")

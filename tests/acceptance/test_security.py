@@ -1,4 +1,4 @@
-"""What the running service keeps to itself, and whom it lets in, with every process it consists of."""
+"""What the running service, with all its processes, keeps secret and whom it lets in."""
 
 import base64
 import hashlib
@@ -14,9 +14,10 @@ import psycopg2
 import pytest
 import requests
 from psycopg2 import sql
-from served import EXAMPLE, Served, free_port, running, wait_until
 
 from contactexport.embedded import ftp_server
+from tests.support.processes import server
+from tests.support.served import EXAMPLE, Served, free_port, running, wait_until
 
 PASSWORD = "n1e-Wieder-Gesehen"
 
@@ -33,7 +34,7 @@ def by_ftp(port: int, language: str) -> dict:
 
 
 def every_row(served: Served) -> str:
-    """All of the database as text, but for the column that holds the encrypted password."""
+    """The whole database as text, except the column with the encrypted password."""
     connection = psycopg2.connect(served.service.flask("db", "url").strip())
     try:
         with connection, connection.cursor() as cursor:
@@ -47,7 +48,7 @@ def every_row(served: Served) -> str:
         connection.close()
 
 
-def test_a_password_is_nowhere_after_an_export_that_arrived_and_one_that_failed(served, tmp_path):
+def test_password_is_nowhere_after_delivered_and_failed_exports(served, tmp_path):
     with ftp_server.running(tmp_path, "user", PASSWORD, 0) as port:
         arrived = served.finished(served.post(by_ftp(port, "en")).json()["data"]["id"])
     assert arrived["status"] == "done", arrived
@@ -72,7 +73,7 @@ def test_a_password_is_nowhere_after_an_export_that_arrived_and_one_that_failed(
     assert "ftp_secret" not in places["database"]
 
 
-def test_a_header_is_accepted_once_by_all_workers_together(served):
+def test_wsse_header_is_accepted_once_by_all_processes_together(served):
     made = json.loads(served.service.flask("users", "add", "replayed", "--wsse", "--json"))
     nonce, created = secrets.token_hex(16), f"{datetime.now(UTC):%FT%TZ}"
     sha1 = hashlib.sha1(f"{nonce}{created}{made['secret']}".encode(), usedforsecurity=False).hexdigest()
@@ -93,7 +94,7 @@ def test_a_header_is_accepted_once_by_all_workers_together(served):
     assert answers == [200] + [401] * 23
 
 
-def test_answers_do_not_tell_what_sends_them_and_are_guarded_against_browsers(served):
+def test_answers_hide_the_server_software_and_have_security_headers(served):
     headers = served.get("/api/v2/form").headers
     assert "Server" not in headers
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -101,7 +102,7 @@ def test_answers_do_not_tell_what_sends_them_and_are_guarded_against_browsers(se
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_what_the_server_itself_refuses_is_in_the_envelope_too(served):
+def test_refusals_of_the_http_server_are_in_the_envelope_too(served):
     with requests.Session() as session:
         answer = session.get(served.url + "/healthz", headers={"X-Long": "x" * 9000}, timeout=30)
     assert answer.status_code == 431
@@ -109,7 +110,7 @@ def test_what_the_server_itself_refuses_is_in_the_envelope_too(served):
     assert answer.json()["data"] == ""
 
 
-def test_files_and_keys_are_for_their_owner_only(served):
+def test_files_and_keys_are_readable_only_by_their_owner(served):
     served.finished(served.accepted(language="fr"))
     exports = served.data_dir / "exports"
     ours = [served.data_dir / "secret_key", exports, *exports.iterdir(), served.data_dir / "broker" / "messages"]
@@ -117,17 +118,17 @@ def test_files_and_keys_are_for_their_owner_only(served):
     assert [path for path in ours if path.stat().st_mode & 0o077] == []
 
 
-def test_the_limit_of_requests_counts_for_all_workers_together(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("limited"), REQUESTS_PER_MINUTE="5") as limited:
+def test_limit_of_requests_counts_for_all_processes_together(context):
+    with server(context, REQUESTS_PER_MINUTE="5") as limited:
         answers = [limited.get("/api/v2/form") for _ in range(12)]
     refused = [answer for answer in answers if answer.status_code == 429]
-    assert len(refused) >= 12 - 2 * 5  # a minute may begin in between
+    assert len(refused) >= 12 - 2 * 5  # a new minute may begin in between
     assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in refused)
     assert refused[0].json() == {"replyCode": 1, "replyText": "More than 5 requests in a minute", "data": ""}
 
 
-def test_unfinished_exports_of_a_user_are_limited(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("limited"), EXPORTS_PER_USER="2") as limited:
+def test_unfinished_exports_of_a_user_have_a_limit(context):
+    with server(context, EXPORTS_PER_USER="2") as limited:
         unreachable = free_port()
         answers = [limited.post(by_ftp(unreachable, language)) for language in ("en", "de", "fr")]
     assert [answer.status_code for answer in answers] == [200, 200, 429]

@@ -1,9 +1,7 @@
-"""A version of the schema that has landed never changes: databases have been made by it."""
+"""A released version of the schema never changes, because databases were created by it."""
 
 import hashlib
 from pathlib import Path
-
-import pytest
 
 VERSIONS = Path(__file__).parents[2] / "contactexport" / "db" / "migrations" / "versions"
 LANDED = {
@@ -12,9 +10,12 @@ LANDED = {
     "0003_creations_and_names.sql": "c5d5b6694c4b02192b61ecb46dbcb7763fdf5669406f8c05884e29ddb9d4db83",
     "0004_oauth_clients.sql": "4ae580def6ee4ce0b1e010f59c410d1ad7bdf009b7846cf2eeadbf64fc61c2bc",
     "0005_whole_windows.sql": "39e594e4a24f606d52f02aa84325e174dd24232d8e46c9061923f5bd4209480d",
+    "0006_notification_secrets.sql": "1d7f806ddc46e6a86c0b7793a95574e68d4bebfa6700c7e8f331081895dbdb69",
+    "0007_ftp_hosts.sql": "f19e4902a710fa4b8ac2c0cd8209b098bcd66ccc80af3311cf644b7d52591a54",
+    "0008_turns.sql": "c2905ccb8d64217971eae870ee0b0d347957d772c76987025de2ea3abe6248f8",
+    "0009_installation.sql": "18c29f1b3b931195ea12064d1bbddedffcbba1fb6219d92129f49c01ced510fa",
 }
 
 
-@pytest.mark.parametrize("name", LANDED)
-def test_the_text_of_a_landed_migration_never_changes(name: str):
-    assert hashlib.sha256((VERSIONS / name).read_bytes()).hexdigest() == LANDED[name]
+def test_text_of_landed_migration_never_changes():
+    assert {name: hashlib.sha256((VERSIONS / name).read_bytes()).hexdigest() for name in LANDED} == LANDED

@@ -1,4 +1,4 @@
-"""The table of settings in docs/operations.md against contactexport.settings."""
+"""The table of settings in docs/operations.md agrees with contactexport.settings."""
 
 import dataclasses
 import re
@@ -26,6 +26,6 @@ def test_every_setting_is_documented_once_and_nothing_else():
     assert sorted(rows) == sorted(setting_names())
 
 
-def test_the_documented_defaults_are_those_of_the_program():
+def test_documented_defaults_are_those_of_the_program():
     defaults = {one.name.upper(): as_documented(one.metadata["default"]) for one in dataclasses.fields(Settings)}
     assert documented() == defaults

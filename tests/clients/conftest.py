@@ -1,4 +1,4 @@
-"""A running service with contacts, and the way that clients with a fixed address take to it."""
+"""A running service with contacts, and a proxy for clients with a fixed address."""
 
 import os
 import shutil
@@ -7,15 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filled_forms
 import pytest
-import tls_front
-from certificates import self_signed
-from served import Served, running
+
+from tests.clients import tls_front
+from tests.support import filled_forms
+from tests.support.certificates import self_signed
+from tests.support.served import Served, running
 
 HERE = Path(__file__).parent
-ORIGINAL = "api.emarsys.net"  # the address that stands in the clients' code
-INSTALLED = Path(sys.prefix) / "clients" / "bin"  # by `make clients`
+ORIGINAL = "api.emarsys.net"  # the address in the code of the clients
+INSTALLED = Path(sys.prefix) / "clients" / "bin"  # installed by `make clients`
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +40,7 @@ def account(served, request) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def environment(served, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """In it `https://api.emarsys.net` is the service on this machine, for Python and for Node."""
+    """An environment for Python and Node in which `https://api.emarsys.net` is the service on this machine."""
     certificate = self_signed(tmp_path_factory.mktemp("tls") / "original.pem", ORIGINAL)
     with tls_front.standing_in_for(ORIGINAL, certificate, served.service.port) as port:
         proxy = f"http://127.0.0.1:{port}"
@@ -55,7 +56,7 @@ def environment(served, tmp_path_factory) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def run(account, environment) -> Callable[..., str]:
-    """Runs a program that was installed for these tests, or a script beside them, and returns what it prints."""
+    """Runs a program that was installed for these tests, or a script in this folder, and returns its output."""
 
     def run(program: str, *arguments: str) -> str:
         done = subprocess.run(

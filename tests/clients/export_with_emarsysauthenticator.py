@@ -1,4 +1,4 @@
-"""Exports a form's contacts page by page with the header of emarsysauthenticator, and prints the addresses."""
+"""Exports the contacts of a form page by page with the header of emarsysauthenticator, and prints the addresses."""
 
 import csv
 import os

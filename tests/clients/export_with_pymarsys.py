@@ -1,4 +1,4 @@
-"""Exports a form's contacts through pymarsys and prints what arrived as JSON: fields, choices and addresses."""
+"""Exports the contacts of a form with pymarsys, and prints fields, choices and addresses as JSON."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def fields_asynchronously() -> dict:
 
 
 def file(connection: SyncConnection, export_id: int) -> str:
-    """pymarsys reads JSON only, so the file comes by a request with its headers."""
+    """Downloads the file by a request with the headers of pymarsys, which itself reads only JSON."""
     answer = requests.get(f"{URI}api/v2/export/{export_id}/data", headers=connection.build_headers(), timeout=30)
     answer.raise_for_status()
     return answer.content.decode()

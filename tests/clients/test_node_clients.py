@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from filled_forms import CONTACTS, REQUEST, emails
+
+from tests.support.filled_forms import CONTACTS, REQUEST, emails
 
 
 @pytest.mark.parametrize("form", CONTACTS)
@@ -12,7 +13,7 @@ def test_wsse_receives_every_contact(run, form):
     assert sorted(run("node", "export_with_wsse.mjs", body).splitlines()) == emails(form)
 
 
-def test_segment_destination_is_let_in_and_lists_the_fields(run):
+def test_segment_destination_authenticates_and_lists_the_fields(run):
     choices = json.loads(run("node", "segment_destination.cjs"))
     assert {"label": "E-Mail", "value": 3} in choices
     assert len(choices) == 50

@@ -4,7 +4,8 @@ import csv
 import json
 
 import pytest
-from filled_forms import CONTACTS, REQUEST, all_emails, emails
+
+from tests.support.filled_forms import CONTACTS, REQUEST, all_emails, emails
 
 
 @pytest.mark.parametrize("form", CONTACTS)
@@ -25,7 +26,7 @@ def test_pymarsys_receives_every_contact_and_reads_the_catalogue(run, form):
 
 @pytest.fixture
 def config(account, tmp_path) -> str:
-    """The file that a Singer tap is configured with."""
+    """The configuration file of a Singer tap."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"username": account["username"], "secret": account["secret"]}))
     return str(path)

@@ -1,7 +1,7 @@
-"""A proxy on loopback that stands in for the original's host, so that clients reach the service unchanged.
+"""A proxy on loopback in place of the original's host, so that unchanged clients reach the service.
 
-It answers CONNECT for that one name, speaks TLS with a certificate of its own, and passes everything on to the service.
-Any other host is refused: nothing leaves this machine.
+It accepts CONNECT for that one name, does TLS with its own certificate, and passes everything on to the service.
+It refuses any other host, so nothing leaves this machine.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ async def _pass_on(reader: StreamReader, writer: StreamWriter) -> None:
         while block := await reader.read(BLOCK_BYTES):
             writer.write(block)
             await writer.drain()
-    except OSError:  # one side went away
+    except OSError:  # one side has closed its connection
         pass
     finally:
         writer.close()

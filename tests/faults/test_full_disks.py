@@ -1,43 +1,42 @@
-"""Disks that are full, under storage, messages and FTP host: exports wait, and end well once there is room."""
+"""The disk of the storage, the messages or the FTP host is full: exports wait, and are done once there is room."""
 
 import os
 from pathlib import Path
 
-from backends import make_backend
-from exporting import execute, make_due, messages, request, settings_for
-from ftp_hosts import files, large_export, serving
-from invariants import require_all_done, require_nothing_lost, wait_until_final
-from processes import worker
-from served import wait_until
-from small_disks import TellsThatTheDiskIsFull, filled, no_larger_files, small_disk
-
-from contactexport.backend import Backend
+from contactexport.context import Context
+from tests.support.contexts import make_context
+from tests.support.exporting import execute, make_due, messages, request, settings_for
+from tests.support.ftp_hosts import files, large_export, serving
+from tests.support.invariants import require_all_done, require_nothing_lost, wait_until_final
+from tests.support.processes import worker
+from tests.support.served import wait_until
+from tests.support.small_disks import TellsThatTheDiskIsFull, filled, no_larger_files, small_disk
 
 WAITING = "SELECT status FROM export WHERE id = %s AND error = %s AND due_at > clock_timestamp()"
 
 
-def test_neither_the_storage_nor_the_host_takes_so_large_a_file(backend: Backend, tmp_path: Path):
+def test_export_is_done_after_storage_and_host_refused_its_large_file(context: Context, tmp_path: Path):
     host = tmp_path / "host"
-    with serving(host, dtp_handler=TellsThatTheDiskIsFull) as (port, _told), worker(backend) as started:
+    with serving(host, dtp_handler=TellsThatTheDiskIsFull) as (port, _told), worker(context) as started:
         with no_larger_files(started.children()[0].pid):
-            export_id = large_export(backend, port)
-            _waits(backend, export_id, "in progress", "The file cannot be written: File too large")
-            assert files(backend.settings.storage_dir) == []
-            require_nothing_lost(backend, [export_id], delivered_to=host, logs=[started.log])
+            export_id = large_export(context, port)
+            _waits(context, export_id, "in progress", "The file cannot be written: File too large")
+            assert files(context.settings.storage_dir) == []
+            require_nothing_lost(context, [export_id], delivered_to=host, logs=[started.log])
         with no_larger_files(os.getpid()):
-            make_due(backend, export_id)
-            _waits(backend, export_id, "ready", "FTP host: 552 Exceeded storage allocation.")
+            make_due(context, export_id)
+            _waits(context, export_id, "ready", "FTP host: 552 Exceeded storage allocation.")
             assert files(host) == []
-            require_nothing_lost(backend, [export_id], delivered_to=host, logs=[started.log])
-        make_due(backend, export_id)
-        assert wait_until_final(backend, export_id)["attempt"] == 3
-    require_all_done(backend, [export_id], delivered_to=host, logs=[started.log])
+            require_nothing_lost(context, [export_id], delivered_to=host, logs=[started.log])
+        make_due(context, export_id)
+        assert wait_until_final(context, export_id)["attempt"] == 3
+    require_all_done(context, [export_id], delivered_to=host, logs=[started.log])
 
 
-def test_the_disk_under_the_data_and_that_of_the_host_are_full(backend: Backend, tmp_path: Path):
+def test_exports_are_done_after_the_disks_of_data_and_host_were_full(context: Context, tmp_path: Path):
     host, data = tmp_path / "host", tmp_path / "small"
     with small_disk(host, "8m"), small_disk(data, "16m"):
-        small = make_backend(backend.database.url, data / "data")
+        small = make_context(context.database.url, data / "data")
         with serving(host, dtp_handler=TellsThatTheDiskIsFull) as (port, _told), worker(small) as started:
             with filled(data, free=2_000_000):
                 export_id = large_export(small, port)
@@ -57,7 +56,7 @@ def test_the_disk_under_the_data_and_that_of_the_host_are_full(backend: Backend,
         small.database.close()
 
 
-def _waits(backend: Backend, export_id: int, status: str, reason: str) -> None:
-    """An attempt was in vain, and the next one has its time."""
+def _waits(context: Context, export_id: int, status: str, reason: str) -> None:
+    """Waits until an attempt has failed and the next one is scheduled."""
 
-    wait_until(lambda: execute(backend, WAITING, (export_id, reason)) == [{"status": status}], reason)
+    wait_until(lambda: execute(context, WAITING, (export_id, reason)) == [{"status": status}], reason)

@@ -1,4 +1,4 @@
-"""Fifty identical requests at once, over two servers: one is accepted, whatever a worker does meanwhile."""
+"""Of fifty identical requests at once, over two servers, one is accepted, whatever a worker does meanwhile."""
 
 import threading
 from collections.abc import Iterator
@@ -6,54 +6,53 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from exporting import contact_changed, execute, other_session
-from invariants import require_all_done, wait_until_final
-from processes import Server, server, worker
-from served import EXAMPLE, wait_until
-
-from contactexport.backend import Backend
+from contactexport.context import Context
+from tests.support.exporting import contact_changed, execute, other_session
+from tests.support.invariants import require_all_done, wait_until_final
+from tests.support.processes import Server, server, worker
+from tests.support.served import EXAMPLE, wait_until
 
 REQUESTS = 50
-ROUNDS = ("1", "3", "106533")  # the field that is asked for
+ROUNDS = ("1", "3", "106533")  # the requested field
 
 Answer = tuple[int, int, Any]  # HTTP status, reply code, data
 
 
-def test_of_fifty_identical_requests_over_two_servers_one_is_accepted(backend: Backend):
-    contact_changed(backend)
-    # A thread for every request, so that none has to wait until others are answered.
-    with server(backend, threads=REQUESTS) as one, server(backend, threads=REQUESTS) as other:
+def test_one_of_fifty_identical_requests_over_two_servers_is_accepted(context: Context):
+    contact_changed(context)
+    # A thread for every request, so that none waits until others are answered.
+    with server(context, threads=REQUESTS) as one, server(context, threads=REQUESTS) as other:
         accepted = []
         for field in ROUNDS:
             with _asked_at_once([one, other], field) as answers:
                 accepted.append(_only_accepted(answers))
-        with worker(backend):
+        with worker(context):
             for export_id in accepted:
-                wait_until_final(backend, export_id)
-            _put_gates(backend)
+                wait_until_final(context, export_id)
+            _put_gates(context)
             for field in ROUNDS:
-                accepted.append(_only_one_although_it_ends_meanwhile(backend, [one, other], field))
-        require_all_done(backend, accepted, logs=[one.log, other.log])
+                accepted.append(_only_one_although_it_ends_meanwhile(context, [one, other], field))
+        require_all_done(context, accepted, logs=[one.log, other.log])
 
 
-def _only_one_although_it_ends_meanwhile(backend: Backend, servers: list[Server], field: str) -> int:
-    """All of the requests have come; one goes on, and its export is over before the others do."""
-    with other_session(backend) as gates, gates.cursor() as cursor:
+def _only_one_although_it_ends_meanwhile(context: Context, servers: list[Server], field: str) -> int:
+    """All requests have arrived. One continues, and its export ends before the others continue."""
+    with other_session(context) as gates, gates.cursor() as cursor:
         cursor.execute("SELECT setval('arrivals', 1, false), pg_advisory_lock(0, 1), pg_advisory_lock(0, 2)")
         with _asked_at_once(servers, field) as answers:
-            wait_until(lambda: _at_the_gates(backend) == REQUESTS, "all of them have come")
+            wait_until(lambda: _at_the_gates(context) == REQUESTS, "all of them have come")
             cursor.execute("SELECT pg_advisory_unlock(0, 1)")
             wait_until(lambda: any(answer.done() for answer in answers), "one of them is answered")
             (first,) = [answer.result() for answer in answers if answer.done()]
-            wait_until_final(backend, first[2]["id"])
+            wait_until_final(context, first[2]["id"])
             cursor.execute("SELECT pg_advisory_unlock(0, 2)")
             return _only_accepted(answers)
 
 
-def _put_gates(backend: Backend) -> None:
-    """Where exports are accepted, the first request to come waits at one gate and all others at a second one."""
+def _put_gates(context: Context) -> None:
+    """Puts two gates into the function that accepts exports: one for the first request, one for all others."""
     execute(
-        backend,
+        context,
         """
         CREATE SEQUENCE arrivals;
         ALTER FUNCTION export_accept RENAME TO export_accept_behind_the_gate;
@@ -87,8 +86,8 @@ def _only_accepted(answers: list[Future[Answer]]) -> int:
     return int(got[0][2]["id"])
 
 
-def _at_the_gates(backend: Backend) -> int:
+def _at_the_gates(context: Context) -> int:
     return execute(
-        backend,
+        context,
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()",
     )[0]["count"]

@@ -1,24 +1,24 @@
-"""A worker is killed while it delivers: the file is there once, or twice where nobody can tell that it was."""
+"""A worker is killed during a delivery: the file arrives once, or twice if the host does not show what it has."""
 
 import hashlib
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
-import ftp_hosts
 import pytest
-from exporting import by_ftp, execute, request
-from ftp_hosts import RenamesNothing, files, many_changed, serving
-from invariants import wait_until_final
-from processes import worker
 from pyftpdlib.handlers import FTPHandler
-from served import wait_until
 
-from contactexport.backend import Backend
+from contactexport.context import Context
+from tests.support import ftp_hosts
+from tests.support.exporting import by_ftp, execute, request
+from tests.support.ftp_hosts import RenamesNothing, files, many_changed, serving
+from tests.support.invariants import wait_until_final
+from tests.support.processes import worker
+from tests.support.served import wait_until
 
 
 class Archives(FTPHandler):
-    """Takes files away at once."""
+    """A host that takes files away at once."""
 
     archive: Path
 
@@ -26,22 +26,22 @@ class Archives(FTPHandler):
         shutil.move(file, self.archive / Path(file).name)
 
 
-def known(backend: Backend, port: int, trait: str) -> None:
+def known(context: Context, port: int, trait: str) -> None:
     execute(
-        backend,
+        context,
         "INSERT INTO ftp_host_trait (host, port, username, trait, told, temporary_name)"
         " VALUES ('127.0.0.1', %s, 'user', %s, 'as it was', '%%s.part')",
         (port, trait),
     )
 
 
-# Where the first attempt is killed, the host, what is known of it, and the names of the files it then has.
+# The crash point of the first attempt, the host, its known trait, and the names of the files it has in the end.
 KILLED = [
     ("file uploaded", "refuses late", None, ["{}"]),
     ("file uploaded", "renames nothing", "no_rename", ["{}"]),
     ("rename refused", "renames nothing", None, ["{}"]),
     ("upload renamed", "renames nothing", None, ["{}"]),
-    # Nobody can tell: the host has the file and does not show it.
+    # The host has the file and does not show it.
     ("file uploaded", "archives", None, ["{}.1.part", "{}.2.part"]),
     ("upload renamed", "archives", None, ["{}", "{}.1.part"]),
     ("file uploaded", "archives", "archives", ["{}"]),
@@ -49,8 +49,8 @@ KILLED = [
 
 
 @pytest.mark.parametrize("point", ["file uploaded", "rename refused", "upload renamed"])
-def test_an_upload_outlives_its_process_whatever_the_ways_of_the_host(backend: Backend, tmp_path: Path, point: str):
-    many_changed(backend)
+def test_upload_survives_the_death_of_its_process_with_every_kind_of_host(context: Context, tmp_path: Path, point: str):
+    many_changed(context)
     cases = [case for case in KILLED if case[0] == point]
     folders = [tmp_path / str(number) for number in range(len(cases))]
     with ExitStack() as running:
@@ -65,10 +65,10 @@ def test_an_upload_outlives_its_process_whatever_the_ways_of_the_host(backend: B
             }[ways]
             port, _told = running.enter_context(serving(folder, host[0], **host[1]))
             if trait:
-                known(backend, port, trait)
-            ids.append(request(backend, by_ftp(port, None)))
-        killed = running.enter_context(worker(backend, concurrency=2, CRASH_POINT=f"{point}:1:SIGKILL"))
-        rows = [wait_until_final(backend, export_id) for export_id in ids]
+                known(context, port, trait)
+            ids.append(request(context, by_ftp(port, None)))
+        killed = running.enter_context(worker(context, concurrency=2, CRASH_POINT=f"{point}:1:SIGKILL"))
+        rows = [wait_until_final(context, export_id) for export_id in ids]
         wait_until(lambda: killed.deaths() == len(ids), "the worker has seen all of them die")
     for row, (_point, _ways, _trait, names), folder in zip(rows, cases, folders, strict=True):
         assert (row["status"], row["attempt"], row["error"]) == ("done", 2, None)

@@ -1,4 +1,4 @@
-"""Endpoints of notifications that are down, slow, hung or redirecting: they hold up and change no export."""
+"""Endpoints of notifications are down, slow, hung or redirecting: they delay and change no export."""
 
 import signal
 import socket
@@ -7,20 +7,20 @@ from contextlib import ExitStack
 from typing import Any
 
 import psutil
-from exporting import contact_changed, execute, request, settings_for
-from invariants import require_all_done, wait_until_final
-from notification_receiver import Receiver, held, receiver, silence, status
-from notifying import due_again, rest, told
-from processes import Process, worker
-from served import wait_until
 
-from contactexport.backend import Backend
+from contactexport.context import Context
+from tests.support.exporting import contact_changed, execute, request, settings_for
+from tests.support.invariants import require_all_done, wait_until_final
+from tests.support.notification_receiver import Receiver, held, receiver, silence, status
+from tests.support.notifying import due_again, rest, told
+from tests.support.processes import Process, worker
+from tests.support.served import wait_until
 
 PASSWORD_OF_URL = "notgeheim"
 
 
-def test_endpoints_that_fail_change_no_export_and_are_told_in_the_end(backend: Backend):
-    contact_changed(backend)
+def test_failing_endpoints_change_no_export_and_are_notified_in_the_end(context: Context):
+    contact_changed(context)
     answered = threading.Event()
     with ExitStack() as running:
         elsewhere = running.enter_context(receiver())
@@ -30,52 +30,52 @@ def test_endpoints_that_fail_change_no_export_and_are_told_in_the_end(backend: B
         unused = running.enter_context(socket.socket())
         unused.bind(("127.0.0.1", 0))
         down = unused.getsockname()[1]
-        started = running.enter_context(worker(backend, concurrency=4, SWEEP_INTERVAL="0.3"))
+        started = running.enter_context(worker(context, concurrency=4, SWEEP_INTERVAL="0.3"))
 
         ports = [slow.port, hung.port, redirecting.port, down]
-        told_to = {port: _asked(backend, number, port) for number, port in enumerate(ports)}
+        told_to = {port: _asked(context, number, port) for number, port in enumerate(ports)}
         wait_until(lambda: len(hung.received) == 1, "the hung one is being told")
         _process_that_tells(started, hung).send_signal(signal.SIGKILL)
         wait_until(lambda: len(slow.received) == 1, "the slow one is being told")
         answered.set()
-        _succeeds(backend, told_to[slow.port])
+        _succeeds(context, told_to[slow.port])
         for export_id in told_to.values():
-            wait_until_final(backend, export_id)
-        before = {export_id: rest(backend, export_id) for export_id in told_to.values()}
-        _fails(backend, told_to[redirecting.port], "Notification: the host answered 307")
-        _fails(backend, told_to[down], "Notification: Connection refused")
-        assert _is_due_later(backend, told_to[hung.port])
+            wait_until_final(context, export_id)
+        before = {export_id: rest(context, export_id) for export_id in told_to.values()}
+        _fails(context, told_to[redirecting.port], "Notification: the host answered 307")
+        _fails(context, told_to[down], "Notification: Connection refused")
+        assert _is_due_later(context, told_to[hung.port])
 
         unused.close()
         back = running.enter_context(receiver(port=down))
         for one in (hung, redirecting, back):
-            due_again(backend, told_to[one.port])
-            _succeeds(backend, told_to[one.port])
-        assert {export_id: rest(backend, export_id) for export_id in before} == before
+            due_again(context, told_to[one.port])
+            _succeeds(context, told_to[one.port])
+        assert {export_id: rest(context, export_id) for export_id in before} == before
     assert [len(one.received) for one in (slow, hung, redirecting, back, elsewhere)] == [1, 2, 2, 1, 0]
     assert all(len(_keys(one)) == 1 for one in (slow, hung, redirecting, back))
-    require_all_done(backend, before, logs=[started.log])
+    require_all_done(context, before, logs=[started.log])
     assert PASSWORD_OF_URL not in started.log.read_text()
 
 
-def _asked(backend: Backend, number: int, port: int) -> int:
+def _asked(context: Context, number: int, port: int) -> int:
     url = f"http://anna:{PASSWORD_OF_URL}@127.0.0.1:{port}/"
-    return request(backend, settings_for(contact_fields=(number + 3,), notification_url=url))
+    return request(context, settings_for(contact_fields=(number + 3,), notification_url=url))
 
 
-def _fails(backend: Backend, export_id: int, reason: str) -> None:
-    wait_until(lambda: told(backend, export_id)["error"] == reason, reason)
-    assert _is_due_later(backend, export_id)
+def _fails(context: Context, export_id: int, reason: str) -> None:
+    wait_until(lambda: told(context, export_id)["error"] == reason, reason)
+    assert _is_due_later(context, export_id)
 
 
-def _succeeds(backend: Backend, export_id: int) -> None:
-    wait_until(lambda: told(backend, export_id)["due_at"] is None, f"export {export_id} is told")
-    assert told(backend, export_id)["notified_at"] is not None
+def _succeeds(context: Context, export_id: int) -> None:
+    wait_until(lambda: told(context, export_id)["due_at"] is None, f"export {export_id} is told")
+    assert told(context, export_id)["notified_at"] is not None
 
 
-def _is_due_later(backend: Backend, export_id: int) -> bool:
+def _is_due_later(context: Context, export_id: int) -> bool:
     return bool(
-        execute(backend, "SELECT id FROM export WHERE id = %s AND notify_due_at > clock_timestamp()", (export_id,))
+        execute(context, "SELECT id FROM export WHERE id = %s AND notify_due_at > clock_timestamp()", (export_id,))
     )
 
 

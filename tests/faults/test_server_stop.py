@@ -1,17 +1,16 @@
-"""A server that is told to stop says so first, and answers until it ends."""
+"""A server that is told to stop first says so, and answers until it ends."""
 
 import signal
 
-from exporting import contact_changed
-from processes import server
-from served import EXAMPLE, wait_until
+from contactexport.context import Context
+from tests.support.exporting import contact_changed
+from tests.support.processes import server
+from tests.support.served import EXAMPLE, wait_until
 
-from contactexport.backend import Backend
 
-
-def test_readyz_says_that_the_server_is_shutting_down_while_it_still_accepts_exports(backend: Backend):
-    contact_changed(backend)
-    with server(backend, drain_seconds="20") as stopping:
+def test_readyz_reports_shutdown_while_the_server_still_accepts_exports(context: Context):
+    contact_changed(context)
+    with server(context, drain_seconds="20") as stopping:
         assert stopping.get("/readyz").status_code == 200
         stopping.signal(signal.SIGTERM)
         wait_until(lambda: stopping.get("/readyz").status_code == 503, "it says that it ends")
@@ -22,4 +21,4 @@ def test_readyz_says_that_the_server_is_shutting_down_while_it_still_accepts_exp
         assert stopping.get("/healthz").status_code == 200
         assert stopping.post(EXAMPLE).status_code == 200
         stopping.signal(signal.SIGTERM)
-        assert stopping.started.wait(timeout=15) == 0  # the second one hurries it
+        assert stopping.started.wait(timeout=15) == 0  # the second signal ends the wait

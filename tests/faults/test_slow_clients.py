@@ -1,4 +1,4 @@
-"""Clients that send their request slowly, or take nothing of the answer, hold up nobody and are let go."""
+"""Clients that send slowly or do not read the answer delay no other client and are dropped."""
 
 import hashlib
 import http.client
@@ -7,13 +7,15 @@ import signal
 import time
 
 import pytest
-from exporting import contact_changed, execute, request, run, settings_for
-from processes import Server, server
-from served import EXAMPLE, wait_until
-from slow_clients import all_of, connect, connected, dripping, head, head_without_token, read_slowly
 
-from contactexport.backend import Backend
-from contactexport.models import Export
+from contactexport.context import Context
+from contactexport.exports.models import Export
+from tests.support.exporting import contact_changed, execute, request, run, settings_for
+from tests.support.processes import Server, server
+from tests.support.served import EXAMPLE, wait_until
+from tests.support.slow_clients import all_of, connect, connected, dripping, head, head_without_token, read_slowly
+
+pytestmark = pytest.mark.slow
 
 POST = "POST /api/v2/contact/getchanges HTTP/1.1"
 PLENTY = "600"
@@ -21,7 +23,7 @@ SOON = "4"
 
 
 def others_are_answered(server: Server) -> None:
-    """By whatever process of the server takes the connection."""
+    """Checks that whatever process of the server takes the connection answers soon."""
     for _ in range(5):
         began = time.monotonic()
         assert server.get("/healthz").status_code == 200
@@ -34,7 +36,7 @@ def dropped(server: Server) -> int:
 
 
 def half_requests(server: Server) -> dict[str, bytes]:
-    """The beginnings of requests, each without its end."""
+    """Incomplete requests, by their kind."""
     body = b'{"distribution_method": "local"'
     return {
         "one byte": b"G",
@@ -61,39 +63,39 @@ def is_408(answer: bytes) -> bool:
 
 
 @pytest.mark.parametrize("count", [24, 200])
-def test_half_sent_heads_stop_nobody_and_are_answered_408(backend: Backend, count: int):
-    contact_changed(backend)
+def test_half_sent_heads_block_nobody_and_get_408(context: Context, count: int):
+    contact_changed(context)
     with (
-        server(backend, workers=1, REQUEST_TIMEOUT="10") as slowed,
+        server(context, workers=1, REQUEST_TIMEOUT="10") as slowed,
         connected(slowed, count, b"GET /healthz HTTP/1.1\r\nHost: x\r\n") as clients,
     ):
         others_are_answered(slowed)
         assert slowed.post(EXAMPLE).status_code == 200
         refused = sum(is_408(all_of(client)) for client in clients)
-        assert refused >= count - 5  # where there are not enough threads, some are dropped
+        assert refused >= count - 5  # if there are not enough threads, some are dropped
         assert not slowed.said("Traceback")
 
 
-def test_every_kind_of_half_sent_request_stops_nobody_and_ends(backend: Backend):
-    with server(backend, workers=1, threads=100, REQUEST_TIMEOUT=SOON) as slowed:
+def test_half_sent_requests_of_every_kind_block_nobody_and_end(context: Context):
+    with server(context, workers=1, threads=100, REQUEST_TIMEOUT=SOON) as slowed:
         for kind, sent in half_requests(slowed).items():
             with connected(slowed, 24, sent) as clients:
                 others_are_answered(slowed)
                 answers = [all_of(client) for client in clients]
             if kind == "a second request":
                 answers = [answer.partition(b"}}\n")[2] for answer in answers]
-            if kind == "a body that is not read":  # answered, and then closed
+            if kind == "a body that is not read":  # answered, then closed
                 assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers), kind
             else:
                 assert all(is_408(answer) for answer in answers), (kind, answers[0])
         assert not slowed.said("Traceback")
 
 
-def test_a_half_sent_form_and_one_that_waits_for_leave_end_as_well(backend: Backend):
+def test_half_sent_form_and_request_that_expects_100_continue_end(context: Context):
     form = ("Content-Type: application/x-www-form-urlencoded", "Content-Length: 50")
     half_form = head_without_token("POST /oauth2/token HTTP/1.1", *form) + b"grant_type="
     waiting = head_without_token(POST, "Content-Length: 50", "Expect: 100-continue")
-    with server(backend, workers=1, REQUEST_TIMEOUT=SOON) as slowed:
+    with server(context, workers=1, REQUEST_TIMEOUT=SOON) as slowed:
         with connected(slowed, 24, half_form) as clients:
             others_are_answered(slowed)
             answers = [all_of(client) for client in clients]
@@ -104,31 +106,31 @@ def test_a_half_sent_form_and_one_that_waits_for_leave_end_as_well(backend: Back
             assert all(answer.startswith(b"HTTP/1.1 401 ") for answer in answers), answers[0]
 
 
-def test_requests_that_come_byte_by_byte_end_as_well(backend: Backend):
-    """However often something comes, the time for the whole request is limited."""
-    with server(backend, workers=1, REQUEST_TIMEOUT=SOON) as slowed:
+def test_requests_that_arrive_byte_by_byte_end(context: Context):
+    """The time limit is for the whole request, however often a byte arrives."""
+    with server(context, workers=1, REQUEST_TIMEOUT=SOON) as slowed:
         for kind in ("half a head", "half a body", "half a chunk", "half a trailer"):
             with connected(slowed, 50, half_requests(slowed)[kind]) as clients:
                 with dripping(clients):
                     others_are_answered(slowed)
-                    # What drips on after the answer may have it thrown away: then the connection is reset.
+                    # Bytes that arrive after the answer may reset the connection, which loses the answer.
                     answers = [all_of(client) for client in clients]
                 assert all(is_408(answer) for answer in answers if answer), kind
                 assert any(answers), kind
 
 
-def test_there_is_room_for_others_although_more_clients_wait_than_there_are_threads(backend: Backend):
+def test_others_are_answered_although_more_clients_wait_than_there_are_threads(context: Context):
     with (
-        server(backend, workers=1, threads=24, REQUEST_TIMEOUT=PLENTY) as slowed,
+        server(context, workers=1, threads=24, REQUEST_TIMEOUT=PLENTY) as slowed,
         connected(slowed, 300, b"GET /healthz HTTP/1.1\r\n"),
     ):
         others_are_answered(slowed)
         assert slowed.said("all 24 threads are in use")
 
 
-def test_connections_that_send_nothing_are_closed_without_an_answer(backend: Backend):
-    """A client that opens one in advance would take 408 for the answer to a request that it is only about to send."""
-    with server(backend, workers=1, REQUEST_TIMEOUT=SOON) as slowed:
+def test_connections_that_send_nothing_are_closed_without_an_answer(context: Context):
+    """A client may open a connection in advance. It would take 408 for the answer to its later request."""
+    with server(context, workers=1, REQUEST_TIMEOUT=SOON) as slowed:
         with connected(slowed, 100) as clients:
             others_are_answered(slowed)
             assert [all_of(client) for client in clients] == [b""] * 100
@@ -137,8 +139,8 @@ def test_connections_that_send_nothing_are_closed_without_an_answer(backend: Bac
         assert all(answer.count(b"HTTP/1.1") == 1 and answer.startswith(b"HTTP/1.1 200") for answer in answers)
 
 
-def test_a_connection_may_be_used_for_longer_than_a_request_may_take(backend: Backend):
-    with server(backend, workers=1, REQUEST_TIMEOUT="2") as started:
+def test_connection_may_last_longer_than_the_request_timeout(context: Context):
+    with server(context, workers=1, REQUEST_TIMEOUT="2") as started:
         kept = http.client.HTTPConnection("127.0.0.1", started.port, timeout=30)
         kept.connect()
         opened = kept.sock
@@ -150,8 +152,8 @@ def test_a_connection_may_be_used_for_longer_than_a_request_may_take(backend: Ba
         kept.close()
 
 
-def test_requests_sent_at_once_are_answered_one_after_the_other(backend: Backend):
-    with server(backend, workers=1) as started, connect(started) as client:
+def test_pipelined_requests_are_answered_one_after_the_other(context: Context):
+    with server(context, workers=1) as started, connect(started) as client:
         body = json.dumps({}).encode()
         post = head(started, POST, "Content-Type: application/json", f"Content-Length: {len(body)}") + body
         client.sendall((post + head(started, "GET /healthz HTTP/1.1")) * 20)
@@ -161,37 +163,37 @@ def test_requests_sent_at_once_are_answered_one_after_the_other(backend: Backend
     assert answer.count(b"HTTP/1.1 200 ") == 21
 
 
-def test_a_stopping_server_does_not_wait_for_clients_that_send_nothing(backend: Backend):
-    with server(backend, REQUEST_TIMEOUT=PLENTY) as stopping, connected(stopping, 10):
+def test_stopping_server_does_not_wait_for_clients_that_send_nothing(context: Context):
+    with server(context, REQUEST_TIMEOUT=PLENTY) as stopping, connected(stopping, 10):
         others_are_answered(stopping)
         stopping.signal(signal.SIGTERM)
         assert stopping.started.wait(timeout=20) == 0
 
 
 @pytest.fixture
-def large(backend: Backend) -> Export:
-    """An export whose file is far more than the buffers between the two ends hold."""
-    contact_changed(backend)
+def large(context: Context) -> Export:
+    """An export whose file is much larger than the buffers between the two ends."""
+    contact_changed(context)
     execute(
-        backend,
+        context,
         "INSERT INTO contact (origin_kind, origin_id, first_name) "
         "SELECT 'form', 123, repeat('x', 1000) FROM generate_series(1, 40000) RETURNING 1",
     )
-    return run(backend, request(backend, settings_for(end=settings_for().end.replace(year=2100))))
+    return run(context, request(context, settings_for(end=settings_for().end.replace(year=2100))))
 
 
 def download(server: Server, export: Export, query: str = "") -> bytes:
     return head(server, f"GET /api/v2/export/{export.id}/data{query} HTTP/1.1")
 
 
-def test_downloads_that_nobody_reads_stop_nobody_and_are_ended(backend: Backend, large: Export):
-    with server(backend, SEND_TIMEOUT=SOON) as slowed:
+def test_downloads_that_nobody_reads_block_nobody_and_are_dropped(context: Context, large: Export):
+    with server(context, SEND_TIMEOUT=SOON) as slowed:
         with connected(slowed, 100, download(slowed, large), receive_buffer=4096) as clients:
             others_are_answered(slowed)
             first = [client.recv(12) for client in clients]
             assert set(first) == {b"HTTP/1.1 200", b"HTTP/1.1 429"}
             running = first.count(b"HTTP/1.1 200")
-            assert running <= 2 * backend.settings.downloads_per_user
+            assert running <= 2 * context.settings.downloads_per_user
             wait_until(lambda: dropped(slowed) == running, "they are dropped")
             assert slowed.get(f"/api/v2/export/{large.id}/data?limit=1").status_code == 200
             assert all(len(all_of(client)) < large.bytes for client in clients)
@@ -199,9 +201,9 @@ def test_downloads_that_nobody_reads_stop_nobody_and_are_ended(backend: Backend,
 
 
 @pytest.mark.parametrize("query", ["", "?offset=1&limit=39999"])
-def test_many_users_downloads_that_nobody_reads_stop_nobody(backend: Backend, large: Export, query: str):
+def test_unread_downloads_of_many_users_block_nobody(context: Context, large: Export, query: str):
     with (
-        server(backend, workers=1, SEND_TIMEOUT="10", DOWNLOADS_PER_USER="1000") as slowed,
+        server(context, workers=1, SEND_TIMEOUT="10", DOWNLOADS_PER_USER="1000") as slowed,
         connected(slowed, 120, download(slowed, large, query), receive_buffer=4096) as clients,
     ):
         others_are_answered(slowed)
@@ -211,11 +213,11 @@ def test_many_users_downloads_that_nobody_reads_stop_nobody(backend: Backend, la
         wait_until(lambda: dropped(slowed) == 100, "all dropped")
 
 
-def test_answers_of_any_kind_that_nobody_reads_are_ended(backend: Backend):
-    """Without credentials too: the description of the API, asked for again and again on one connection."""
+def test_other_answers_that_nobody_reads_are_dropped(context: Context):
+    """Also without credentials: the OpenAPI document, requested again and again on one connection."""
     many = b"GET /api/v2/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
     with (
-        server(backend, workers=1, SEND_TIMEOUT=SOON) as slowed,
+        server(context, workers=1, SEND_TIMEOUT=SOON) as slowed,
         connected(slowed, 60, many, receive_buffer=4096),
     ):
         others_are_answered(slowed)
@@ -223,8 +225,8 @@ def test_answers_of_any_kind_that_nobody_reads_are_ended(backend: Backend):
         assert not slowed.said("Traceback")
 
 
-def test_a_download_read_by_drops_is_ended(backend: Backend, large: Export):
-    with server(backend, SEND_TIMEOUT="2") as slowed, connect(slowed, receive_buffer=4096) as client:
+def test_download_that_is_read_too_slowly_is_dropped(context: Context, large: Export):
+    with server(context, SEND_TIMEOUT="2") as slowed, connect(slowed, receive_buffer=4096) as client:
         client.sendall(download(slowed, large))
         received = read_slowly(client, a_second=1000, seconds=8)
         received += all_of(client)
@@ -235,11 +237,9 @@ def test_a_download_read_by_drops_is_ended(backend: Backend, large: Export):
 
 @pytest.mark.parametrize("query", ["", "?offset=0&limit=1000000"])
 @pytest.mark.parametrize("receive_buffer", [None, 65536])
-def test_a_slow_but_steady_download_is_complete(
-    backend: Backend, large: Export, query: str, receive_buffer: int | None
-):
-    """More than 64 KiB in each two seconds, far longer than that."""
-    with server(backend, SEND_TIMEOUT="2") as slowed, connect(slowed, receive_buffer) as client:
+def test_slow_but_steady_download_completes(context: Context, large: Export, query: str, receive_buffer: int | None):
+    """More than 64 KiB in every two seconds, for much longer than that."""
+    with server(context, SEND_TIMEOUT="2") as slowed, connect(slowed, receive_buffer) as client:
         client.sendall(download(slowed, large, query).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         received = read_slowly(client, a_second=200_000, seconds=12)
         received += all_of(client)

@@ -1,23 +1,23 @@
-"""A worker that stood still (SIGSTOP), was thought dead and taken over, and then goes on: it does no harm any more."""
+"""A stopped worker (SIGSTOP) is thought dead, its export is taken over, and it continues: it does no harm."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from exporting import by_ftp, request, settings_for
-from ftp_hosts import files, refuse_to_overwrite, serving
-from invariants import require_all_done
-from processes import Process, worker
 from pyftpdlib.handlers import FTPHandler
-from served import wait_until
-from stopped import Halting, stop_points
 
-from contactexport.backend import Backend
+from contactexport.context import Context
 from contactexport.errors import ExportAlreadyRunning
-from contactexport.services.sweep_exports import sweep
+from contactexport.exports.sweep import sweep
+from tests.support.exporting import by_ftp, request, settings_for
+from tests.support.ftp_hosts import files, refuse_to_overwrite, serving
+from tests.support.invariants import advisory_locks, require_all_done
+from tests.support.processes import Process, worker
+from tests.support.served import wait_until
+from tests.support.stopped import Halting, stop_points
 
-# At each of them an attempt is on its way to a write. Those behind READY are for deliveries by FTP.
+# At each of them an attempt is about to write. Those after READY are for deliveries by FTP.
 READY = "marked ready"
 ORDERS = {
     "each further than the last": [
@@ -29,33 +29,37 @@ ORDERS = {
         "upload renamed", "upload to be replaced", "rename begun", "file uploaded", "upload begun",
     ],
 }  # fmt: skip
-# The second order comes to a point that only those hosts know which do not rename onto a file that exists.
+# The second order has a point that is reached only with hosts that do not rename onto an existing file.
 RENAMING = dict(zip(ORDERS, (FTPHandler.ftp_RNTO, refuse_to_overwrite), strict=True))
 
 
 @contextmanager
-def halting(backend: Backend, points: Sequence[str]) -> Iterator[Process]:
+def halting(context: Context, points: Sequence[str]) -> Iterator[Process]:
     attempts = str(len(points) + 2)
     settings = {"CRASH_POINT": stop_points(points), "ATTEMPT_LIMIT": attempts, "SWEEP_INTERVAL": "3600"}
-    with worker(backend, concurrency=int(attempts), **settings) as started:
+    with worker(context, concurrency=int(attempts), **settings) as started:
         yield started
 
 
+@pytest.mark.slow  # tests/integration/exports/test_stale_attempts.py has such attempts in one process
 @pytest.mark.parametrize("order", ORDERS)
-def test_whoever_was_taken_over_changes_nothing_any_more(backend: Backend, tmp_path: Path, order: str):
+def test_attempt_that_was_taken_over_changes_nothing(context: Context, tmp_path: Path, order: str):
     points, host = ORDERS[order], tmp_path / "host"
-    # Whoever has marked a file ready for an FTP host is through: another process delivers it.
+    # After "marked ready" another process delivers the file to an FTP host.
     until_ready, by_host = points[: points.index(READY) + 1], [point for point in points if point != READY]
     logs = []
     with serving(host, ftp_RNTO=RENAMING[order]) as (port, _told):
         for settings, stops in ((settings_for(), until_ready), (by_ftp(port), by_host)):
-            with halting(backend, stops) as started:
-                _all_wake_up_after_the_end(Halting(backend, started, host, settings), len(stops))
-                _each_wakes_up_while_the_next_one_works(Halting(backend, started, host, settings), len(stops))
+            with halting(context, stops) as started:
+                _all_wake_up_after_the_end(Halting(context, started, host, settings), len(stops))
+                _each_wakes_up_while_the_next_one_works(Halting(context, started, host, settings), len(stops))
                 logs.append(started.log)
-    sweep(backend)
-    require_all_done(backend, [1, 2, 3, 4], delivered_to=host, logs=logs)
-    assert len(files(backend.settings.storage_dir)) == 2, "those by FTP are not kept"
+    # A late attempt of export 3 has left a file. The same setting was locked by export 4, whose worker was just killed,
+    # and a sweep leaves what is locked to the one that holds it.
+    wait_until(lambda: advisory_locks(context) == [], "the last lock is gone")
+    sweep(context)
+    assert len(files(context.settings.storage_dir)) == 2, "those by FTP are not kept"
+    require_all_done(context, [1, 2, 3, 4], delivered_to=host, logs=logs)
 
 
 def _all_wake_up_after_the_end(export: Halting, stops: int) -> None:
@@ -80,25 +84,25 @@ def _each_wakes_up_while_the_next_one_works(export: Halting, stops: int) -> None
     export.end(stops)
 
 
-def test_one_that_wakes_up_late_costs_others_an_attempt_at_most(backend: Backend, tmp_path: Path):
-    """It may name its file when the next one is about to, and may end when the setting runs anew."""
+def test_late_attempt_costs_others_at_most_one_attempt(context: Context, tmp_path: Path):
+    """It names its file just before the next attempt does, and it ends when the same setting runs again."""
     points = ["file may appear", "file may appear", "marked done"]
-    with halting(backend, points) as started:
-        export = Halting(backend, started, tmp_path / "host", settings_for())
+    with halting(context, points) as started:
+        export = Halting(context, started, tmp_path / "host", settings_for())
         export.next_attempt_stands_still()
         export.cut_off()
         export.next_attempt_stands_still()
         export.wake_outdated(1)
-        assert export.delivered() is not None  # not what is in the row, which is still in progress
+        assert export.delivered() is not None  # although the row is still in progress
         export.wake_outdated(2)
         export.next_attempt_stands_still()
         assert export.row()["status"] == "done"
         with pytest.raises(ExportAlreadyRunning):
-            request(backend, export.settings)
+            request(context, export.settings)
         export.cut_off()
-        anew = Halting(backend, started, tmp_path / "host", export.settings)
+        anew = Halting(context, started, tmp_path / "host", export.settings)
         anew.next_attempt_stands_still()
         export.wake(3)
         wait_until(lambda: started.said(f'"event": "export done", "export": {export.id},'), "it has ended")
         anew.end(1)
-    require_all_done(backend, [1, 2])
+    require_all_done(context, [1, 2])

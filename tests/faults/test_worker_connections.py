@@ -1,15 +1,14 @@
-"""Nothing is shared across a fork: only the processes of a worker's pool talk to Postgres."""
+"""No connection is shared across a fork: only the processes of a worker's pool connect to Postgres."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from exporting import contact_changed, request, settings_for
-from invariants import wait_until_final
-from served import SHORT_WAITS
-
-from contactexport.backend import Backend
+from contactexport.context import Context
 from contactexport.embedded.local_service import PROJECT, LocalService
+from tests.support.exporting import contact_changed, request, settings_for
+from tests.support.invariants import wait_until_final
+from tests.support.served import SHORT_WAITS
 
 WATCHED = """
 import os, sys, psycopg2
@@ -24,15 +23,15 @@ app.worker_main(["worker", "--concurrency", "1", "--loglevel", "WARNING"])
 """
 
 
-def test_the_worker_itself_opens_no_connection_to_postgres(backend: Backend, tmp_path: Path):
-    contact_changed(backend)
+def test_parent_process_of_worker_opens_no_connection_to_postgres(context: Context, tmp_path: Path):
+    contact_changed(context)
     pids = tmp_path / "pids"
-    service = LocalService(backend.settings.data_dir, 0, SHORT_WAITS | {"DATABASE_URL": backend.database.url})
+    service = LocalService(context.settings.data_dir, 0, SHORT_WAITS | {"DATABASE_URL": context.database.url})
     worker = subprocess.Popen(
         [sys.executable, "-c", WATCHED, str(pids)], cwd=PROJECT, env=service.environment(), stderr=subprocess.DEVNULL
     )
     try:
-        assert wait_until_final(backend, request(backend, settings_for()))["status"] == "done"
+        assert wait_until_final(context, request(context, settings_for()))["status"] == "done"
     finally:
         worker.terminate()
         assert worker.wait(timeout=60) == 0

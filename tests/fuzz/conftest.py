@@ -1,4 +1,4 @@
-"""A real server and a client without limits for the fuzz targets; the number of cases at the end of the run."""
+"""A real server for the fuzz tests, a client without limits, and a report of the number of cases."""
 
 import dataclasses
 import os
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import fuzz_cases
 import psycopg2
 import pytest
 
 from contactexport import create_app
-from contactexport.backend import Backend
-from contactexport.services import manage_users
+from contactexport.context import Context
+from contactexport.users import manage
+from tests.fuzz import fuzz_cases
 
 PROJECT = Path(__file__).parent.parent.parent
 NO_LIMITS = {"requests_per_minute": 10**9, "exports_per_user": 10**9}
@@ -26,7 +26,7 @@ NO_LIMITS = {"requests_per_minute": 10**9, "exports_per_user": 10**9}
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its address and a user's token."""
+    """A running server: its address and the token of a user."""
 
     host: str
     port: int
@@ -38,14 +38,14 @@ class Server:
 
 
 @pytest.fixture
-def backend(backend: Backend) -> Backend:
-    """429 would hide everything else."""
-    return dataclasses.replace(backend, settings=dataclasses.replace(backend.settings, **NO_LIMITS))
+def context(context: Context) -> Context:
+    """The context without limits of requests and exports, since 429 would hide everything else."""
+    return dataclasses.replace(context, settings=dataclasses.replace(context.settings, **NO_LIMITS))
 
 
 @pytest.fixture(scope="session")
 def server(server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """gunicorn around a fresh database, as in production; no worker, so accepted exports stay scheduled."""
+    """gunicorn with a fresh database, as in production. There is no worker, so accepted exports stay scheduled."""
     name = f"{template}_fuzz"
     _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     data_dir = tmp_path_factory.mktemp("fuzz")
@@ -82,7 +82,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """`make fuzz` fails when it tried fewer cases than it was told to."""
+    """Lets `make fuzz` fail if it tried fewer cases than requested."""
     too_few = fuzz_cases.tried["cases"] < fuzz_cases.WANTED
     if fuzz_cases.SEARCHING and too_few and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -103,7 +103,7 @@ def _token(environment: dict[str, str]) -> str:
         for name in environment.keys() - os.environ.keys():
             patched.setenv(name, environment[name])
         made = create_app().extensions["contactexport"]
-    token = manage_users.add_user(made, "fuzz", with_wsse=False, with_token=True).token
+    token = manage.add_user(made, "fuzz", with_wsse=False, with_token=True).token
     made.database.close()
     return str(token)
 

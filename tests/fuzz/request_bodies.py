@@ -1,4 +1,4 @@
-"""Strategies for bodies of getchanges: nearly right ones, JSON of all kinds, and what is no JSON at all."""
+"""Strategies for bodies of getchanges: almost valid ones, JSON of all kinds, and bytes that are no JSON."""
 
 import json
 from datetime import date
@@ -108,7 +108,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
-    """A request with a few parameters changed to something likely or to anything, and a few left out."""
+    """A request with a few parameters changed to likely or arbitrary values, and a few missing."""
     changed = draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=True))
     body = LOCAL | {"time_range": [str(draw(st.dates(date(1990, 1, 1), date(2020, 1, 1)))), "2020-01-02"]}
     body |= {name: draw(LIKELY[name] | json_values if draw(st.booleans()) else LIKELY[name]) for name in changed}
@@ -121,7 +121,7 @@ def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def serialised(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
-    """JSON as Python writes it: escaped or not, lone surrogates, NaN and Infinity included, in some encoding."""
+    """JSON as Python writes it, escaped or not, in some encoding. It may have lone surrogates, NaN and Infinity."""
     text = json.dumps(draw(values), ensure_ascii=draw(st.booleans()))
     encoding = draw(st.sampled_from(["utf-8"] * 9 + ["utf-8-sig", "utf-16", "utf-32-le"]))
     return text.encode(encoding, "surrogatepass")

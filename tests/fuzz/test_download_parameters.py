@@ -1,16 +1,16 @@
-"""Whatever offset, limit, range and validators of a download are, the answer is bytes of the file or the envelope."""
+"""Whatever the offset, limit, range and validators of a download, the answer is bytes of the file or the envelope."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-import envelope
 import pytest
-from fuzz_cases import count, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
-from request_bodies import LOCAL
 
-from contactexport.services import run_export
+from contactexport.exports import run
+from tests.fuzz import envelope
+from tests.fuzz.fuzz_cases import count, fuzz
+from tests.fuzz.request_bodies import LOCAL
 
 VALUES = (
     st.integers(-3, 30).map(str)
@@ -36,9 +36,9 @@ HEADERS = st.fixed_dictionaries(
 
 
 @pytest.fixture
-def export_ids(api, backend):
-    """A finished export with ten contacts, and one that was only accepted."""
-    with backend.contacts.transaction() as conn, conn.cursor() as cursor:
+def export_ids(api, context):
+    """A finished export with ten contacts, and an accepted one."""
+    with context.contacts.transaction() as conn, conn.cursor() as cursor:
         cursor.execute(
             "INSERT INTO contact (origin_kind, origin_id, first_name)"
             " SELECT 'form', 123, 'a \"quoted\"' || chr(10) || n FROM generate_series(1, 10) AS n"
@@ -49,7 +49,7 @@ def export_ids(api, backend):
         api.post("/api/v2/contact/getchanges", json=LOCAL | {"time_range": times}).json["data"]["id"]
         for times in (window, LOCAL["time_range"])
     )
-    assert run_export.run(backend, done).status == "done"
+    assert run.run(context, done).status == "done"
     return done, accepted
 
 

@@ -1,12 +1,13 @@
-"""Whatever the headers, the method and the path are, the answer is the envelope and no 5xx."""
+"""Whatever the headers, the method and the path, the answer is the envelope and no 5xx."""
 
 import json
 
-import envelope
-from fuzz_cases import count, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
-from request_bodies import LOCAL
+
+from tests.fuzz import envelope
+from tests.fuzz.fuzz_cases import count, fuzz
+from tests.fuzz.request_bodies import LOCAL
 
 HEADER_TEXT = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=60)
 QUOTED = st.builds(
@@ -55,7 +56,7 @@ PATHS = st.builds("{}{}".format, KNOWN, st.lists(SEGMENT, max_size=4).map("/".jo
 
 
 def send(client, method, path, **options):
-    """The path as bytes, as WSGI has it (PEP 3333)."""
+    """The bytes of the path as WSGI has them (PEP 3333)."""
     count()
     raw_path = path.encode("utf-8", "surrogatepass").decode("latin-1")
     environ = options.pop("environ", {}) | {"PATH_INFO": raw_path}

@@ -1,14 +1,15 @@
-"""The same over a socket, where a client can send what no HTTP library would."""
+"""Whatever bytes a client sends over a socket, even those that no HTTP library would send, the answer is no 5xx."""
 
 import http.client
 import json
 import socket
 
-import envelope
-from fuzz_cases import count, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
-from request_bodies import LOCAL, bodies
+
+from tests.fuzz import envelope
+from tests.fuzz.fuzz_cases import count, fuzz
+from tests.fuzz.request_bodies import LOCAL, bodies
 
 BODY = json.dumps(LOCAL).encode()
 LINES = st.sampled_from(
@@ -81,12 +82,12 @@ CHUNKED = st.sampled_from(
 
 
 def exchange(server, request):
-    """The answer to these bytes, None when there is none; the connection is closed for sending afterwards."""
+    """The answer to these bytes, or None. Closes the sending side of the connection after them."""
     with socket.create_connection((server.host, server.port), timeout=20) as connection:
         try:
             connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)
-        except OSError:  # refused before everything was sent: the answer may have come all the same
+        except OSError:  # refused before everything was sent, but there may be an answer
             pass
         answer = http.client.HTTPResponse(connection)
         try:

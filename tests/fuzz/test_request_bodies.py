@@ -1,10 +1,11 @@
-"""Whatever the body of getchanges is, the answer is the envelope and no 5xx."""
+"""Whatever the body of getchanges, the answer is the envelope and no 5xx."""
 
-import envelope
-from fuzz_cases import count, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
-from request_bodies import bodies
+
+from tests.fuzz import envelope
+from tests.fuzz.fuzz_cases import count, fuzz
+from tests.fuzz.request_bodies import bodies
 
 CONTENT_TYPES = st.sampled_from(
     ["application/json"] * 8

@@ -80,4 +80,4 @@ def test_every_point_has_its_own_name():
 def test_a_program_that_is_to_end_itself_says_so_when_it_starts(monkeypatch, caplog):
     monkeypatch.setenv(crash_points.VARIABLE, "file named:1:SIGKILL")
     contactexport.create_app()
-    assert "for tests only: this program ends or stops itself at 'file named:1:SIGKILL'" in caplog.messages
+    assert "for tests only: this process ends or stops itself at 'file named:1:SIGKILL'" in caplog.messages

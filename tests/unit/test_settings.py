@@ -1,4 +1,4 @@
-"""contactexport.settings: where a value comes from, and the one line that tells of a wrong one."""
+"""contactexport.settings: where a value comes from, and the one line about a wrong one."""
 
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -59,7 +59,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), WRONG)
-def test_a_wrong_value_stops_with_one_line_that_names_variable_and_expectation(name: str, value: str, expected: str):
+def test_wrong_value_stops_with_line_that_names_variable_and_expectation(name: str, value: str, expected: str):
     for configured, environment in (({}, {PREFIX + name: value}), ({name: value}, {})):
         with pytest.raises(SettingsError) as stopped:
             load_settings(configured, environment)
@@ -72,7 +72,7 @@ def test_a_wrong_value_stops_with_one_line_that_names_variable_and_expectation(n
         assert shown == (not name.endswith(("KEY", "URL")))
 
 
-def test_without_anything_the_defaults_hold():
+def test_defaults_hold_without_configuration():
     settings = load_settings({}, {})
     assert settings.data_dir == Path.cwd() / "var"
     assert settings.storage_dir == Path.cwd() / "var" / "exports"
@@ -81,13 +81,13 @@ def test_without_anything_the_defaults_hold():
     assert (settings.attempt_limit, settings.writers_wait, settings.allowed_hosts) == (5, 30.0, ())
 
 
-def test_the_environment_wins_over_the_file_and_the_file_over_the_default():
+def test_environment_overrides_file_and_file_overrides_default():
     file = {"LANGUAGE": "de", "WRITERS_WAIT": 7, "ATTEMPT_LIMIT": 3}
     settings = load_settings(file, {f"{PREFIX}LANGUAGE": "FR", f"{PREFIX}WRITERS_WAIT": ""})
     assert (settings.language, settings.writers_wait, settings.attempt_limit) == ("fr", 7.0, 3)
 
 
-def test_zero_is_a_value():
+def test_zero_is_value():
     for configured, environment in (({"WRITERS_WAIT": 0}, {}), ({}, {f"{PREFIX}WRITERS_WAIT": "0"})):
         assert load_settings(configured, environment).writers_wait == 0
 
@@ -105,23 +105,23 @@ def test_values_are_typed():
 
 
 @pytest.mark.parametrize(("raw", "seconds"), [("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600), ("30d", 2_592_000)])
-def test_a_duration_is_told_in_seconds_or_with_its_unit(raw: str, seconds: int):
+def test_duration_is_in_seconds_or_has_unit(raw: str, seconds: int):
     assert load_settings({}, {f"{PREFIX}RETENTION": raw}).retention == seconds
 
 
-def test_a_setting_that_an_environment_needs_is_named():
+def test_missing_required_setting_is_named():
     with pytest.raises(SettingsError, match=r"^CONTACTEXPORT_BROKER_URL is not set: this environment needs it$"):
         load_settings({"REQUIRED_SETTINGS": ("DATABASE_URL", "BROKER_URL")}, {f"{PREFIX}DATABASE_URL": "postgres:///x"})
 
 
-def test_an_unknown_variable_is_told_with_the_nearest_name():
+def test_unknown_variable_is_reported_with_similar_name():
     environment = {f"{PREFIX}DATABSE_URL": "x", f"{PREFIX}ZZZ": "x", f"{PREFIX}ENV": "testing", "PATH": "/bin"}
     environment |= {PREFIX + name: "x" for name in setting_names()}
     assert list(unknown_settings(environment)) == [
-        "CONTACTEXPORT_DATABSE_URL is no setting and is ignored; did you mean CONTACTEXPORT_DATABASE_URL?",
-        "CONTACTEXPORT_ZZZ is no setting and is ignored",
+        "unknown setting CONTACTEXPORT_DATABSE_URL, ignored: did you mean CONTACTEXPORT_DATABASE_URL?",
+        "unknown setting CONTACTEXPORT_ZZZ, ignored",
     ]
 
 
-def test_every_setting_has_a_meaning():
+def test_every_setting_has_meaning():
     assert all(one.metadata["meaning"] for one in Settings.__dataclass_fields__.values())

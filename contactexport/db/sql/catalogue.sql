@@ -1,8 +1,8 @@
 -- name: version$
 SELECT version FROM catalogue_version;
 
--- name: complete_from$
-SELECT max(complete_from) FROM contact_log_horizon;
+-- name: log_horizon^
+SELECT max(complete_from) AS complete_from, max(removals_from) AS removals_from FROM contact_log_horizon;
 
 -- name: list_origins
 SELECT kind, id, name FROM origin ORDER BY kind, id;

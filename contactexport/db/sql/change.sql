@@ -1,15 +1,36 @@
 -- name: writers_now
--- Who is changing contacts at this moment: the lock of the log, or of a month that is written directly, is taken before a
+-- Who is changing contacts at this moment: the lock of a log, or of a month that is written directly, is taken before a
 -- change gets its time. The start of another role's transaction, and of a prepared one, is not to be seen.
 SELECT l.virtualtransaction AS writer, a.xact_start AS started
 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
   AND l.relation IN (
       SELECT 'contact_change'::regclass
+      UNION ALL SELECT 'contact_removal'::regclass
       UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = 'contact_change'::regclass
   )
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.pid IS DISTINCT FROM pg_backend_pid();
+
+-- name: is_joined$
+-- Whether contacts are made of several adopted tables.
+SELECT EXISTS (SELECT FROM adopted WHERE joined);
+
+-- name: first_unseen(writers, after, before)$
+-- The first change in a time range of a transaction that one of the writers may not have seen. Each shows the oldest one of
+-- these by a lock (db/sql/adopt_capture.sql). A transaction is not older than another one if its age is not higher.
+WITH seen AS (
+    SELECT max(age(l.objid::text::xid)) AS age FROM pg_locks AS l
+    WHERE l.locktype = 'advisory' AND l.classid::bigint = hashtext('contactexport seen')::bigint & 4294967295
+      AND l.objsubid = 2 AND l.virtualtransaction = ANY (:writers)
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT least(
+    (SELECT min(c.changed_at) FROM contact_change AS c
+     WHERE c.changed_at >= :after AND c.changed_at < :before AND age(c.xmin) <= (SELECT s.age FROM seen AS s)),
+    (SELECT min(r.changed_at) FROM contact_removal AS r
+     WHERE r.changed_at >= :after AND r.changed_at < :before AND age(r.xmin) <= (SELECT s.age FROM seen AS s))
+);
 
 -- name: describe_writers
 -- Whose transactions these are: a session's, or a prepared one's, which no session stands behind.
@@ -67,6 +88,15 @@ DROP TABLE {month};
 
 -- name: delete_unpartitioned!
 DELETE FROM contact_change_other WHERE changed_at < :before;
+
+-- name: count_removals_before$
+SELECT coalesce(sum(cardinality(contact_ids)), 0)::bigint FROM contact_removal WHERE changed_at < :before;
+
+-- name: delete_removals!
+DELETE FROM contact_removal WHERE changed_at < :before;
+
+-- name: raise_removals_horizon!
+UPDATE contact_log_horizon SET removals_from = greatest(removals_from, :removals_from);
 
 -- name: raise_horizon!
 UPDATE contact_log_horizon SET complete_from = greatest(complete_from, :complete_from);

@@ -17,7 +17,7 @@ true;
 -- A template: the columns wanted, each named by its field's id.
 SELECT c.id::text AS id, {columns}
 FROM contact AS c
-WHERE c.id = ANY (CAST(:ids AS bigint[]))
+WHERE c.id = ANY (CAST(:ids AS {id_type}[]))
 ORDER BY c.id;
 
 -- name: stored_value!

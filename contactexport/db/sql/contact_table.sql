@@ -23,6 +23,17 @@ SELECT
         SELECT attname::text FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
         WHERE attrelid = contact.oid AND attnum > 0 AND NOT attisdropped
           AND typoutput IN ('date_out'::regproc, 'timestamp_out'::regproc, 'timestamptz_out'::regproc)
-    ) AS moments
+    ) AS moments,
+    (
+        SELECT format_type(atttypid, NULL) FROM pg_attribute
+        WHERE attrelid = 'contact_change'::regclass AND attname = 'contact_id'
+    ) AS id_type,
+    EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = to_regclass('contact_origin') AND attname = 'contact_id'
+    ) AS has_memberships
 FROM pg_class AS contact
 WHERE contact.oid = 'contact'::regclass;
+
+-- name: logs_any$
+SELECT EXISTS (SELECT FROM adopted WHERE joined)
+    OR EXISTS (SELECT FROM contact_change WHERE origin_id = 0 AND origin_kind = 'any');

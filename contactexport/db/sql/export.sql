@@ -28,6 +28,7 @@ ORDER BY id DESC LIMIT :limit;
 -- Run with the advisory lock of the key held, which a retry may have changed. The attempt number is the fence of
 -- every later write, together with the number of deliveries: a file that another process has just written is delivered
 -- in the same attempt, and only the latter is raised from 0. After a retry it is 0 as well, but so is that of runs.
+-- Since its turn was chosen, its file may have been written: then it is no longer the turn of this kind of work.
 UPDATE export
 SET attempt = attempt + CASE WHEN status = 'ready' AND delivery_attempts = 0 AND run_attempts > 0 THEN 0 ELSE 1 END,
     claimed_at = clock_timestamp(),
@@ -36,6 +37,7 @@ SET attempt = attempt + CASE WHEN status = 'ready' AND delivery_attempts = 0 AND
     status = CASE WHEN status = 'ready' THEN 'ready' ELSE 'in progress' END,
     started_at = coalesce(started_at, clock_timestamp())
 WHERE id = :id AND setting_key = :setting_key AND due_at <= clock_timestamp()
+  AND coalesce((status = 'ready' AND settings->>'distribution_method' <> 'local') = CAST(:deliveries AS boolean), true)
 RETURNING *;
 
 -- name: note_expected_rows!
@@ -51,19 +53,35 @@ WITH marked AS (
 )
 UPDATE export
 SET status = 'ready', rows = :rows, rows_expected = :rows, bytes = :bytes, sha256 = :sha256,
-    effective_until = :effective_until, complete_from = :complete_from,
+    effective_until = :effective_until, complete_from = :complete_from, warnings = :warnings,
+    columns = :columns, removed = :removed, manifest = :manifest,
     ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL,
     delivery_attempts = :delivery_attempts, permanent_failures = 0
 WHERE id = :id AND attempt = :attempt AND status = 'in progress'
 RETURNING *;
 
 -- name: mark_done^
-UPDATE export
-SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL,
-    deliveries = export_deliveries(deliveries, attempt, :reply),
-    notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
-WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status = 'ready'
-RETURNING *;
+-- The cursor of a feed moves in the same statement. The feed is locked first, as by whatever else changes a feed and its
+-- run: the condition on `locked` has no column, so Postgres evaluates it before it looks for the export.
+WITH locked AS MATERIALIZED (
+    SELECT f.id FROM feed AS f WHERE f.id = (SELECT e.feed_id FROM export AS e WHERE e.id = :id) FOR UPDATE
+), done AS (
+    UPDATE export
+    SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL,
+        deliveries = export_deliveries(deliveries, attempt, :reply),
+        notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
+    WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status = 'ready'
+      AND (SELECT count(*) FROM locked) >= 0
+    RETURNING *
+), moved AS (
+    UPDATE feed AS f
+    SET cursor = d.effective_until, sequence = d.feed_sequence, columns = d.columns, reset = false,
+        last_manifest_sha256 = encode(sha256(convert_to(d.manifest, 'UTF8')), 'hex'),
+        late_at = f.next_late_at, late_told_at = NULL
+    FROM done AS d
+    WHERE f.id = d.feed_id AND f.sequence = d.feed_sequence - 1
+)
+SELECT * FROM done;
 
 -- name: mark_error^
 UPDATE export
@@ -105,19 +123,26 @@ WITH unmarked AS (DELETE FROM export_row_mark WHERE export_id = :id)
 UPDATE export SET file_deleted_at = clock_timestamp() WHERE id = :id AND file_deleted_at IS NULL;
 
 -- name: expired
--- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver.
+-- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver. Files of a
+-- feed that somebody pulls stay until they are acknowledged.
 SELECT id, file_name FROM export
 WHERE due_at IS NULL AND file_deleted_at IS NULL
   AND finished_at < clock_timestamp() - make_interval(secs => :retention)
+  AND NOT (status = 'done' AND EXISTS (
+      SELECT FROM feed AS f
+      WHERE f.id = export.feed_id AND f.pulled_at IS NOT NULL AND f.acknowledged < export.feed_sequence
+  ))
 ORDER BY finished_at LIMIT 1000
 FOR UPDATE SKIP LOCKED;
 
 -- name: keep_files
 -- Of these exports: the attempt that may have a temporary file, and whether the finished file is to be kept; one that
--- was delivered to another computer is left only by a process that died right after. Those that somebody holds are left
+-- was delivered to another computer is left only by a process that died right after, and so is one of a run in error that
+-- never became ready. Those that somebody holds are left
 -- out: who has just finished one still tidies up.
 SELECT id, CASE WHEN status IN ('scheduled', 'in progress', 'ready') THEN attempt END AS attempt,
-       file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' = 'ftp') AS keeps_file
+       file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' = 'ftp')
+           AND NOT (status = 'error' AND ready_at IS NULL) AS keeps_file
 FROM export AS e
 WHERE id = ANY (:ids) AND NOT EXISTS (
     SELECT FROM pg_locks AS l

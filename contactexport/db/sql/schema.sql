@@ -89,6 +89,16 @@ CREATE TABLE contactexport_checksum (
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- name: is_contacts_only$
+SELECT obj_description(to_regclass('contactexport_version'), 'pg_class') IS NOT DISTINCT FROM 'contacts only';
+
+-- name: keep_contacts_only#
+-- Of a database in which nobody has stored an export or a user yet.
+DROP TABLE
+    export, export_row_mark, feed, feed_event, manifest_key, api_user, access_token, wsse_nonce, request_count, ftp_host_trait, installation;
+DROP FUNCTION export_accept, export_deliveries;
+COMMENT ON TABLE contactexport_version IS 'contacts only';
+
 -- name: checksums$
 SELECT coalesce(jsonb_object_agg(version, sha256), '{}') FROM contactexport_checksum;
 

@@ -13,5 +13,5 @@ ORDER BY c.id LIMIT 1;
 SELECT min(contact_id) AS first, percentile_disc(0.5) WITHIN GROUP (ORDER BY contact_id) AS middle, max(contact_id) AS last
 FROM (
     SELECT DISTINCT contact_id FROM contact_change
-    WHERE {window} AND contact_id BETWEEN CAST(:first_id AS bigint) AND CAST(:last_id AS bigint)
+    WHERE {window} AND contact_id BETWEEN CAST(:first_id AS {id_type}) AND CAST(:last_id AS {id_type})
 ) AS changed;

@@ -1,5 +1,6 @@
-"""contactexport.api.request_fields: each parameter's values, and the words in which others are refused."""
+"""contactexport.api.request_fields: the values of each parameter, and the error texts for others."""
 
+import unicodedata
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -10,23 +11,26 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from contactexport.api import request_fields
-from contactexport.api.request_fields import MOST_DIGITS, integer, is_one_line, shown
-from contactexport.client_rules import STRICT
-from contactexport.hidden_url import hidden
+from contactexport.api.request_fields import CONTROL_CHARACTER, MAX_DIGITS, integer, shown
+from contactexport.catalogue import Catalogue, ContactField, Origin
+from contactexport.hosts.guard import NetworkGuard
+from contactexport.hosts.parse import parse_allowed_hosts
 from contactexport.languages import LANGUAGES
-from contactexport.models import Catalogue, ContactField, Origin
+from contactexport.secrets.hidden_url import hidden
+from contactexport.users.client_rules import STRICT
 
 VIENNA = ZoneInfo("Europe/Vienna")
 CATALOGUE = Catalogue(
     (Origin("form", 123, "a"), Origin("form", 124, "b"), Origin("api", 0, "none"), Origin("api", 456, "c")),
     {id_: ContactField(id_, str(id_), "shorttext", f"c{id_}", id_ != 27, {}) for id_ in (0, 1, 3, 27, 106533)},
 )
+GUARD = NetworkGuard(parse_allowed_hosts("2001:db8::/32"))
 REFUSED = "Valid start_date and end_date is required"
 
 
 def load(field, value, name="parameter", **data):
-    """What the field makes of a value, in a schema with our catalogue in Vienna."""
-    field.parent = SimpleNamespace(catalogue=CATALOGUE, time_zone=VIENNA, rules=STRICT)
+    """Returns what the field makes of a value, in a schema with our catalogue and the time zone of Vienna."""
+    field.parent = SimpleNamespace(catalogue=CATALOGUE, time_zone=VIENNA, rules=STRICT, guard=GUARD)
     return field._deserialize(value, name, data | {name: value})
 
 
@@ -52,16 +56,16 @@ def utc(text: str) -> datetime:
         ("0", 0),
         ("007", 7),
         ("123", 123),
-        ("9" * MOST_DIGITS, 10**MOST_DIGITS - 1),
+        ("9" * MAX_DIGITS, 10**MAX_DIGITS - 1),
         (10**400, 10**400),
     ],
 )
-def test_integers_and_strings_of_digits_are_integers(value, expected):
+def test_integers_and_strings_of_digits_become_integers(value, expected):
     assert integer(value) == expected
 
 
-def test_more_digits_than_any_id_has_are_one_id_that_nothing_has():
-    assert integer("9" * (MOST_DIGITS + 1)) == integer("1" * 10_000) == 10**MOST_DIGITS
+def test_too_many_digits_become_unused_id():
+    assert integer("9" * (MAX_DIGITS + 1)) == integer("1" * 10_000) == 10**MAX_DIGITS
 
 
 @pytest.mark.parametrize(
@@ -92,12 +96,12 @@ def test_more_digits_than_any_id_has_are_one_id_that_nothing_has():
         {},
     ],
 )
-def test_anything_else_is_none(value):
+def test_other_values_become_none(value):
     assert integer(value) is None
 
 
 @given(st.text(max_size=30))
-def test_every_text_is_an_integer_of_ascii_digits_or_none(text):
+def test_any_text_becomes_integer_or_none(text):
     number = integer(text)
     assert number is None or text.strip("0123456789") == ""
 
@@ -114,14 +118,14 @@ def test_every_text_is_an_integer_of_ascii_digits_or_none(text):
         (["ä", {"b": None}], '["ä", {"b": null}]'),
     ],
 )
-def test_a_value_that_is_no_string_is_shown_as_json(value, expected):
+def test_value_that_is_not_string_is_shown_as_json(value, expected):
     assert shown(value) == expected
 
 
 # Time ranges
 
 
-def test_a_time_range_is_its_two_moments():
+def test_time_range_becomes_two_moments():
     assert load(request_fields.TimeRange(), ["2012-02-09", "2012-02-10T00:00:00Z"]) == (
         utc("2012-02-08T23:00"),
         utc("2012-02-10T00:00"),
@@ -162,12 +166,12 @@ def test_origin_ids_are_sorted_and_unique(value, expected):
     assert load(request_fields.OriginIds(), value, origin="form") == expected
 
 
-def test_the_id_0_means_contacts_without_a_source():
+def test_id_0_means_contacts_without_source():
     assert load(request_fields.OriginIds(), 0, origin="api") == (0,)
 
 
 @pytest.mark.parametrize("value", ["abc", 12.5, "", [], [123, "x"], [[123]], {}, True, "1_000", "١", [None]])
-def test_what_is_no_integer_is_no_origin_id(value):
+def test_origin_id_that_is_not_integer_is_refused(value):
     text = "Invalid data format for origin_id. Integer expected"
     assert refusal(request_fields.OriginIds(), value, origin="form") == text
 
@@ -182,11 +186,11 @@ def test_what_is_no_integer_is_no_origin_id(value):
         (0, "form", "0"),
     ],
 )
-def test_an_id_that_the_origin_does_not_have_is_named_as_sent(value, origin, named):
+def test_unknown_origin_id_is_named_as_sent(value, origin, named):
     assert refusal(request_fields.OriginIds(), value, origin=origin) == f"Invalid value for origin_id: {named}"
 
 
-def test_contact_fields_stand_in_the_order_asked_for_each_once():
+def test_contact_fields_keep_order_and_are_unique():
     assert load(request_fields.ContactFields(), ["106533", 3, 1, "3", 0]) == (106533, 3, 1, 0)
 
 
@@ -247,7 +251,7 @@ def test_other_ports_are_refused(value, named):
     assert refusal(request_fields.Port(), value, "port") == f"Invalid value for ftp_settings.port: {named}"
 
 
-def test_one_of_a_few_is_case_sensitive():
+def test_one_of_is_case_sensitive():
     field = request_fields.OneOf("form", "api", message="Invalid origin: {value}")
     assert load(field, "form") == "form"
     assert refusal(field, "Form") == "Invalid origin: Form"
@@ -255,12 +259,12 @@ def test_one_of_a_few_is_case_sensitive():
 
 
 @pytest.mark.parametrize("value", ["{value}", "{0}", "{}", "{value.__class__}"])
-def test_braces_in_a_value_are_shown_as_they_are(value):
+def test_braces_in_value_are_shown_unchanged(value):
     assert refusal(request_fields.OneOf("a", message="Invalid origin: {value}"), value) == f"Invalid origin: {value}"
 
 
 @pytest.mark.parametrize("value", ["a", "ä ö/ü", "日本", "x" * 1024, "a;b|c", "\u2028"])
-def test_a_line_is_any_text_without_control_characters(value):
+def test_line_is_any_text_without_control_characters(value):
     assert load(request_fields.Line(), value) == value
 
 
@@ -272,12 +276,12 @@ def test_other_lines_are_refused_and_shown(value):
     assert refusal(request_fields.Line(), value, "folder") == text
 
 
-def test_a_line_may_be_allowed_to_be_empty():
+def test_line_may_be_empty_if_allowed():
     assert load(request_fields.Line(may_be_empty=True), "") == ""
 
 
 @pytest.mark.parametrize("value", ["geheim\n", 12345, ["geheim"], "g" * 1025])
-def test_a_secret_is_never_shown(value):
+def test_secret_is_never_shown(value):
     field = request_fields.Line(secret=True, may_be_empty=True)
     assert refusal(field, value, "password") == "Invalid value for ftp_settings.password: ***"
 
@@ -294,7 +298,7 @@ def test_a_secret_is_never_shown(value):
         "http://a/" + "x" * 2039,
     ],
 )
-def test_urls_of_the_web_are_accepted(url):
+def test_http_and_https_urls_are_accepted(url):
     assert load(request_fields.NotificationUrl(), url) == url
 
 
@@ -335,5 +339,6 @@ def test_other_urls_are_refused(value):
 
 
 @given(st.text())
-def test_one_line_means_no_control_character(text):
-    assert is_one_line(text) == (not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text))
+def test_control_character_is_found_anywhere(text):
+    found = CONTROL_CHARACTER.search(text) is not None
+    assert found == any(unicodedata.category(char) == "Cc" for char in text)

@@ -1,4 +1,4 @@
-"""contactexport.api.request_json: what is JSON and what is refused, before any parameter is looked at."""
+"""contactexport.api.request_json: what is JSON and what is refused, before any parameter is checked."""
 
 import gzip
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.test import EnvironBuilder
 
-from contactexport.api.request_json import MAY_HOLD_NUL, MOST_LEVELS, load_object, parse
+from contactexport.api.request_json import MAX_LEVELS, MAY_HOLD_NUL, load_object, parse
 from contactexport.errors import InvalidRequest
 
 finite = st.recursive(
@@ -19,7 +19,7 @@ finite = st.recursive(
     | st.booleans()
     | st.integers(-(10**30), 10**30)
     | st.floats(allow_nan=False, allow_infinity=False)
-    # No NUL, which is refused outside of some parameters.
+    # Without NUL, which only some parameters may contain.
     | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
     lambda inner: (
         st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), inner)
@@ -45,7 +45,7 @@ def nested(levels: int, opening: str = "[", closing: str = "]") -> str:
 
 
 @given(value=finite, ensure_ascii=st.booleans())
-def test_what_python_writes_is_read_back(value, ensure_ascii):
+def test_json_written_by_python_is_read_back(value, ensure_ascii):
     assert parse(json.dumps(value, ensure_ascii=ensure_ascii).encode()) == value
 
 
@@ -69,17 +69,17 @@ def test_what_python_writes_is_read_back(value, ensure_ascii):
         "True",
     ],
 )
-def test_what_rfc_8259_does_not_allow_is_refused(text):
+def test_text_that_rfc_8259_forbids_is_refused(text):
     assert refused(text)
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 1}', '{"b": [{"a": 1, "\\u0061": 2}]}'])
-def test_a_key_given_twice_is_refused_at_any_level(text):
+def test_repeated_key_is_refused_at_any_level(text):
     assert refused(text)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}', "1e999", "-1e999"])
-def test_numbers_that_are_none_are_refused(text):
+def test_nan_and_infinite_numbers_are_refused(text):
     assert refused(text)
 
 
@@ -93,7 +93,7 @@ def test_lone_surrogates_are_refused(text):
     assert refused(text)
 
 
-def test_a_pair_of_surrogates_is_a_character():
+def test_surrogate_pair_is_one_character():
     assert parse(b'"\\ud83d\\ude00"') == "😀"
 
 
@@ -110,26 +110,26 @@ def test_bytes_that_are_not_utf8_are_refused():
 @pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}")])
 def test_nesting_is_limited(opening, closing):
     innermost = "" if opening == "[" else "1"
-    deepest = opening * (MOST_LEVELS - 1) + innermost + closing * (MOST_LEVELS - 1)
+    deepest = opening * (MAX_LEVELS - 1) + innermost + closing * (MAX_LEVELS - 1)
     assert not refused(deepest)
     assert refused(opening * 2 + deepest + closing * 2)
     assert refused(opening * 100_000)
 
 
-def test_nesting_of_exactly_the_limit_is_accepted():
-    assert not refused(nested(MOST_LEVELS))
-    assert refused(nested(MOST_LEVELS + 1))
+def test_nesting_at_limit_is_accepted():
+    assert not refused(nested(MAX_LEVELS))
+    assert refused(nested(MAX_LEVELS + 1))
 
 
 @pytest.mark.parametrize("value", ["1", '"a"', "null"])
-def test_a_value_inside_nesting_of_exactly_the_limit_is_a_level_too_many(value: str):
-    assert not refused("[" * (MOST_LEVELS - 1) + value + "]" * (MOST_LEVELS - 1))
-    assert refused("[" * MOST_LEVELS + value + "]" * MOST_LEVELS)
+def test_value_inside_deepest_level_is_refused(value: str):
+    assert not refused("[" * (MAX_LEVELS - 1) + value + "]" * (MAX_LEVELS - 1))
+    assert refused("[" * MAX_LEVELS + value + "]" * MAX_LEVELS)
 
 
 @pytest.mark.parametrize("name", sorted(MAY_HOLD_NUL))
 @pytest.mark.parametrize("value", ["\0", ["\0"], {"host": "\0", "\0": [{"a": "b\0"}]}])
-def test_nul_is_left_to_the_checks_that_name_the_value(name, value):
+def test_nul_is_left_to_checks_that_name_value(name, value):
     assert parse(json.dumps({name: value}).encode()) == {name: value}
 
 
@@ -145,18 +145,18 @@ def test_nul_is_left_to_the_checks_that_name_the_value(name, value):
     ],
     ids=str,
 )
-def test_nul_is_refused_anywhere_else(value):
+def test_nul_is_refused_elsewhere(value):
     assert refused(json.dumps(value))
 
 
-def test_a_nul_beside_an_allowed_one_is_refused():
+def test_nul_beside_allowed_one_is_refused():
     assert refused('{"ftp_settings": "\\u0000", "origin": "\\u0000"}')
 
 
 @pytest.mark.parametrize(
     "body", [b"[1]", b'"a"', b"1", b"null", b"", b"distribution_method=ftp", b"\xff", b"[" * 60_000]
 )
-def test_what_is_no_object_gets_the_specified_error(body):
+def test_body_that_is_not_object_gets_specified_error(body):
     with pytest.raises(InvalidRequest, match=r"^Invalid JSON in the request body$"):
         load_object(request_with(body))
 
@@ -180,7 +180,7 @@ def test_what_is_no_object_gets_the_specified_error(body):
         "application/json; version=2",
     ],
 )
-def test_what_clients_send_is_accepted(content_type):
+def test_content_types_of_clients_are_accepted(content_type):
     assert load_object(request_with(b'{"a": 1}', content_type)) == {"a": 1}
 
 
@@ -197,12 +197,12 @@ def test_what_clients_send_is_accepted(content_type):
         "json",
     ],
 )
-def test_other_declared_types_are_unsupported(content_type):
+def test_other_content_types_are_unsupported(content_type):
     with pytest.raises(UnsupportedMediaType):
         load_object(request_with(b'{"a": 1}', content_type))
 
 
-def test_a_byte_order_mark_before_the_json_is_taken_off_once():
+def test_one_byte_order_mark_is_removed():
     assert load_object(request_with(b'\xef\xbb\xbf{"a": 1}')) == {"a": 1}
     assert refused(b'\xef\xbb\xbf\xef\xbb\xbf{"a": 1}')
 
@@ -219,7 +219,7 @@ def test_gzip_is_unpacked(coding, parts):
     [b"", b'{"a": 1}', gzip.compress(b'{"a": 1}')[:-5], gzip.compress(b'{"a": 1}')[:-8] + bytes(8), b"\x1f\x8b" * 9],
     ids=["nothing", "JSON", "cut", "another checksum", "no deflate"],
 )
-def test_what_is_said_to_be_gzip_and_is_not_is_no_json(body):
+def test_body_wrongly_declared_as_gzip_is_invalid_json(body):
     with pytest.raises(InvalidRequest, match=r"^Invalid JSON in the request body$"):
         load_object(request_with(body, **{"Content-Encoding": "gzip"}))
 
@@ -231,7 +231,7 @@ def test_other_codings_are_unsupported():
             load_object(request_with(b'{"a": 1}', **{"Content-Encoding": coding}))
 
 
-def test_a_bomb_is_too_large_and_never_unpacked():
+def test_gzip_bomb_is_refused_before_it_is_unpacked():
     request = request_with(gzip.compress(bytes(30_000_000)), **{"Content-Encoding": "gzip"})
     request.max_content_length = 64 * 1024
     tracemalloc.start()

@@ -43,20 +43,20 @@ def test_moments_are_utc(text, expected):
     assert moment(text, VIENNA) == utc(expected)
 
 
-def test_a_bare_time_that_comes_twice_is_the_first_of_the_two():
+def test_ambiguous_time_is_first_of_two():
     assert moment("2012-10-28 02:30", VIENNA) == utc("2012-10-28T00:30")
     assert moment("2012-10-28 03:00", VIENNA) == utc("2012-10-28T02:00")
 
 
-def test_a_bare_time_that_a_clock_change_leaves_out_is_the_moment_of_the_change():
+def test_skipped_time_is_moment_of_clock_change():
     assert moment("2012-03-25 01:59:59", VIENNA) == utc("2012-03-25T00:59:59")
     for left_out in ("2012-03-25 02:00", "2012-03-25 02:30", "2012-03-25 02:59:59", "2012-03-25 03:00"):
         assert moment(left_out, VIENNA) == utc("2012-03-25T01:00")
     assert moment("2012-03-25 03:00:01", VIENNA) == utc("2012-03-25T01:00:01")
 
 
-# Days on which clocks change, and their hours: at any time of the day, by half an hour, by 44 and a half minutes, by a
-# whole day.
+# Days of clock changes and their length in hours. Clocks change at any time of day, by half an hour, by 44.5 minutes,
+# or by a whole day.
 CHANGES = [
     ("Europe/Vienna", "2012-03-25", 23),
     ("Europe/Vienna", "2012-10-28", 25),
@@ -77,14 +77,14 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("zone", "day", "hours"), CHANGES)
-def test_a_day_of_a_clock_change_has_more_or_fewer_hours(zone, day, hours):
+def test_day_of_clock_change_has_more_or_fewer_hours(zone, day, hours):
     following = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
     assert moment(following, ZoneInfo(zone)) - moment(day, ZoneInfo(zone)) == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(("zone", "day", "_hours"), CHANGES)
-def test_a_later_bare_time_never_means_an_earlier_moment(zone, day, _hours):
-    """Without this, windows laid end to end by bare times would overlap."""
+def test_later_time_never_means_earlier_moment(zone, day, _hours):
+    """Otherwise consecutive windows would overlap."""
     start = datetime.fromisoformat(day) - timedelta(days=1)
     bare = [f"{start + timedelta(seconds=30 * number):%Y-%m-%d %H:%M:%S}" for number in range(3 * 2880)]
     moments = [moment(text, ZoneInfo(zone)) for text in bare]
@@ -150,19 +150,19 @@ def test_other_dates_are_refused(value):
 
 
 @pytest.mark.parametrize("text, zone", [("0001-01-01", "Europe/Vienna"), ("9999-12-31 23:00", "Etc/GMT+12")])
-def test_a_bare_time_outside_the_years_in_utc_is_refused(text, zone):
+def test_time_outside_years_in_utc_is_refused(text, zone):
     with pytest.raises(ValidationError, match=REFUSED):
         moment(text, ZoneInfo(zone))
 
 
 @given(st.text())
-def test_every_text_is_a_moment_or_refused(text):
+def test_any_text_is_moment_or_refused(text):
     with contextlib.suppress(ValidationError):
         assert moment(text, VIENNA).tzinfo is UTC
 
 
 @given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - a bare time is what clients send
-def test_times_without_an_offset_are_those_of_the_zone(at):
+def test_times_without_offset_are_in_time_zone(at):
     at = at.replace(microsecond=0, fold=0)  # a bare time does not say which of two it means: the first
     meant = moment(at.isoformat(sep=" "), VIENNA)
     shown = meant.astimezone(VIENNA).replace(tzinfo=None, fold=0)

@@ -1,4 +1,4 @@
-"""What a tool's file may differ in, and what not."""
+"""In what the file of a tool may differ, and in what not."""
 
 import hashlib
 from pathlib import Path
@@ -37,12 +37,12 @@ def test_the_same_bytes_are_no_difference(expected_file, expected, written):
     assert expected_file.difference(written(*LINES), expected) == ""
 
 
-def test_another_order_of_rows_is_named(expected_file, expected, written):
+def test_another_order_of_rows_is_reported(expected_file, expected, written):
     header, *rows = LINES
     assert expected_file.difference(written(header, *reversed(rows)), expected) == "other order"
 
 
-def test_quotes_that_are_not_needed_are_named(expected_file, expected, written):
+def test_unnecessary_quotes_are_reported(expected_file, expected, written):
     quoted = [b'"user_id","First Name"\n', b'"1","Jo ""the"" Pen"\n', b'2,""\n', b'"3","a,b"\r\n']
     assert expected_file.difference(written(*quoted), expected) == "other quoting"
     assert expected_file.difference(written(quoted[0], *reversed(quoted[1:])), expected) == "other quoting, other order"

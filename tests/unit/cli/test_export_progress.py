@@ -1,4 +1,4 @@
-"""The progress bar of an export: `about` until the number is known, and full no sooner."""
+"""The progress bar of an export says `about` and is not full until the number of rows is known."""
 
 import io
 import re
@@ -13,7 +13,7 @@ NUMBERS = re.compile(r"[\d,]+ of (?:about )?[\d,]+")
 
 
 def last_frame(monkeypatch: pytest.MonkeyPatch, *told: tuple[int, int, bool]) -> str:
-    """What stands on a terminal after this was told."""
+    """Returns the last line on a terminal after these calls."""
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, color_system=None, width=120, legacy_windows=False)
     monkeypatch.setattr(export_progress, "Console", lambda **_: console)
@@ -35,16 +35,16 @@ def last_frame(monkeypatch: pytest.MonkeyPatch, *told: tuple[int, int, bool]) ->
         ([(0, 0, False), (0, 0, True)], "0 of 0"),
     ],
 )
-def test_an_estimate_is_told_as_one_and_the_end_as_it_is(monkeypatch: pytest.MonkeyPatch, told, shown: str):
+def test_bar_marks_estimates_and_ends_with_exact_number(monkeypatch: pytest.MonkeyPatch, told, shown: str):
     assert NUMBERS.findall(last_frame(monkeypatch, *told)) == [shown]
 
 
-def test_the_bar_is_full_only_once_the_number_is_known(monkeypatch: pytest.MonkeyPatch):
+def test_bar_is_full_only_when_number_is_exact(monkeypatch: pytest.MonkeyPatch):
     assert FULL not in last_frame(monkeypatch, (90_000, 88_128, False))
     assert FULL in last_frame(monkeypatch, (90_000, 88_128, False), (90_130, 90_130, True))
 
 
-def test_nobody_is_told_where_nobody_watches(monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_shown_without_terminal(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(export_progress, "Console", lambda **_: Console(file=io.StringIO(), force_terminal=False))
     with export_progress.shown() as tell:
         assert tell is None

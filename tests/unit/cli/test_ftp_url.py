@@ -1,4 +1,4 @@
-"""What may stand in --ftp, and what it means."""
+"""Which URLs --ftp accepts, and what they mean."""
 
 import pytest
 
@@ -29,12 +29,12 @@ def test_ftps_asks_for_tls():
 
 
 @pytest.mark.parametrize("url", ["", "h", "http://a@h", "ftp://h/in", "ftp://a@/in", "ftp://a@h:x/", "ftp://a@h?q"])
-def test_other_texts_are_refused_with_what_is_expected(url):
+def test_invalid_url_is_refused_with_expected_form(url):
     with pytest.raises(InvalidRequest, match=r"^Invalid value for --ftp: .*ftp://user@host:port/folder expected"):
         ftp_settings_from_url(url)
 
 
-def test_password_in_the_url_is_refused_and_not_repeated():
+def test_password_in_url_is_refused_and_not_repeated():
     with pytest.raises(InvalidRequest) as refusal:
         ftp_settings_from_url("ftp://anna:geheim@h/in")
     assert "password" in refusal.value.text

@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -19,8 +18,8 @@ PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'impor
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path):
-    made = Supervisor(tmp_path, dict(os.environ))
+def supervisor():
+    made = Supervisor(dict(os.environ))
     yield made
     made.stop()
 
@@ -32,7 +31,7 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
-def test_child_that_ends_is_started_again(supervisor, monkeypatch):
+def test_ended_child_is_restarted(supervisor, monkeypatch):
     monkeypatch.setattr(module, "RESTART_SECONDS", 0.1)
     supervisor.start("sleeper", SLEEPER)
     first = supervisor.children[0].process
@@ -44,14 +43,14 @@ def test_child_that_ends_is_started_again(supervisor, monkeypatch):
     assert second.poll() is None
 
 
-def test_child_that_runs_is_left_alone(supervisor):
+def test_running_child_is_not_restarted(supervisor):
     supervisor.start("sleeper", SLEEPER)
     pid = supervisor.children[0].process.pid
     supervisor.revive()
     assert supervisor.children[0].process.pid == pid
 
 
-def test_nothing_is_started_again_once_told_to_stop(supervisor):
+def test_nothing_is_restarted_after_stop_request(supervisor):
     supervisor.start("sleeper", SLEEPER)
     supervisor.children[0].process.kill()
     supervisor.children[0].process.wait()
@@ -67,7 +66,7 @@ def test_stop_ends_all_children(supervisor):
     assert [child.process.returncode for child in supervisor.children] == [-signal.SIGTERM] * 2
 
 
-def test_child_that_ignores_the_request_to_end_is_killed(supervisor, tmp_path):
+def test_child_that_ignores_sigterm_is_killed(supervisor, tmp_path):
     supervisor.stop_seconds = 0.2
     begun = tmp_path / "begun"
     supervisor.start("stubborn", [sys.executable, "-c", STUBBORN.format(str(begun))])
@@ -76,7 +75,7 @@ def test_child_that_ignores_the_request_to_end_is_killed(supervisor, tmp_path):
     assert supervisor.children[0].process.returncode == -signal.SIGKILL
 
 
-def test_what_a_killed_child_leaves_behind_is_ended(supervisor, monkeypatch):
+def test_orphan_of_killed_child_is_ended(supervisor, monkeypatch):
     monkeypatch.setattr(module, "RESTART_SECONDS", 0.1)
     supervisor.start("parent", [sys.executable, "-c", PARENT])
     parent = psutil.Process(supervisor.children[0].process.pid)
@@ -88,13 +87,13 @@ def test_what_a_killed_child_leaves_behind_is_ended(supervisor, monkeypatch):
     wait_for(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_watch_returns_when_told_to_stop(supervisor):
+def test_watch_returns_after_stop_request(supervisor):
     threading.Timer(0.1, supervisor.stopping.set).start()
     supervisor.watch()
     assert supervisor.stopping.is_set()
 
 
-def test_signals_ask_to_stop(supervisor):
+def test_sigterm_requests_stop(supervisor):
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         supervisor.listen_for_stop_signals()

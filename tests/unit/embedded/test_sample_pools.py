@@ -1,4 +1,4 @@
-"""The pools that sample contacts are put together from."""
+"""The pools from which sample contacts take their values."""
 
 import hashlib
 import os
@@ -29,13 +29,13 @@ def values(records: list[dict], *kinds: str) -> list[str]:
     return [record[kind] for record in records for kind in kinds]
 
 
-def test_every_locale_has_its_full_share_of_people_and_places(pools):
+def test_every_locale_has_full_pool_of_people_and_places(pools):
     numbers = list(range(len(LOCALES) * POOL_SIZE))
     assert [person["number"] for person in pools.people] == numbers
     assert [place["number"] for place in pools.places] == numbers
 
 
-def test_a_seed_makes_the_same_pools_in_every_process(pools):
+def test_same_seed_makes_same_pools_in_every_process(pools):
     here = hashlib.sha256(repr(asdict(pools)).encode()).hexdigest()
     # The order of a set of strings depends on the process unless this variable says otherwise.
     for hash_seed in ("1", "2"):
@@ -85,25 +85,25 @@ def test_mailboxes_are_plain_ascii(pools):
     assert len(set(german)) > POOL_SIZE / 2
 
 
-def test_no_locale_mixes_english_words_into_foreign_places(pools):
+def test_foreign_places_contain_no_english_words(pools):
     number = next(n for n, locale in enumerate(LOCALES) if locale.code == "ar_SA")
     own = pools.places[number * POOL_SIZE : (number + 1) * POOL_SIZE]
     assert not any(letter.isascii() and letter.isalpha() for place in own for letter in place["city"])
 
 
-def test_every_locale_names_choices_of_the_catalogue():
+def test_every_locale_names_choices_of_catalogue():
     ids = sample_catalogue.choice_ids_by_column()
     for locale in LOCALES:
         assert locale.country in ids["country"]
         assert locale.language in ids["registration_language"]
 
 
-def test_a_locale_is_drawn_as_often_as_its_weight_says():
+def test_locale_is_repeated_by_its_weight():
     drawn = sample_pools.weighted_locales()
     assert [drawn.count(number) for number in range(len(LOCALES))] == [locale.weight for locale in LOCALES]
 
 
-def test_without_faker_the_error_says_what_to_install(monkeypatch):
+def test_missing_faker_error_names_package_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"contactexport\[embedded\]"):
         sample_pools.make_pools(1)

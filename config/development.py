@@ -1,4 +1,0 @@
-"""For CONTACTEXPORT_ENV=development: everything is told, retries come soon."""
-
-LOG_LEVEL = "DEBUG"
-SWEEP_INTERVAL = 5

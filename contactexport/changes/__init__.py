@@ -1,0 +1,1 @@
+"""Which contacts changed: the change log, the end of a window, and the rows of a snapshot."""

@@ -1,0 +1,1 @@
+"""Imports contacts from a CSV file."""

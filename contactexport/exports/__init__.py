@@ -1,0 +1,1 @@
+"""One export from the request to the delivered file."""

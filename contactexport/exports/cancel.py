@@ -1,0 +1,28 @@
+"""Ends an export before it is finished, or deletes the file of a finished one."""
+
+from contactexport import audit
+from contactexport.context import Context
+from contactexport.exports import lock, store
+from contactexport.exports.models import Export
+from contactexport.files import export_file
+from contactexport.users.models import Caller
+
+
+def cancel(context: Context, export_id: int, caller: Caller) -> Export:
+    """Ends an unfinished export in `error` with the reason "cancelled". A finished export only loses its file.
+
+    A worker that runs it notices within a second (`lock`), stops its query or upload and removes its temporary
+    file. Its session with the lock is ended. If the process dies after the commit, the sweep deletes the file.
+    Raises UnknownExport.
+    """
+    with context.database.transaction() as conn:
+        export = store.get_visible(conn, export_id, caller)
+        cancelled = store.cancel(conn, export_id)
+        store.note_file_deleted(conn, export_id)
+        if cancelled is not None:
+            # Even if the worker hangs. Before the commit, because then the lock may belong to a newer export.
+            lock.free(conn, cancelled.setting_key)
+    for name in (export.manifest_name, export.file_name):
+        export_file.delete(context.settings.storage_dir / name)
+    audit.note("export cancelled" if cancelled else "file deleted", export=export_id, user=caller.name)
+    return cancelled or export

@@ -1,0 +1,1 @@
+"""Secrets at rest: the box that encrypts them, the columns that hold them, and key rotation."""

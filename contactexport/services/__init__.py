@@ -1,1 +1,0 @@
-"""The use cases, one module and one verb each."""

@@ -1,0 +1,124 @@
+"""/docs and /api/v2/openapi.json are open to everybody, complete, and load nothing from other hosts."""
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import contactexport
+from contactexport.api.openapi.document import document
+
+DOCUMENT = "/api/v2/openapi.json"
+
+
+class Links(HTMLParser):
+    """Collects the links, ids and elements of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses, self.ids, self.elements, self.attributes = [], [], set(), set()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.addresses += [value for name, value in attrs if name in {"href", "src", "action", "srcset"}]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+
+@pytest.fixture
+def page(client):
+    return client.get("/docs").text
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_root_redirects_to_page(client, method):
+    answer = client.open("/", method=method)
+    assert (answer.status_code, answer.headers["Location"], answer.text) == (302, "/docs", "")
+    assert client.get("/", follow_redirects=True).mimetype == "text/html"
+    assert client.post("/").json == {"replyCode": 1, "replyText": "Method not allowed", "data": ""}
+
+
+@pytest.fixture
+def links(page):
+    parsed = Links()
+    parsed.feed(page)
+    return parsed
+
+
+def test_document_is_open_to_everybody_and_not_in_envelope(client):
+    answer = client.get(DOCUMENT)
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert answer.json == document()
+
+
+def test_only_document_is_open(client):
+    for path in (f"{DOCUMENT}//", f"{DOCUMENT}x", "/api/v2/openapi", "/api/v2", "/api/v2/OPENAPI.json"):
+        assert client.get("/", environ_overrides={"PATH_INFO": path}).status_code == 401, path
+
+
+def test_wrong_method_on_document_is_405(client):
+    answer = client.post(DOCUMENT, json={})
+    assert (answer.status_code, answer.json["replyText"]) == (405, "Method not allowed")
+
+
+def test_page_is_html_for_everybody(client):
+    answer = client.get("/docs")
+    assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
+
+
+def test_page_shows_every_operation_and_parameter(page):
+    text = unescape(page)
+    for path, methods in document()["paths"].items():
+        assert f"<code>{path}</code>" in text
+        for operation in methods.values():
+            assert operation["summary"] in text
+    for name in document()["components"]["schemas"]["GetChanges"]["properties"]:
+        assert f"<code>{name}</code>" in text
+    for name in document()["components"]["schemas"]["FtpSettings"]["properties"]:
+        assert f"<code>ftp_settings.{name}</code>" in text
+    for response in document()["components"]["responses"].values():
+        for example in response["content"]["application/json"]["examples"].values():
+            assert example["value"]["replyText"] in text
+
+
+def test_page_loads_nothing_from_other_hosts(links):
+    assert links.addresses
+    for address in links.addresses:
+        assert address.startswith(("/docs/assets/", "#", DOCUMENT)), address
+
+
+def test_page_has_no_script_and_no_inline_style(links):
+    assert not links.elements & {"script", "style", "iframe", "img", "form"}
+    assert not [name for name in links.attributes if name == "style" or name.startswith("on")]
+
+
+def test_links_within_page_have_targets(links):
+    assert len(links.ids) == len(set(links.ids))
+    assert {address[1:] for address in links.addresses if address.startswith("#")} <= set(links.ids)
+
+
+def test_content_security_policy_is_strict(client):
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    assert {"default-src 'none'", "style-src 'self'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+    assert "unsafe" not in policy
+    assert "script-src" not in policy
+
+
+def test_style_sheet_ships_with_package(client):
+    answer = client.get("/docs/assets/docs.css", buffered=True)
+    assert (answer.status_code, answer.mimetype) == (200, "text/css")
+    assert (Path(contactexport.__file__).parent / "api" / "openapi" / "static" / "docs.css").read_bytes() == answer.data
+    assert not re.search(rb"url\(|@import|http", answer.data)
+
+
+@pytest.mark.parametrize("name", ["none.css", "../openapi.py", "..%2fopenapi.py", "%2e%2e/openapi.py", "/etc/passwd"])
+def test_no_other_file_is_served(client, name):
+    answer = client.get(f"/docs/assets/{name}")
+    assert (answer.status_code, answer.json["replyText"]) == (404, "Not found")
+
+
+def test_forged_host_is_escaped(client):
+    answer = client.get("/docs", headers={"Host": "a<script>alert(1)</script>"})
+    assert b"<script" not in answer.data
