@@ -5,6 +5,7 @@ Any worker may sweep at any time, even twice: a worker that is woken in vain fin
 
 import logging
 
+from contactexport import workers
 from contactexport.changes import log as change_log
 from contactexport.context import Context
 from contactexport.errors import DatabaseUnavailable
@@ -47,6 +48,8 @@ def sweep(context: Context, most_running: int = 1) -> int:
         files.delete_expired(context)
         files.delete_orphans(context)
     _prepare_months(context)
+    with context.database.transaction() as conn:
+        workers.note_sweep(conn)
     return woken
 
 
