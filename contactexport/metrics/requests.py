@@ -6,12 +6,14 @@ import socket
 from functools import cache
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks for the folder
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 UNKNOWN = "unknown"  # the route of a path that does not exist, so that strangers cannot make up names
+
+disable_created_metrics()  # when a counter began: Prometheus notices a restart without it
 
 
 class RequestMetrics:
