@@ -1,7 +1,7 @@
 -- Counts attempts to deliver a file or to notify somebody, in the transaction that stores their result. The arguments of
 -- the trigger are what was attempted and whose it is. Of a delivery the latter is its method.
 CREATE OR REPLACE FUNCTION {schema}.export_count_attempt() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     attempted text := TG_ARGV[0];
     whose text := TG_ARGV[1];

@@ -74,6 +74,8 @@ BEGIN
     CREATE FUNCTION {schema}.export_count_attempt() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END';
 
+    REVOKE ALL ON FUNCTION {schema}.export_count_end(), {schema}.export_count_attempt() FROM PUBLIC;
+
     CREATE TRIGGER export_end_counted AFTER UPDATE OF status ON {schema}.export
         FOR EACH ROW WHEN ((OLD.finished_at IS NULL) <> (NEW.finished_at IS NULL))
         EXECUTE FUNCTION {schema}.export_count_end();
