@@ -90,7 +90,8 @@ def in_envelope(raised: Exception) -> Response:
 def finish(response: Response) -> Response:
     """Adds the headers, those about security only where the answer does not set them, and writes the audit line.
 
-    Probes of /healthz and /readyz get no line, nor does /metrics. Counts every request.
+    Probes of /healthz and /readyz get no line, nor does /metrics, nor a page of the console that reloads a part of
+    itself. Counts every request.
     """
     response.headers[log_context.HEADER] = g.request_id
     for name, value in SECURITY_HEADERS.items():
@@ -109,13 +110,13 @@ def finish(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
     route = UNKNOWN if request.url_rule is None else f"{request.method} {request.url_rule.rule}"
     request_metrics.of_this_process().count(route, response.status_code, g.get("reply_code"), seconds)
-    if request.blueprint not in {PROBES, METRICS}:
+    if request.blueprint not in {PROBES, METRICS} and not g.get("is_poll"):
         audit.note(
             "request",
             user=g.caller.name if "caller" in g else None,
             address=g.address,
             method=request.method,
-            path=(request.path.removesuffix("/") or "/")[:200],
+            path=g.get("logged_path") or (request.path.removesuffix("/") or "/")[:200],
             http=response.status_code,
             reply_code=g.get("reply_code"),
             export=g.get("export_id"),

@@ -17,6 +17,7 @@ from contactexport.users.models import Caller
 
 LARGEST_ID = 2**63 - 1
 PATIENCE_SECONDS = 600  # an export that waited longer goes before smaller ones of the same user
+HISTORY_DAYS = 90
 EXPORT_COLUMNS = tuple(column.name for column in fields(Export))
 
 
@@ -84,7 +85,7 @@ def get(conn: Connection, export_id: int) -> Export:
 def get_visible(conn: Connection, export_id: int, caller: Caller) -> Export:
     """The export, if the caller may see it. Raises UnknownExport."""
     export = get(conn, export_id)
-    if not (caller.operator or export.team == caller.team):  # contract, Request
+    if not (caller.sees_all or export.team == caller.team):  # contract, Request
         raise UnknownExport
     return export
 
@@ -93,7 +94,7 @@ def list_newest(
     conn: Connection, caller: Caller, *, status: str | None, before: int | None, limit: int
 ) -> Iterator[Export]:
     """At most `limit` exports that the caller may see, with ids below `before`, newest first."""
-    team = None if caller.operator else caller.team
+    team = None if caller.sees_all else caller.team
     for row in queries("export").list_exports(conn, team=team, status=status, before=before, limit=limit):
         yield _export(row)
 
@@ -114,6 +115,11 @@ def note_expected_rows(conn: Connection, export: Export, rows_expected: int) -> 
         conn, id=export.id, attempt=export.attempt, rows_expected=rows_expected
     ):
         raise ExportLost(f"export {export.id} is no longer attempt {export.attempt}'s")
+
+
+def note_written_rows(conn: Connection, export: Export, rows_written: int) -> None:
+    """Stores how many rows are written so far. Does nothing when the attempt is no longer the current one."""
+    queries("export").note_written_rows(conn, id=export.id, attempt=export.attempt, rows_written=rows_written)
 
 
 def require_attempt(conn: Connection, export: Export) -> None:
@@ -167,6 +173,11 @@ def note_file_deleted(conn: Connection, export_id: int) -> None:
 def expired(conn: Connection, retention: float) -> list[tuple[int, str]]:
     """Id and file name of exports that ended at least `retention` seconds ago and still have their file."""
     return [(row["id"], row["file_name"]) for row in queries("export").expired(conn, retention=retention)]
+
+
+def forget_history(conn: Connection) -> None:
+    """Deletes what happened to exports long ago. The exports stay."""
+    queries("export").forget_events(conn, days=HISTORY_DAYS)
 
 
 def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Export:

@@ -13,7 +13,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks fo
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 UNKNOWN = "unknown"  # the route of a path that does not exist, so that strangers cannot make up names
 
-disable_created_metrics()  # when a counter began: Prometheus notices a restart without it
+# When a counter began. Prometheus notices a restart without it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class RequestMetrics:
