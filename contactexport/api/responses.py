@@ -90,7 +90,7 @@ def in_envelope(raised: Exception) -> Response:
 def finish(response: Response) -> Response:
     """Adds the headers, those about security only where the answer does not set them, and writes the audit line.
 
-    Probes of /healthz and /readyz get no line, nor does /metrics, nor a page of the console that reloads a part of
+    Probes of /healthz and /readyz get no line, nor does /metrics that is read, nor a page of the console that reloads a part of
     itself. Counts every request.
     """
     response.headers[log_context.HEADER] = g.request_id
@@ -110,7 +110,8 @@ def finish(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
     route = UNKNOWN if request.url_rule is None else f"{request.method} {request.url_rule.rule}"
     request_metrics.of_this_process().count(route, response.status_code, g.get("reply_code"), seconds)
-    if request.blueprint not in {PROBES, METRICS} and not g.get("is_poll"):
+    is_read = request.blueprint == METRICS and response.status_code == 200
+    if not (request.blueprint == PROBES or is_read or g.get("is_poll")):
         audit.note(
             "request",
             user=g.caller.name if "caller" in g else None,

@@ -29,5 +29,5 @@ class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no types
         fields = {"method": atoms["m"], "path": atoms["U"], "http": int(atoms["s"]), "bytes": atoms["B"]}
         text = self.cfg.access_log_format % atoms
         record = logging.LogRecord(self.access_log.name, logging.INFO, __file__, 0, text, None, None)
-        setattr(record, audit.FIELDS, {"event": text, **fields, "ms": atoms["M"]})
+        setattr(record, audit.FIELDS, {"event": "access", **fields, "ms": atoms["M"]})
         self.access_log.handle(record)

@@ -18,7 +18,7 @@ from contactexport.exports import cancel, retry, sweep
 from contactexport.exports import notify as notify_export
 from contactexport.queue.publisher import NOTIFY, RUN_EXPORT, SWEEP
 from contactexport.worker import app as worker_application
-from tests.support.exporting import TESTER, contact_changed, lose_messages, messages, request, run, settings_for
+from tests.support.exporting import TESTER, contact_changed, lose_messages, messages, request, row_of, run, settings_for
 from tests.support.notification_receiver import receiver, status
 from tests.support.notifying import due_again, finished, notify, rest, seconds_until, told
 
@@ -46,6 +46,7 @@ def test_finished_export_is_notified_once_with_its_status(context: Context, api)
     headers = dict(request_.headers)
     assert headers.pop("X-Contactexport-Timestamp").isdigit()
     assert headers.pop("X-Contactexport-Signature").startswith("sha256=")
+    assert headers.pop("X-Request-ID", None) == row_of(context, export_id)["request_id"]
     assert headers == {
         "Host": f"127.0.0.1:{there.port}", "User-Agent": "contactexport", "Connection": "close",
         "Accept-Encoding": "identity", "Content-Type": "application/json",
