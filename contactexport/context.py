@@ -6,6 +6,8 @@ from functools import cached_property
 
 from contactexport.catalogue import CachedCatalogue
 from contactexport.db.connection import Database
+from contactexport.files.folder import FolderStorage
+from contactexport.files.storage import Storage
 from contactexport.hosts.guard import NetworkGuard
 from contactexport.queue.publisher import ExportQueue
 from contactexport.secrets.box import SecretBox
@@ -36,6 +38,11 @@ class Context:
     def catalogue(self) -> CachedCatalogue:
         """The catalogue of the contacts, cached."""
         return CachedCatalogue(self.contacts, version_is_noted=self.contacts is self.database)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where finished files are stored."""
+        return FolderStorage(self.settings.storage_dir)
 
     @property
     def databases(self) -> tuple[Database, ...]:

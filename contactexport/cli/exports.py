@@ -103,7 +103,7 @@ def list_(status: str | None, limit: int, before: int | None, as_json: bool) -> 
         table.add_row(*("" if value is None else str(value) for value in values), last)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     files, size = export_files.disk_use(current_context())
-    click.echo(f"{files} files, {size / 1e6:.1f} MB in {current_context().settings.storage_dir}", err=True)
+    click.echo(f"{files} files, {size / 1e6:.1f} MB in {current_context().storage.place}", err=True)
 
 
 @group.command()

@@ -143,7 +143,7 @@ OPENERS = {
     "secrets/box.py",
     "contact_import/reject_file.py",
     "serving/client_socket.py",
-    "files/storage_check.py",
+    "files/folder.py",
     "system_fields.py",
 }
 OPENING = {"open", "read_bytes", "read_text", "copyfile", "send_file", "sendfile"}
