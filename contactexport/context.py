@@ -11,6 +11,7 @@ from contactexport.files.storage import Storage
 from contactexport.hosts.guard import NetworkGuard
 from contactexport.queue.publisher import ExportQueue
 from contactexport.secrets.box import SecretBox
+from contactexport.setting_values import ObjectStoreUrl
 from contactexport.settings import Settings
 from contactexport.users.rate_limit import RateLimitReserve
 from contactexport.users.running_downloads import RunningDownloads
@@ -42,6 +43,10 @@ class Context:
     @cached_property
     def storage(self) -> Storage:
         """Where finished files are stored."""
+        if isinstance(self.settings.storage, ObjectStoreUrl):
+            from contactexport.files.object_store import ObjectStorage
+
+            return ObjectStorage(self.settings.storage)
         return FolderStorage(self.settings.storage_dir)
 
     @property

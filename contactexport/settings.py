@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from contactexport import crash_points, setting_values
 from contactexport.errors import SettingsError
 from contactexport.hosts.parse import AllowedHost, parse_allowed_hosts
+from contactexport.setting_values import ObjectStoreUrl
 
 PREFIX = "CONTACTEXPORT_"
 DEFAULT_SCHEMA = "public"
@@ -59,7 +60,12 @@ class Settings:
         setting_values.broker_url, None, "RabbitMQ or Redis. Default: folders under DATA_DIR"
     )
     data_dir: Path = _setting(setting_values.path, "var", "folder for all data of this machine")
-    storage: Path | None = _setting(setting_values.path, None, "folder for finished files. Default: DATA_DIR/exports")
+    storage: Path | ObjectStoreUrl | None = _setting(
+        setting_values.storage,
+        None,
+        "folder for finished files, or an object store: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix. "
+        "Default: DATA_DIR/exports",
+    )
     create_storage: bool = _setting(
         setting_values.switch,
         "1",
@@ -151,6 +157,11 @@ class Settings:
         "30",
         "seconds within which headers and body of a request must arrive. Otherwise the answer is 408",
     )
+    download_redirect: bool = _setting(
+        setting_values.switch,
+        "0",
+        "1: whole downloads are redirected to a URL of the object store that is signed for a minute",
+    )
     send_timeout: float = _setting(
         setting_values.seconds(0.1),
         "30",
@@ -179,7 +190,9 @@ class Settings:
 
     @cached_property
     def storage_dir(self) -> Path:
-        """The folder of finished files."""
+        """The folder of finished files. Raises SettingsError if they are in an object store."""
+        if isinstance(self.storage, ObjectStoreUrl):
+            raise SettingsError(f"{PREFIX}STORAGE is {str(self.storage)!r}: a folder expected here")
         return self.storage or self.data_dir / "exports"
 
 

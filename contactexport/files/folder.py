@@ -63,6 +63,10 @@ class FolderStorage:
         """Deletes a file. False if that is impossible, which is logged."""
         return export_file.delete(self.folder / name)
 
+    def is_time_to_look(self, sweep_interval: float) -> bool:  # noqa: ARG002 - listing a folder costs nothing
+        """Always."""
+        return True
+
     def discard(self, file: StoredFile) -> bool:
         """Deletes what is left of a dead attempt. `lexists`: a dangling link counts."""
         return os.path.lexists(self.folder / file.name) and self.delete(file.name)

@@ -73,6 +73,9 @@ class Storage(Protocol):
     def delete(self, name: str) -> bool:
         """Deletes a stored file. True when it is gone. A file that cannot be deleted must not stop the others."""
 
+    def is_time_to_look(self, sweep_interval: float) -> bool:
+        """Tells whether a sweep should list the files now, to find what dead attempts have left."""
+
     def discard(self, file: StoredFile) -> bool:
         """Deletes what a dead attempt has left. False if it was gone already, or cannot be deleted."""
 
