@@ -237,5 +237,6 @@ def _value(one: dataclasses.Field[Any], configured: Mapping[str, Any], environme
     try:
         return one.metadata["parse"](str(raw))
     except ValueError as error:
-        shown = "" if name.endswith(("KEY", "URL")) else f" is {str(raw)!r}"
+        hidden = name.endswith(("KEY", "URL")) or ("://" in str(raw) and "@" in str(raw))  # there may be a password
+        shown = "" if hidden else f" is {str(raw)!r}"
         raise SettingsError(f"{PREFIX}{name}{shown}: {error}") from None
