@@ -87,10 +87,9 @@ def test_object_store_is_named_by_its_url():
 
 def test_object_store_without_its_package_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(
-        SettingsError, match=r"^CONTACTEXPORT_STORAGE is 's3://b': .* pip install 'contactexport\[objects\]'$"
-    ):
-        load_settings({}, {PREFIX + "STORAGE": "s3://b"})
+    told = r"^CONTACTEXPORT_STORAGE is 's3://bucket': .* pip install 'contactexport\[objects\]'$"
+    with pytest.raises(SettingsError, match=told):
+        load_settings({}, {PREFIX + "STORAGE": "s3://bucket"})
 
 
 def test_credentials_in_the_url_of_a_store_are_refused_and_not_shown():
