@@ -47,7 +47,7 @@ def data(export_id: str, parameters: str = "") -> Response:
         if asked.get("offset") or asked.get("limit"):
             offset, limit = page_number(asked, "offset", 0), page_number(asked, "limit", MAX_CONTACTS)
             return _part(export_id_of(export_id), offset, limit)
-        return whole(export_id_of(export_id))
+        return whole(export_id_of(export_id), may_redirect=current_context().settings.download_redirect)
 
     return counted(page_or_whole)
 
@@ -82,10 +82,11 @@ def _ending(end: Callable[[], None], response: Response) -> Response:
     return response
 
 
-def whole(export_id: int) -> Response:
+def whole(export_id: int, *, may_redirect: bool = False) -> Response:
     """Answers the whole file of an export that the caller may see, or the range that is asked for.
 
-    The ETag is the hash of the file. In gzip it is another representation, with an ETag of its own and without ranges.
+    With `may_redirect` the client may be sent to the object store. The ETag is the hash of the file. In gzip it is
+    another representation, with an ETag of its own and without ranges.
     """
     export, file = download.whole(current_context(), export_id, g.caller)
     compress = "Range" not in request.headers and accepts_gzip()
@@ -103,7 +104,8 @@ def whole(export_id: int) -> Response:
         response.make_conditional(request.environ, accept_ranges=not compress, complete_length=export.bytes)
         if response.status_code == 412:  # by If-Match (RFC 9110, 13.1.1)
             raise PreconditionFailed
-        url = _signed_url(export) if response.status_code in {200, 206} else None
+        redirects = may_redirect and response.status_code in {200, 206}
+        url = _signed_url(export) if redirects else None
     except (HTTPException, ContactExportError, OSError):
         response.close()
         raise
@@ -148,11 +150,14 @@ def _signed_url(export: Export) -> str | None:
 
     The store does not know our ETag, so conditions on it must be met here.
     """
-    context = current_context()
     conditions = ("If-Match", "If-Unmodified-Since", "If-Range")
-    if not context.settings.download_redirect or request.method != "GET" or any(map(request.headers.get, conditions)):
+    if request.method != "GET" or any(map(request.headers.get, conditions)):
         return None
-    return context.storage.signed_url(export.stored_name, SIGNED_SECONDS)
+    try:
+        return current_context().storage.signed_url(export.stored_name, SIGNED_SECONDS)
+    except OSError as refused:  # the credentials of this machine cannot sign
+        logger.warning("download not redirected: reason=%s", refused.strerror)
+        return None
 
 
 def _redirect(url: str) -> Response:

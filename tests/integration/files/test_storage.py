@@ -1,5 +1,6 @@
 """The storage: a folder, S3 and Azure keep the same promises."""
 
+import base64
 import hashlib
 import io
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 import requests
 
 from contactexport import setting_values
-from contactexport.errors import ExportLost, FileDamaged
+from contactexport.errors import ExportLost, FileDamaged, StorageUnfit
 from contactexport.files.folder import FolderStorage
 from contactexport.files.storage import MARKER, Storage
 from contactexport.files.writer import RowsFile
@@ -155,3 +156,24 @@ def test_signed_url_reads_the_file_alone(storage: Storage):
     assert requests.get(str(url).partition("?")[0], timeout=30).status_code in {401, 403, 404}
     assert requests.delete(str(url), timeout=30).status_code in {401, 403}
     assert finished(storage) == [file.stored_as]
+
+
+@pytest.mark.parametrize(
+    ("kind", "secret"), [("seaweedfs", "AWS_SECRET_ACCESS_KEY"), ("azurite", "AZURE_STORAGE_ACCOUNT_KEY")]
+)
+def test_missing_bucket_and_wrong_key_are_told_without_secrets(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, secret: str
+):
+    store = request.getfixturevalue(kind)
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StorageUnfit, match=r"The bucket of the object store \w\w://nobodys does not exist") as missing:
+        object_storage(f"{store.scheme}://nobodys").read_marker()
+    assert missing.value.state == "missing"
+    url = store.new_url()
+    monkeypatch.setenv(secret, base64.b64encode(b"another key").decode())
+    with pytest.raises(StorageUnfit, match="cannot be read: the object store denies access") as denied:
+        object_storage(url).read_marker()
+    assert (denied.value.state, store.environment[secret] in denied.value.text) == ("denied", False)
+    with pytest.raises(PermissionError):
+        object_storage(url).write(NAME, 1, write_content=content(LARGE), before_publish=allowed)
