@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import urllib3
 
 from contactexport import readiness
 from contactexport.context import Context
@@ -102,13 +103,26 @@ def test_export_waits_while_the_store_is_gone(context: Context, monkeypatch: pyt
     with object_stores.seaweedfs() as store:
         for name, value in store.environment.items():
             monkeypatch.setenv(name, value)
-        in_store = context_with(context, storage=url(store))
+        in_store = context_with(context, storage=new_storage(store))
         done = run(in_store, request(in_store, settings_for()))
         export_id = request(in_store, settings_for(language="de"))
         other = context_with(in_store)
-        store.process.send_signal(signal.SIGKILL)
-        store.process.wait()
         with server(other) as answering:
+            size = 40_000_000
+            large = in_store.storage.write(
+                done.file_name, 9, write_content=lambda to: to.write(bytes(size)), before_publish=lambda: None
+            )
+            execute(context, "UPDATE export SET bytes = %s, stored_as = %s", (size, large.stored_as))
+            url = f"{answering.url}/api/v2/export/{done.id}/data"
+            headers = {"Authorization": f"Bearer {answering.token}", "Accept-Encoding": "identity"}
+            with requests.get(url, headers=headers, stream=True, timeout=60) as running:
+                received = len(running.raw.read(100_000))
+                store.process.send_signal(signal.SIGKILL)
+                store.process.wait()
+                with contextlib.suppress(requests.RequestException, urllib3.exceptions.HTTPError):
+                    received += len(running.raw.read(size))
+            assert received < size
+            wait_until(lambda: answering.said("download broken off: reason=The object store"), "it is told")
             answer = answering.get(f"/api/v2/export/{done.id}/data")
             assert answer.status_code == 503
             ready = requests.get(f"{answering.url}/readyz", timeout=60)
@@ -120,7 +134,7 @@ def test_export_waits_while_the_store_is_gone(context: Context, monkeypatch: pyt
         assert row_of(context, export_id)["status"] == "scheduled"
 
 
-def url(store: object_stores.Store):
+def new_storage(store: object_stores.Store):
     from contactexport import setting_values
 
     return setting_values.storage(store.new_url())

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import psutil
@@ -262,7 +263,7 @@ def running(folder: Path, contacts: int, broker_url: str | None = None, storage:
         settings: dict[str, Any] = {"broker_url": url}
         if storage is not None:
             store = stack.enter_context(object_stores.seaweedfs())
-            os.environ.update(store.environment)
+            stack.enter_context(patch.dict(os.environ, store.environment))
             settings["storage"] = setting_values.storage(store.new_url())
         context = make_context(server.url, folder / "data", **settings)
         stack.callback(context.database.close)

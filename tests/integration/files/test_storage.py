@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,19 @@ def test_stale_attempt_replaces_nothing(storage: Storage):
     with pytest.raises(ExportLost):
         storage.write(NAME, 1, write_content=stalled, before_publish=lost)
     assert names(storage) == newer
+    with storage.open_finished(newer[0], 5) as opened:
+        assert opened.read() == b"newer"
+
+
+def test_attempt_that_stalls_after_its_last_question_replaces_nothing(storage: Storage):
+    newer: list[str] = []
+
+    def stalled() -> None:
+        later = storage.write(NAME, 2, write_content=content(b"newer"), before_publish=allowed)
+        newer.append(later.stored_as or NAME)
+
+    with suppress(ExportLost):
+        storage.write(NAME, 1, write_content=content(b"stale"), before_publish=stalled)
     with storage.open_finished(newer[0], 5) as opened:
         assert opened.read() == b"newer"
 
