@@ -101,7 +101,10 @@ def list_(status: str | None, limit: int, before: int | None, as_json: bool) -> 
             last += f" (warnings: `flask export show {one['id']}`)"
         table.add_row(*("" if value is None else str(value) for value in values), last)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-    files, size = export_files.disk_use(current_context())
+    try:
+        files, size = export_files.disk_use(current_context())
+    except OSError as refused:
+        raise ContactExportError(f"{current_context().storage.place}: {refused.strerror}") from None
     click.echo(f"{files} files, {size / 1e6:.1f} MB in {current_context().storage.place}", err=True)
 
 
