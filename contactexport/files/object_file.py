@@ -9,6 +9,7 @@ import obstore
 from obstore.store import ObjectStore
 
 from contactexport import crash_points
+from contactexport.errors import StorageUnfit
 from contactexport.files.object_errors import translated
 from contactexport.files.writer import BUFFER_BYTES, RowIndex, RowsFile
 
@@ -57,7 +58,7 @@ class _HashingUpload(io.RawIOBase):
 
 
 class ObjectReader(io.RawIOBase):
-    """Reads an object of a known size, by requests of a megabyte if it is buffered. Raises StorageUnfit, OSError."""
+    """Reads an object of a known size, by requests of a megabyte if it is buffered. Raises StorageUnfit."""
 
     def __init__(self, store: ObjectStore, place: str, name: str, size: int) -> None:
         self._store = store
@@ -92,10 +93,15 @@ class ObjectReader(io.RawIOBase):
         wanted = min(len(buffer), self._size - self._offset)
         if wanted <= 0:
             return 0
-        with translated(self._place):
-            content = obstore.get_range(self._store, self._object, start=self._offset, length=wanted)
+        try:
+            with translated(self._place):
+                content = obstore.get_range(self._store, self._object, start=self._offset, length=wanted)
+        except OSError as refused:  # it could be opened. An OSError would look like one of the host that it goes to
+            raise StorageUnfit(
+                f"The object store {self._place} does not give the file: {refused.strerror}", "denied"
+            ) from None
         if len(content) != wanted:
-            raise OSError(f"the object store sent {len(content)} bytes of {wanted}")
+            raise StorageUnfit(f"The object store {self._place} sent {len(content)} bytes of {wanted}", "unavailable")
         memoryview(buffer)[:wanted] = memoryview(content)
         self._offset += wanted
         return wanted

@@ -191,3 +191,16 @@ def test_missing_bucket_and_wrong_key_are_told_without_secrets(
     assert (denied.value.state, store.environment[secret] in denied.value.text) == ("denied", False)
     with pytest.raises(PermissionError):
         object_storage(url).write(NAME, 1, write_content=content(LARGE), before_publish=allowed)
+
+
+def test_object_that_goes_while_it_is_read_is_an_outage_of_the_storage(seaweedfs, monkeypatch: pytest.MonkeyPatch):
+    """Not an error of the host that it is being uploaded to."""
+    for name, value in seaweedfs.environment.items():
+        monkeypatch.setenv(name, value)
+    storage = object_storage(seaweedfs.new_url())
+    file = storage.write(NAME, 1, write_content=content(LARGE), before_publish=allowed)
+    with storage.open_finished(file.stored_as or "", file.bytes) as opened:
+        assert opened.read(100) == LARGE[:100]
+        storage.delete(file.stored_as or "")
+        with pytest.raises(StorageUnfit, match="does not give the file: no such object"):
+            opened.read()
