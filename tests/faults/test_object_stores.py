@@ -17,6 +17,7 @@ from contactexport.files.object_store import ObjectStorage
 from contactexport.files.storage import MARKER
 from tests.support import object_stores
 from tests.support.exporting import (
+    add_contact,
     by_ftp,
     context_with,
     execute,
@@ -26,6 +27,7 @@ from tests.support.exporting import (
     run,
     settings_for,
 )
+from tests.support.feeds import add_feed, run_feed
 from tests.support.ftp_hosts import many_changed, serving
 from tests.support.invariants import wait_until_final
 from tests.support.processes import server, worker
@@ -207,3 +209,17 @@ def test_expired_and_cancelled_exports_leave_no_object(in_s3: Context):
     execute(in_s3, "UPDATE export SET finished_at = finished_at - interval '31 days' WHERE id = %s", (done.id,))
     assert files.delete_expired(in_s3) == 1
     assert stored(in_s3) == []
+
+
+def test_feed_has_a_manifest_beside_its_object_and_is_pulled_through_the_server(in_s3: Context, app, api):
+    """A redirect would hide the headers with its number and manifest."""
+    add_contact(in_s3, first_name="Anna")
+    done = run_feed(in_s3, add_feed(in_s3))
+    assert stored(in_s3) == [done.stored_name, done.stored_manifest_name]
+    with in_s3.storage.open_finished(done.stored_manifest_name, len(done.manifest.encode())) as manifest:
+        assert manifest.read().decode() == done.manifest
+    assert files.delete_orphans(in_s3) == 0
+    app.extensions["contactexport"] = context_with(in_s3, download_redirect=True)
+    pulled = api.get("/api/v2/feed/nightly/next", buffered=True)
+    assert (pulled.status_code, hashlib.sha256(pulled.data).hexdigest()) == (200, done.sha256)
+    assert (pulled.headers["X-Feed-Sequence"], "describedby" in pulled.headers["Link"]) == ("1", True)
