@@ -1,4 +1,4 @@
-"""`flask storage`: the folder of finished files."""
+"""`flask storage`: the folder or object store of finished files."""
 
 import click
 
@@ -6,17 +6,17 @@ from contactexport.cli.current import current_context
 from contactexport.cli.errors import CommandGroup
 from contactexport.files import storage_check
 
-group = CommandGroup("storage", help="The folder of finished files.")
+group = CommandGroup("storage", help="The folder or object store of finished files.")
 
 
 @group.command()
-@click.option("--replace", is_flag=True, help="Even if another folder is marked, or this one by others.")
+@click.option("--replace", is_flag=True, help="Even if another storage is marked, or this one by others.")
 def init(replace: bool) -> None:
-    """Mark the storage folder as the one of this installation.
+    """Mark the folder or bucket of CONTACTEXPORT_STORAGE as the one of this installation.
 
     Needed once in production, and after an update from a version without marker. Mount the folder that all machines
-    share, then run this on one of them. It creates a missing folder. A server or worker whose folder lacks the marker
-    is not ready and takes no exports.
+    share, or make the bucket, then run this on one of them. It creates a missing folder, but no bucket. A server or
+    worker whose storage lacks the marker is not ready and takes no exports.
 
     \b
     Example:
@@ -24,4 +24,4 @@ def init(replace: bool) -> None:
     """
     context = current_context()
     installation = storage_check.mark(context, replace=replace)
-    click.echo(f"{context.settings.storage_dir} belongs to installation {installation}")
+    click.echo(f"{context.storage.place} belongs to installation {installation}")

@@ -156,7 +156,8 @@ class Export:
     `writers_since` is when the export first had to wait for writers of contacts. `notify_secret` is the whole
     notification URL, encrypted, if the settings have only a part of it. A run of a feed has the feed's id, its name at
     the start, and a number. `columns` are id (None: no field) and name of those of the finished file.
-    `request_id` is that of the request that asked for it.
+    `request_id` is that of the request that asked for it. `stored_as` is the name of the file in the storage, if that
+    is not `file_name`.
     """
 
     id: int
@@ -183,6 +184,7 @@ class Export:
     writers_since: datetime | None
     error: str | None
     file_name: str
+    stored_as: str | None
     file_deleted_at: datetime | None
     rows: int | None
     rows_expected: int | None
@@ -205,6 +207,16 @@ class Export:
     def manifest_name(self) -> str:
         """The name of its manifest, which lies beside the file."""
         return self.file_name + MANIFEST_SUFFIX
+
+    @property
+    def stored_name(self) -> str:
+        """The name of its finished file in the storage."""
+        return self.stored_as or self.file_name
+
+    @property
+    def stored_manifest_name(self) -> str:
+        """The name of its manifest in the storage."""
+        return self.stored_name + MANIFEST_SUFFIX
 
     @property
     def waits_for_delivery(self) -> bool:
