@@ -43,12 +43,10 @@ class OpenpgpKey(fields.Field[str]):
     """An armored public key that can encrypt now."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = value.strip() + "\n" if isinstance(value, str) else ""
         try:
-            openpgp.require_usable(text)
+            return openpgp.read_certificate(value if isinstance(value, str) else "")
         except openpgp.BadCertificate as bad:
             raise hidden_value(f"encryption.{attr}", str(bad)) from None
-        return text
 
 
 class SftpSettingsSchema(Schema):

@@ -26,11 +26,11 @@ class BadCertificate(ValueError):
     """Nothing can be encrypted for this certificate. str() says why, and shows nothing of it."""
 
 
-def require_usable(certificate: str) -> None:
-    """Raises BadCertificate unless it is one armored public key that can encrypt now."""
+def read_certificate(text: str) -> str:
+    """Returns one armored public key that can encrypt now, without anything private. Raises BadCertificate."""
     from pysequoia import Cert, encrypt  # only a few requests need the library
 
-    text = certificate.strip()
+    text = text.strip()
     if text.startswith(PRIVATE):
         raise BadCertificate(PRIVATE_SENT)
     if not text.startswith(ARMORED) or len(text) > MOST_CHARACTERS:
@@ -44,7 +44,6 @@ def require_usable(certificate: str) -> None:
     (one,) = found
     ends = one.expiration
     for is_wrong, what in (
-        (one.has_secret_keys, PRIVATE_SENT),
         (one.is_revoked, "it is revoked"),
         (ends is not None and ends.astimezone(UTC) <= datetime.now(UTC), f"it has expired: {ends}"),
     ):
@@ -54,6 +53,7 @@ def require_usable(certificate: str) -> None:
         encrypt(b"", recipients=[one])
     except RuntimeError:
         raise BadCertificate("it has no subkey that can encrypt now") from None
+    return str(one)
 
 
 @lru_cache(256)  # each status of an export shows it
