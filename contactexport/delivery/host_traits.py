@@ -99,7 +99,7 @@ def _store(
 ) -> None:
     shown = one_line(told, password)
     queries("ftp_host").store_trait(conn, **key, trait=trait, told=shown, temporary_name=temporary_name)
-    audit.note("FTP host learned", **key, trait=trait, reply=shown)
+    audit.note("host learned", **key, trait=trait, reply=shown)
 
 
 def all_traits(conn: Connection) -> Iterator[dict[str, Any]]:

@@ -82,7 +82,7 @@ class SftpSession:
 
     def make_folder(self, path: str) -> None:
         """Makes a folder."""
-        self._do(MKDIR, _text(path), _NO_ATTRIBUTES, told=f"make the folder {path}")
+        self._do(MKDIR, _text(path), _NO_ATTRIBUTES, told=f"create the folder {path}")
 
     def rename(self, old: str, new: str) -> None:
         """Gives a file another name. Most hosts refuse a name that another file has."""

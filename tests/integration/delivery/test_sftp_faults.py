@@ -80,6 +80,15 @@ class DiskIsFull(OddFolder):
         return handle
 
 
+class NoRoomForTheLastByte(TellsNothing):
+    """Only the answer to the last write tells it."""
+
+    def handle(self, file, flags: int) -> SFTPHandle:
+        handle = type("Full", (Stingy,), {"room": FILE_BYTES - 1})(flags)
+        handle.writefile = handle.readfile = file
+        return handle
+
+
 class LastBytesAreLost(OddFolder):
     """Confirms every write, and has less in the end."""
 
@@ -156,6 +165,7 @@ def test_host_that_takes_files_away_gets_the_file(inbox: Path, content: Path):
     "ways,text,permanent",
     [
         (DiskIsFull, "SFTP host: write x.csv.1.part: failure, perhaps the disk is full", False),
+        (NoRoomForTheLastByte, "SFTP host: write x.csv.1.part: failure, perhaps the disk is full", False),
         (LastBytesAreLost, f"The SFTP host has {FILE_BYTES - 1000} bytes of {FILE_BYTES}", False),
         (ReadOnly, "SFTP host: open x.csv: permission denied", True),
     ],
@@ -172,7 +182,7 @@ def test_folder_that_cannot_be_made_is_told(inbox: Path, content: Path):
     with odd_host(inbox, ReadOnly) as host, pytest.raises(DeliveryFailed) as failed:
         upload(host, content, folder="in/side")
     assert (failed.value.text, failed.value.permanent) == (
-        "SFTP host: make the folder in/side: permission denied",
+        "SFTP host: create the folder in/side: permission denied",
         True,
     )
 
