@@ -13,6 +13,11 @@ from contactexport.errors import UsageError
 
 Command = Callable[..., Any]
 
+HOST_KEY_MISSING = (
+    "Missing option '--sftp-host-key': SHA256:… expected, the fingerprint of the host's key. "
+    "`ssh-keyscan HOST | ssh-keygen -l -f -` prints it, and the host's owner can confirm it"
+)
+
 _OPTIONS = (
     click.option("--ftp", metavar="URL", help="Upload to ftp[s]://user@host:port/folder. Asks for the password."),
     click.option("--sftp", metavar="URL", help="Upload to sftp://user@host:port/folder. Asks for the password."),
@@ -35,7 +40,7 @@ def delivery_options(command: Command) -> Command:
     return command
 
 
-def delivery_of(options: dict[str, Any]) -> dict[str, Any]:
+def delivery_of(options: dict[str, Any], *, unknown_hosts: bool) -> dict[str, Any]:
     """The parameters of a request for these options, none if the file stays here. Raises UsageError, InvalidRequest."""
     if options["ftp"] and options["sftp"]:
         raise UsageError("--ftp and --sftp exclude each other")
@@ -52,6 +57,8 @@ def delivery_of(options: dict[str, Any]) -> dict[str, Any]:
         target = ftp_settings_from_url(options["ftp"]) | common | {"password": ask_ftp_password()}
         return {"distribution_method": "ftp", "ftp_settings": target, **form}
     if options["sftp"]:
+        if not (options["sftp_host_key"] or unknown_hosts):
+            raise UsageError(HOST_KEY_MISSING)
         target = sftp_settings_from_url(options["sftp"]) | common | {"host_key": options["sftp_host_key"]}
         target |= vars(ask_sftp_credentials(options["sftp_key_file"]))
         return {"distribution_method": "sftp", "sftp_settings": target, **form}

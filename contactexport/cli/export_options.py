@@ -30,7 +30,7 @@ def asked_for(context: Context, options: dict[str, Any]) -> GetChanges:
         sftp_unknown_hosts=context.settings.sftp_unknown_hosts,
     )
     try:
-        return load_get_changes(schema, _body(options, catalogue))
+        return load_get_changes(schema, _body(options, catalogue, context.settings.sftp_unknown_hosts))
     except InvalidRequest as error:
         if "start_date" in error.text:  # the API's text does not show the dates
             raise UsageError(f"{error.text} (--from {options['start']} --to {options['end']}): {DATES}") from None
@@ -63,7 +63,7 @@ def ask_notification_url() -> str:
     return ask_secret("NOTIFICATION_URL", "Notification URL, with its credentials (empty: notify nobody)")
 
 
-def _body(options: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+def _body(options: dict[str, Any], catalogue: Catalogue, unknown_hosts: bool) -> dict[str, Any]:
     return {
         "distribution_method": "local",
         "time_range": [options["start"], options["end"]],
@@ -78,7 +78,7 @@ def _body(options: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
         "may_be_incomplete": int(options["may_be_incomplete"]),
         "removed": int(options["removed"]),
         "origin_column": int(options["origin_column"]),
-        **delivery_of(options),
+        **delivery_of(options, unknown_hosts=unknown_hosts),
     }
 
 

@@ -65,11 +65,12 @@ def _loaded(context: Context, catalogue: Catalogue, begin: dict[str, Any], optio
     }
     read = {parameters[name]: value for name, value in given.items() if name in parameters}
     body = begin | {parameter: convert(value) for (parameter, convert), value in read.items()}
-    body |= {name: value for name, value in delivery_of(options).items() if value is not None}
+    settings = context.settings
+    delivery = delivery_of(options, unknown_hosts=settings.sftp_unknown_hosts)
+    body |= {name: value for name, value in delivery.items() if value is not None}
     if given.get("notify"):
         body["notification_url"] = ask_notification_url() or None
     zone, language = context.settings.time_zone, context.settings.language
-    settings = context.settings
     schema = FeedSchema(
         catalogue,
         zone,

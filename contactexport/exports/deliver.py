@@ -15,7 +15,6 @@ from contactexport.delivery.base import Delivery
 from contactexport.delivery.encoding import encoded
 from contactexport.delivery.ftp import FtpDelivery
 from contactexport.delivery.local import LocalDelivery
-from contactexport.delivery.sftp import SftpDelivery
 from contactexport.delivery.sftp_credentials import SftpCredentials
 from contactexport.errors import (
     DatabaseUnavailable,
@@ -143,6 +142,8 @@ def _delivery(context: Context, conn: Connection, export: Export) -> Delivery:
     temporary_name = target.temporary_name or settings.ftp_temporary_name
     may_remove = partial(_is_useless, context, export)
     if isinstance(target, SftpTarget):
+        from contactexport.delivery.sftp import SftpDelivery  # 11 MB that only these deliveries need
+
         credentials = SftpCredentials.from_text(secret)
         return SftpDelivery(
             target,

@@ -50,7 +50,7 @@ def test_password_is_asked_for_and_not_repeated(runner, tmp_path):
         (["--sftp", "sftp://a@h", "--ftp", "ftp://a@h"], "--ftp and --sftp exclude each other"),
         (["--sftp", "sftp://a@h", "--output", "x"], "--output and --sftp exclude each other"),
         (["--sftp", "h"], "sftp://user@host:port/folder expected"),
-        (["--sftp", "sftp://a@sftp.example.com"], "Missing parameter: sftp_settings.host_key"),
+        (["--sftp", "sftp://a@sftp.example.com"], "Missing option '--sftp-host-key': SHA256:… expected"),
         (["--sftp-host-key", PINNED], "--sftp-host-key is for --sftp only"),
         (["--compression", "gzip"], "Invalid value for compression: it is for ftp and sftp, not for local"),
         (
