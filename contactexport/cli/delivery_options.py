@@ -57,9 +57,9 @@ def delivery_of(options: dict[str, Any], *, unknown_hosts: bool) -> dict[str, An
         target = ftp_settings_from_url(options["ftp"]) | common | {"password": ask_ftp_password()}
         return {"distribution_method": "ftp", "ftp_settings": target, **form}
     if options["sftp"]:
+        target = sftp_settings_from_url(options["sftp"]) | common | {"host_key": options["sftp_host_key"]}
         if not (options["sftp_host_key"] or unknown_hosts):
             raise UsageError(HOST_KEY_MISSING)
-        target = sftp_settings_from_url(options["sftp"]) | common | {"host_key": options["sftp_host_key"]}
         target |= vars(ask_sftp_credentials(options["sftp_key_file"]))
         return {"distribution_method": "sftp", "sftp_settings": target, **form}
     return {name: value for name, value in form.items() if value}
