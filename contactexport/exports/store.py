@@ -167,6 +167,11 @@ def expired(conn: Connection, retention: float) -> list[tuple[int, str]]:
     return [(row["id"], row["file_name"]) for row in queries("export").expired(conn, retention=retention)]
 
 
+def files_kept(conn: Connection) -> int:
+    """About how many finished exports still have their files, as Postgres estimated at its last VACUUM or ANALYZE."""
+    return int(queries("export").files_kept(conn))
+
+
 def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Export:
     """Notes the delivery and the receiver's reply, and wipes the stored password. Raises ExportLost.
 

@@ -4,11 +4,12 @@ Any worker may sweep at any time, even twice: a worker that is woken in vain fin
 """
 
 import logging
+import random
 
 from contactexport.changes import log as change_log
 from contactexport.context import Context
 from contactexport.errors import DatabaseUnavailable
-from contactexport.exports import files, notify, turn
+from contactexport.exports import files, notify, store, turn
 from contactexport.feeds import notify as feed_notify
 from contactexport.feeds import run as feed_run
 from contactexport.feeds import store as feed_store
@@ -16,6 +17,9 @@ from contactexport.files import storage_check
 from contactexport.queue.publisher import NOTIFY, NOTIFY_OF_FEED, SHORT_QUEUE
 from contactexport.users import oauth_store, rate_limit
 from contactexport.users import store as user_store
+
+# Orphans are looked for among all files. With more files than this only one sweep in several does so.
+FILES_A_SWEEP = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +49,10 @@ def sweep(context: Context, most_running: int = 1) -> int:
         context.queue.publish(task, number)
     if storage_check.is_fit(context):  # in a wrong folder nothing is found, and files would be noted as deleted
         files.delete_expired(context)
-        files.delete_orphans(context)
+        with context.database.autocommit() as conn:
+            kept = store.files_kept(conn)
+        if random.random() * kept < FILES_A_SWEEP:  # noqa: S311 - nobody is harmed who guesses it
+            files.delete_orphans(context)
     _prepare_months(context)
     return woken
 
