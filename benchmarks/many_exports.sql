@@ -57,6 +57,9 @@ SELECT
     CASE WHEN of_feed AND finished THEN rpad('{"bytes":100}', 900, md5(n::text)) END
 FROM numbered ORDER BY n;
 
+-- name: forget_due!
+DELETE FROM export WHERE id > :finished;
+
 -- name: add_marks!
 INSERT INTO export_row_mark (export_id, marks)
 SELECT id, sha256(convert_to(id::text, 'UTF8')) FROM export WHERE finished_at IS NOT NULL AND file_deleted_at IS NULL;

@@ -17,10 +17,12 @@ from contactexport.exports import store, sweep
 from contactexport.files import storage_check
 from tests.support.contexts import database_url, make_context
 from tests.support.exporting import execute, settings_for
+from tests.support.sql_texts import blocks
 
 FILLING = aiosql.from_path(
     Path(__file__).parents[3] / "benchmarks" / "many_exports.sql", "psycopg2", mandatory_parameters=False
 )
+GROWTH = Path(__file__).parents[3] / "docs" / "growth.md"
 NUMBERS = {"finished": 20_000, "due": 200, "users": 100, "feeds": 50}
 # A page, a batch of files, or what waits.
 MOST_ROWS = 1500
@@ -156,3 +158,22 @@ def test_filled_table_is_what_the_program_writes(years: Context):
     assert counted == {"done": 19_394, "error": 606, "ready": 100, "scheduled": 100}
     with years.database.transaction() as conn:
         assert len(store.in_turn(conn, deliveries=False, most_running=1, most=1000)) == 50
+
+
+def test_statements_of_the_page_about_growth_do_what_it_says(years: Context):
+    """Those rows are deleted, and indexes that are made before the upgrade are those of the upgrade."""
+    delete, create = blocks(GROWTH.read_text(encoding="utf-8"))
+    with years.database.session() as conn, conn.cursor() as cursor:
+        upgraded = indexes(years)
+        cursor.execute("DROP INDEX export_not_done, export_of_team_not_done")
+        for statement in create.split(";")[:-1]:
+            cursor.execute(statement)
+        assert indexes(years) == upgraded
+        cursor.execute("BEGIN")
+        cursor.execute(delete.replace("1 year", "40 days"))
+        assert 2000 < cursor.rowcount < 4000
+        cursor.execute("ROLLBACK")
+
+
+def indexes(context: Context) -> list[dict[str, Any]]:
+    return execute(context, "SELECT indexdef FROM pg_indexes WHERE tablename = 'export' ORDER BY indexname")
