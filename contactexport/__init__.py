@@ -38,7 +38,7 @@ def create_app() -> Flask:
     except SettingsError as error:
         print(f"contactexport: {error.text}", file=sys.stderr)  # noqa: T201 - there is no log yet
         raise SystemExit(error.exit_code) from None
-    audit.write_to_stderr()
+    audit.write_to_stderr(settings.log_format)
     logging.getLogger("contactexport").setLevel(settings.log_level)
     for line in unknown_settings(os.environ):
         logger.warning(line)

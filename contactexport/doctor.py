@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from contactexport import workers
 from contactexport.adopt import check as capture_check
 from contactexport.adopt.check import Finding
 from contactexport.changes import log
@@ -16,11 +17,13 @@ from contactexport.db.queries import queries
 from contactexport.errors import ContactExportError, DatabaseUnavailable, SchemaMismatch, SecretUnreadable, StorageUnfit
 from contactexport.files import storage_check
 from contactexport.manifests import store as manifests
+from contactexport.queue.publisher import QUEUES
 
 OK, TO_DO, NOT_KNOWN = "ok", "to do", "not known"
 CLOCK_SECONDS = 2.0
 LEAST_FREE_BYTES, LEAST_FREE_PERCENT = 2**30, 5
 OVERDUE_SECONDS = 60
+START_WORKER = "start one: celery -A celery_worker worker (docs/operations.md, What runs where)"
 KEY_STATES = frozenset({"no key", "another key"})
 
 
@@ -205,16 +208,24 @@ def check_clock(context: Context) -> str | list[Finding]:
 
 
 def check_workers(context: Context) -> str | list[Finding]:
-    """Known by their work only: workers answer no questions."""
+    """Those that have said lately that they live, whether they take everything, and whether exports are late."""
     patience = OVERDUE_SECONDS + 2 * context.settings.sweep_interval
     with context.database.transaction() as conn:
         seen = queries("doctor").queue(conn, patience=patience)
+        living, sweep_age = workers.alive(conn), workers.sweep_age(conn)
     running, overdue = seen["running"], seen["overdue"]
+    if not living:
+        return [Finding("no worker says that it lives", START_WORKER)]
+    if idle := [name for name in QUEUES if not any(name in one.queues for one in living)]:
+        return [Finding(f"no worker takes from {', '.join(idle)}", "name them in --queues of a worker")]
+    if sweep_age is not None and sweep_age > patience:
+        return [Finding(f"the last sweep ended {sweep_age:.0f} seconds ago", "read the log of the workers")]
     if overdue and not running:
         return [
             Finding(
                 f"nobody works on exports, and some have been due for more than {patience:.0f} seconds: {overdue}",
-                "start a worker: celery -A celery_worker worker (docs/operations.md, What runs where)",
+                "read the log of the workers",
             )
         ]
-    return f"exports worked on: {running}, late: {overdue}" if running else "no export is late"
+    known = f"workers: {len(living)}, machines: {len({one.host for one in living})}"
+    return f"{known}, exports worked on: {running}, late: {overdue}"

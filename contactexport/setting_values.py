@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -100,6 +101,21 @@ def log_level(raw: str) -> str:
     if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("DEBUG, INFO, WARNING or ERROR expected")
     return raw.upper()
+
+
+def log_format(raw: str) -> str:
+    """The form of the lines of the log."""
+    if raw not in {"text", "json"}:
+        raise ValueError("text or json expected")
+    return raw
+
+
+def networks(raw: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks. Empty: none."""
+    try:
+        return tuple(ip_network(entry.strip()) for entry in raw.split(",")) if raw.strip() else ()
+    except ValueError as error:
+        raise ValueError(f"addresses and networks expected, such as 192.0.2.7,10.1.0.0/16,::1 ({error})") from None
 
 
 def seconds(least: float) -> Callable[[str], float]:

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -175,7 +176,13 @@ class Settings:
         "0.05",
         "seconds between two polls of the message folders (filesystem:// only)",
     )
+    metrics_hosts: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        setting_values.networks,
+        "",
+        "addresses and networks that may read /metrics without a token, separated by commas",
+    )
     log_level: str = _setting(setting_values.log_level, "INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = _setting(setting_values.log_format, "text", "text, or json: each line of the log is an object")
 
     @cached_property
     def storage_dir(self) -> Path:

@@ -12,6 +12,7 @@ from contactexport.api import (
     feeds,
     health,
     manifests,
+    metrics,
     oauth,
     responses,
 )
@@ -46,4 +47,5 @@ def init_app(app: Flask) -> None:
         app.register_blueprint(api)
     app.register_blueprint(oauth.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.register_blueprint(openapi_routes.pages)

@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, g, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from contactexport import audit
+from contactexport import audit, log_context
 from contactexport.api.authentication import current_context
-from contactexport.api.proxies import TRUSTED_PROXIES, first_untrusted
 from contactexport.errors import ContactExportError, ExportAlreadyRunning, TooManyRequests
+from contactexport.metrics import requests as request_metrics
+from contactexport.metrics.requests import UNKNOWN
 from contactexport.users.rate_limit import RateLimit
 
 logger = logging.getLogger(__name__)
 
 # Contract, "Everything else". Other statuses have the names of HTTP.
 REPLY_TEXTS = {404: "Not found", 405: "Method not allowed"}
-PROBES = "health"  # the name of their blueprint
+PROBES, METRICS = "health", "metrics"  # the names of their blueprints
 OF_THE_BODY = {"content-type", "content-length"}
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -66,6 +67,7 @@ def raw_error(http_status: int, reason: str) -> bytes:
     body = json.dumps({"replyCode": 1, "replyText": reason, "data": ""}).encode()
     head = (
         f"HTTP/1.1 {http_status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"{log_context.HEADER}: {log_context.request_id() or log_context.new_id()}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -88,14 +90,15 @@ def in_envelope(raised: Exception) -> Response:
 def finish(response: Response) -> Response:
     """Adds the headers, those about security only where the answer does not set them, and writes the audit line.
 
-    Probes of /healthz and /readyz get no line.
+    Probes of /healthz and /readyz get no line, nor does /metrics. Counts every request.
     """
+    response.headers[log_context.HEADER] = g.request_id
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if request.is_secure:  # RFC 6797, 7.2
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     if response.status_code == 401:  # names the accepted schemes (RFC 9110, 15.5.2)
-        schemes = "Bearer" if g.api_version == "v3" else 'WSSE profile="UsernameToken", Bearer'
+        schemes = "Bearer" if g.api_version in {"v3", None} else 'WSSE profile="UsernameToken", Bearer'
         response.headers.setdefault("WWW-Authenticate", schemes)
     if g.api_version is not None:  # clients expect them (contract, What clients ask besides)
         full = current_context().settings.requests_per_minute  # for a client without credentials
@@ -103,20 +106,20 @@ def finish(response: Response) -> Response:
         response.headers["X-RateLimit-Limit"] = str(limit.limit)
         response.headers["X-RateLimit-Remaining"] = str(limit.remaining)
         response.headers["X-RateLimit-Reset"] = str(math.ceil(limit.void_at))
-    if request.blueprint != PROBES:
-        address = request.remote_addr or None  # none behind a Unix socket
-        if (forwarded_for := request.headers.get("X-Forwarded-For")) is not None:
-            address = first_untrusted(address or "", forwarded_for, current_app.extensions.get(TRUSTED_PROXIES, ()))
+    seconds = time.perf_counter() - g.started
+    route = UNKNOWN if request.url_rule is None else f"{request.method} {request.url_rule.rule}"
+    request_metrics.of_this_process().count(route, response.status_code, g.get("reply_code"), seconds)
+    if request.blueprint not in {PROBES, METRICS}:
         audit.note(
             "request",
             user=g.caller.name if "caller" in g else None,
-            address=address,
+            address=g.address,
             method=request.method,
             path=(request.path.removesuffix("/") or "/")[:200],
             http=response.status_code,
             reply_code=g.get("reply_code"),
             export=g.get("export_id"),
-            ms=round((time.perf_counter() - g.started) * 1000, 1),
+            ms=round(seconds * 1000, 1),
         )
     return response
 

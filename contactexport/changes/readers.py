@@ -13,6 +13,7 @@ from datetime import datetime
 
 import psycopg2
 
+from contactexport import log_context
 from contactexport.db.connection import Connection, Database, begin_snapshot, cancel
 from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable, SnapshotNotShared
@@ -104,7 +105,7 @@ class Readers:
         again. The first failure cancels all tasks and is raised. So does an exception in this thread.
         """
         with ThreadPoolExecutor(len(tasks), "reader", initializer=_schedule_as_batch) as threads:
-            running = [threads.submit(task) for task in tasks]
+            running = [threads.submit(log_context.copied(task)) for task in tasks]
             try:
                 for number, task in enumerate(running):
                     while not task.done():

@@ -6,6 +6,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup, with_appcontext
 
+from contactexport import log_context
 from contactexport.errors import ContactExportError
 
 
@@ -37,6 +38,8 @@ class CommandGroup(AppGroup):
 
 
 def _ended_well(ctx: click.Context, run: Any, *arguments: Any) -> Any:
+    if log_context.request_id() is None:  # a command in another one has the same id
+        log_context.begin()
     try:
         return run(*arguments)
     except ContactExportError as error:

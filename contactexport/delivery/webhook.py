@@ -15,6 +15,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, RemoteDisco
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from contactexport import log_context
 from contactexport.context import Context
 from contactexport.errors import DeliveryFailed
 from contactexport.exports.models import ExportSettings
@@ -168,6 +169,8 @@ def _post(connected: socket.socket, to: Receiver, notification: Notification) ->
         "X-Contactexport-Timestamp": str(timestamp),
         "X-Contactexport-Signature": signature(notification.signing_key, timestamp, body),
     }
+    if (request_id := log_context.request_id()) is not None:
+        headers[log_context.HEADER] = request_id
     if to.login is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(to.login.encode()).decode()
     http = HTTPConnection(to.host, to.port)

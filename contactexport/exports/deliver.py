@@ -46,6 +46,9 @@ def deliver(context: Context, conn: Connection, export: Export) -> Export:
         raise DeliveryFailed(damage.text, permanent=True) from None
     with opened as file, lock.aborting_when_lost(context, export, delivery.abort):
         reply = delivery.deliver(export, file)
+        if export.settings.ftp is not None:
+            told = {"host": export.settings.ftp.host, "file": export.file_name, "reply": reply}
+            audit.note("file delivered", export=export.id, user=export.created_by, attempt=export.attempt, **told)
         if export.feed_id is not None:
             crash_points.reach("file delivered", export.attempt)
             delivery.deliver_manifest(export)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from psycopg2 import DatabaseError, InterfaceError
 from psycopg2.errors import LockNotAvailable
 
+from contactexport import log_context
 from contactexport.context import Context
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
@@ -92,7 +93,7 @@ def aborting_when_lost(context: Context, export: Export, abort: Callable[[], Non
             except DatabaseUnavailable:
                 continue  # the attempt itself notices the outage, and handles it
 
-    watcher = threading.Thread(target=watch, daemon=True)
+    watcher = threading.Thread(target=log_context.copied(watch), daemon=True)
     watcher.start()
     try:
         yield

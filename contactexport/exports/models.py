@@ -156,6 +156,7 @@ class Export:
     `writers_since` is when the export first had to wait for writers of contacts. `notify_secret` is the whole
     notification URL, encrypted, if the settings have only a part of it. A run of a feed has the feed's id, its name at
     the start, and a number. `columns` are id (None: no field) and name of those of the finished file.
+    `request_id` is that of the request that asked for it.
     """
 
     id: int
@@ -198,6 +199,7 @@ class Export:
     columns: list[tuple[int | None, str]] | None
     removed: int | None
     manifest: str | None
+    request_id: str | None
 
     @property
     def manifest_name(self) -> str:

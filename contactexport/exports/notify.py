@@ -6,7 +6,7 @@ sent again under the same Idempotency-Key: the next due time was written before.
 
 from collections.abc import Sequence
 
-from contactexport import audit
+from contactexport import audit, log_context
 from contactexport.context import Context
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
@@ -26,25 +26,26 @@ def notify(context: Context, export_id: int, answer_seconds: float = delivery.AN
         export = claim(conn, export_id, RETRY_SECONDS)
     if export is None:
         return
-    try:
-        delivery.notify(
-            context,
-            export,
-            delivery.Notification(
-                payload=status.payload(context, export),
-                idempotency_key=f"export-{export.id}-{export.status}-{export.attempt}",
-                signing_key=signing_key(context),
-            ),
-            answer_seconds,
-        )
-    except (DeliveryFailed, SecretUnreadable, SettingsError) as failure:
-        with context.database.transaction() as conn:
-            note_failed(conn, export, failure.text, context.settings.notification_limit)
-        audit.note("notification failed", export=export.id, attempt=export.notify_attempts, error=failure.text)
-    else:
-        with context.database.transaction() as conn:
-            note_sent(conn, export)
-        audit.note("notification sent", export=export.id, attempt=export.notify_attempts)
+    with log_context.about(export.request_id):
+        try:
+            delivery.notify(
+                context,
+                export,
+                delivery.Notification(
+                    payload=status.payload(context, export),
+                    idempotency_key=f"export-{export.id}-{export.status}-{export.attempt}",
+                    signing_key=signing_key(context),
+                ),
+                answer_seconds,
+            )
+        except (DeliveryFailed, SecretUnreadable, SettingsError) as failure:
+            with context.database.transaction() as conn:
+                note_failed(conn, export, failure.text, context.settings.notification_limit)
+            audit.note("notification failed", export=export.id, attempt=export.notify_attempts, error=failure.text)
+        else:
+            with context.database.transaction() as conn:
+                note_sent(conn, export)
+            audit.note("notification sent", export=export.id, attempt=export.notify_attempts)
 
 
 def signing_key(context: Context) -> str:

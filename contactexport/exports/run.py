@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import partial
 
-from contactexport import audit, crash_points
+from contactexport import audit, crash_points, log_context
 from contactexport.adopt import check as capture_check
 from contactexport.catalogue import Catalogue
 from contactexport.changes import log as change_log
@@ -79,16 +79,19 @@ def attempt(
 
     With `hand_over` the attempt writes a file for another computer, and leaves its delivery to another worker.
     """
-    audit.note("export claimed", export=export.id, user=export.created_by, attempt=export.attempt, status=export.status)
-    crash_points.reach("export claimed", export.attempt)
-    hand_over = hand_over and export.settings.ftp is not None
-    try:
-        with translated_errors():
-            if export.status is ExportStatus.IN_PROGRESS:
-                export = write_file(context, conn, export, progress, hand_over=hand_over)
-            return export if hand_over else deliver.deliver(context, conn, export)
-    except Exception as error:  # noqa: BLE001 - the table of outcomes has a row for each
-        return outcomes.end_attempt(context, conn, export, error, hand_over=hand_over)
+    with log_context.about(export.request_id):
+        named = {"export": export.id, "user": export.created_by, "attempt": export.attempt}
+        audit.note("export claimed", **named, status=export.status)
+        crash_points.reach("export claimed", export.attempt)
+        hand_over = hand_over and export.settings.ftp is not None
+        try:
+            with translated_errors():
+                if export.status is ExportStatus.IN_PROGRESS:
+                    export = write_file(context, conn, export, progress, hand_over=hand_over)
+                    audit.note("file written", **named, rows=export.rows, bytes=export.bytes)
+                return export if hand_over else deliver.deliver(context, conn, export)
+        except Exception as error:  # noqa: BLE001 - the table of outcomes has a row for each
+            return outcomes.end_attempt(context, conn, export, error, hand_over=hand_over)
 
 
 def write_file(

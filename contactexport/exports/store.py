@@ -7,6 +7,7 @@ from typing import Any
 from psycopg2.errors import LockNotAvailable, UniqueViolation
 from psycopg2.extras import Json
 
+from contactexport import log_context
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, UnknownExport
@@ -51,6 +52,7 @@ def accept(
             lock_wait=f"{int(wait_seconds * 1000)}ms",
             waited=waited_seconds,
             most_unfinished=most_unfinished,
+            request_id=log_context.request_id(),
         )
     except UniqueViolation:
         raise ExportAlreadyRunning from None

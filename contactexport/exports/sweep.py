@@ -6,6 +6,7 @@ Any worker may sweep at any time, even twice: a worker that is woken in vain fin
 import logging
 import random
 
+from contactexport import workers
 from contactexport.changes import log as change_log
 from contactexport.context import Context
 from contactexport.errors import DatabaseUnavailable
@@ -54,6 +55,8 @@ def sweep(context: Context, most_running: int = 1) -> int:
         if random.random() * kept < FILES_A_SWEEP:  # noqa: S311 - nobody is harmed who guesses it
             files.delete_orphans(context)
     _prepare_months(context)
+    with context.database.transaction() as conn:
+        workers.note_sweep(conn)
     return woken
 
 

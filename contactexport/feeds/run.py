@@ -8,7 +8,7 @@ import logging
 import secrets
 from datetime import datetime
 
-from contactexport import audit, crash_points
+from contactexport import audit, crash_points, log_context
 from contactexport.changes import log as change_log
 from contactexport.context import Context
 from contactexport.errors import ExportAlreadyRunning
@@ -37,10 +37,11 @@ def start_due(context: Context) -> int:
         with context.database.transaction() as conn:
             feeds = store.lock_due(conn, BATCH)
             now = change_log.clock(conn)
-            runs = store.start_runs(conn, [_planned(context, feed, now) for feed in feeds]) if feeds else {}
+            plans = {feed.id: _planned(context, feed, now) for feed in feeds}
+            runs = store.start_runs(conn, list(plans.values())) if feeds else {}
         for feed in feeds:
             if feed.id in runs:
-                _tell_started(feed, runs[feed.id])
+                _tell_started(feed, runs[feed.id], plans[feed.id].request_id)
         started += len(runs)
         if len(feeds) < BATCH or not runs:
             return started
@@ -59,19 +60,25 @@ def start(context: Context, feed_id: int) -> int:
             raise ExportAlreadyRunning(feed.running_export)
         if feed.paused_at is not None:
             raise FeedPaused(feed.name, feed.pause_reason)
-        runs = store.start_runs(conn, [_planned(context, feed, change_log.clock(conn))])
-    _tell_started(feed, runs[feed.id])
+        plan = _planned(context, feed, change_log.clock(conn))
+        runs = store.start_runs(conn, [plan])
+    _tell_started(feed, runs[feed.id], plan.request_id)
     return runs[feed.id]
 
 
 def _planned(context: Context, feed: Feed, now: datetime) -> PlannedRun:
-    """A run that is asked for before it is due does not take the place of the one that is due."""
+    """A run that is asked for before it is due does not take the place of the one that is due.
+
+    One that nobody asks for has an id of its own in the log.
+    """
     due_at, next_late_at = feed.due_at, feed.next_late_at
     if due_at is None or due_at <= now:
         due_at, next_late_at = due_and_late(feed.schedule, now, context.settings.time_zone)
-    return PlannedRun(feed, secrets.token_hex(3), due_at, next_late_at)
+    request_id = log_context.request_id() or log_context.new_id()
+    return PlannedRun(feed, secrets.token_hex(3), request_id, due_at, next_late_at)
 
 
-def _tell_started(feed: Feed, export_id: int) -> None:
+def _tell_started(feed: Feed, export_id: int, request_id: str) -> None:
     crash_points.reach("feed started")
-    audit.note("feed started", export=export_id, user=feed.created_by, feed=feed.name, sequence=feed.sequence + 1)
+    with log_context.about(request_id):
+        audit.note("feed started", export=export_id, user=feed.created_by, feed=feed.name, sequence=feed.sequence + 1)

@@ -26,6 +26,7 @@ class PlannedRun:
 
     feed: Feed
     suffix: str
+    request_id: str
     due_at: datetime | None
     next_late_at: datetime | None
 
@@ -98,6 +99,7 @@ def start_runs(conn: Connection, runs: Sequence[PlannedRun]) -> dict[int, int]:
             "settings": run.feed.run_settings.to_json(),
             "setting_key": feed_key(run.feed.id),
             "suffix": run.suffix,
+            "request_id": run.request_id,
             "due_at": run.due_at and run.due_at.isoformat(),
             "next_late_at": run.next_late_at and run.next_late_at.isoformat(),
         }

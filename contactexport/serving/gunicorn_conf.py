@@ -7,11 +7,14 @@ Each active connection has a thread. Slow clients have limits (docs/decisions/se
 
 import gc
 import ipaddress
+import logging
 import mmap
 import os
+import shutil
 import signal
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 from gunicorn import util
@@ -20,6 +23,7 @@ from gunicorn.http.wsgi import Response
 from contactexport import create_app, readiness
 from contactexport.api.proxies import TRUSTED_PROXIES
 from contactexport.api.responses import raw_error
+from contactexport.metrics import requests
 
 bind = os.environ.get("BIND", "127.0.0.1:8025")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -34,13 +38,17 @@ keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 50
 accesslog = None
+logger_class = "contactexport.serving.server_log.ServerLog"
 control_socket_disable = True
 
 # For this long after SIGTERM requests are still answered, but /readyz says 503: a load balancer can move on.
 drain_seconds = float(os.environ.get("DRAIN_SECONDS", "3"))
 draining = mmap.mmap(-1, 1)  # one byte, shared with the worker processes
 
+shared_counts: list[Path] = []
+
 default_headers = Response.default_headers
+logger = logging.getLogger(__name__)
 
 
 def headers_without_server(response: Any) -> list[str]:
@@ -56,8 +64,19 @@ def write_error(sock: socket.socket, status: int, reason: str, _message: str) ->
 
 
 def on_starting(_server: Any) -> None:
-    """Checks the URLs before any process is forked."""
-    readiness.require_usable_urls(create_app().extensions["contactexport"])
+    """Checks the URLs before any process is forked, and makes the folder in which all of them count requests."""
+    context = create_app().extensions["contactexport"]
+    readiness.require_usable_urls(context)
+    try:
+        shared_counts.append(requests.share(context.settings.data_dir))
+    except OSError as error:
+        logger.warning("each process counts requests for itself: %s", error)
+
+
+def on_exit(_server: Any) -> None:
+    """Removes that folder."""
+    for folder in shared_counts:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def when_ready(server: Any) -> None:

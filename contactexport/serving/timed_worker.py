@@ -11,6 +11,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from gunicorn import util
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from contactexport import log_context
 from contactexport.errors import RequestTimedOut
 from contactexport.serving.client_socket import ClientSocket
 
@@ -86,6 +87,7 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no t
 
     def handle(self, conn: Connection) -> bool:
         """Handles one request in a thread. True: the connection stays open for the next one."""
+        log_context.begin()  # what cannot be read, or comes too late, has an id as well
         conn.accepted.await_request(has_begun=conn.initialized)
         self.at_work.add(conn)
         try:

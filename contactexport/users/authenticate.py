@@ -45,6 +45,15 @@ def authenticate(context: Context, wsse_header: str | None, authorization: str |
     return user.caller
 
 
+def require_operator(context: Context, authorization: str | None) -> Caller:
+    """The operator who sends a bearer token. Raises Unauthorized for anybody else. The log says why."""
+    caller = authenticate(context, None, authorization)
+    if not caller.operator:
+        logger.info("call refused: %r is no operator", caller.name)
+        raise Unauthorized(f"{caller.name!r} is no operator")
+    return caller
+
+
 def _token_user(context: Context, authorization: str) -> TokenUser:
     bearer = _BEARER.fullmatch(authorization)
     if not bearer:

@@ -7,18 +7,19 @@ from celery.signals import worker_init
 
 from contactexport import readiness
 from contactexport.context import Context
-from contactexport.worker import log, tasks
+from contactexport.worker import heartbeat, log, tasks
 from contactexport.worker.shutdown import graceful_shutdown, listen_in_pool_processes
 
 
 def worker_app(context: Context) -> Celery:
     """The application of `celery -A celery_worker worker`."""
-    log.configure()
+    log.configure(context.settings.log_format)
     app = context.queue.celery
     places = tasks.Places(context.settings.running_per_user)
     tasks.register(app, context, places)
     app.steps["worker"].update({sweep_clock(context, places), graceful_shutdown(context)})
     listen_in_pool_processes(context)
+    heartbeat.begin(context)
     worker_init.connect(lambda **_: readiness.require_usable_urls(context), weak=False)
     return app
 

@@ -11,18 +11,31 @@ from celery.signals import after_setup_logger, after_setup_task_logger, celeryd_
 from celery.utils.log import get_multiprocessing_logger
 from kombu.transport.virtual import base as virtual_transport
 
-from contactexport.audit import OneLine
+from contactexport import audit
 
 STANDARD_ERROR = 2
 
 logger = logging.getLogger(__name__)
 
 
-def configure() -> None:
-    """Configures the log of a worker that this process starts afterwards."""
+def configure(log_format: str) -> None:
+    """Configures the log of a worker that this process starts afterwards: `text` or `json`."""
+    formatter = audit.formatter(log_format)
+
+    def use_our_format(logger: logging.Logger, **_kwargs: Any) -> None:
+        for one in (logger, get_multiprocessing_logger()):
+            for handler in one.handlers:
+                handler.setFormatter(formatter)
+
+    def say(text: str, *_stream: Any, **_kwargs: Any) -> None:
+        """Writes what Celery does about a signal. Not by the log: the signal may have interrupted a line of it."""
+        record = logging.LogRecord(logger.name, logging.WARNING, __file__, 0, text, None, None)
+        os.write(STANDARD_ERROR, f"{formatter.format(record)}\n".encode())
+
     celeryd_init.connect(_begin, weak=False)
-    after_setup_logger.connect(_use_our_format, weak=False)
-    after_setup_task_logger.connect(_use_our_format, weak=False)
+    after_setup_logger.connect(use_our_format, weak=False)
+    after_setup_task_logger.connect(use_our_format, weak=False)
+    celery_worker.safe_say = say
 
 
 def _begin(instance: Any, **_kwargs: Any) -> None:
@@ -34,20 +47,7 @@ def _begin(instance: Any, **_kwargs: Any) -> None:
     logging.getLogger("py.warnings").addFilter(lambda record: "CPendingDeprecationWarning" not in record.getMessage())
     if os.geteuid() == 0:
         logger.warning("this worker runs as root: give it its own system user")
-    celery_worker.safe_say = _say
     virtual_transport.emergency_dump_state = _drop  # type: ignore[attr-defined, assignment] # it takes more arguments, which are never given
-
-
-def _use_our_format(logger: logging.Logger, **_kwargs: Any) -> None:
-    for one in (logger, get_multiprocessing_logger()):
-        for handler in one.handlers:
-            handler.setFormatter(OneLine())
-
-
-def _say(text: str, *_stream: Any, **_kwargs: Any) -> None:
-    """Writes what Celery does about a signal. Not by the log, because the signal may have interrupted a line of it."""
-    record = logging.LogRecord(logger.name, logging.WARNING, __file__, 0, text, None, None)
-    os.write(STANDARD_ERROR, f"{OneLine().format(record)}\n".encode())
 
 
 def _drop(messages: Any, **_kwargs: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init
 
+from contactexport import log_context
 from contactexport.context import Context
 from contactexport.errors import DatabaseUnavailable, StorageUnfit
 from contactexport.exports import notify as notify_export
@@ -100,7 +101,8 @@ def register(app: Celery, context: Context, places: Places) -> None:
     def notify_of_feed(event_id: int) -> None:
         again = partial(context.queue.publish, NOTIFY_OF_FEED, event_id)
         work = partial(notify_feed_event.notify, context, event_id, notify_export.RETRY_SECONDS)
-        _once_postgres_answers(context, work, again)
+        with log_context.about(log_context.new_id()):
+            _once_postgres_answers(context, work, again)
 
     @app.task(name=SWEEP, shared=False)
     def sweep() -> None:

@@ -55,13 +55,13 @@ def _put_gates(context: Context) -> None:
         context,
         """
         CREATE SEQUENCE arrivals;
-        ALTER FUNCTION export_accept RENAME TO export_accept_behind_the_gate;
-        CREATE FUNCTION export_accept(
-            jsonb, bigint, bytea, text, text, text, text, double precision, integer,
+        ALTER FUNCTION export_accept_request RENAME TO accept_behind_the_gate;
+        CREATE FUNCTION export_accept_request(
+            jsonb, bigint, bytea, text, text, text, text, double precision, integer, text,
             OUT outcome text, OUT id bigint
         ) LANGUAGE plpgsql AS $$ BEGIN
             PERFORM pg_advisory_xact_lock_shared(0, CASE nextval('arrivals') WHEN 1 THEN 1 ELSE 2 END);
-            SELECT * INTO outcome, id FROM export_accept_behind_the_gate($1, $2, $3, $4, $5, $6, $7, $8, $9);
+            SELECT * INTO outcome, id FROM accept_behind_the_gate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
         END $$;
         """,
     )

@@ -1,7 +1,8 @@
 -- name: accept_export^
 -- `waited` may be NULL: the same setting may have ended a moment ago. `most_unfinished` may be NULL: there is no limit.
-SELECT * FROM export_accept(
-    :settings, :setting_key, :ftp_secret, :suffix, :created_by, :team, :lock_wait, :waited, :most_unfinished
+SELECT * FROM export_accept_request(
+    :settings, :setting_key, :ftp_secret, :suffix, :created_by, :team, :lock_wait, :waited, :most_unfinished,
+    :request_id
 );
 
 -- name: get_export^

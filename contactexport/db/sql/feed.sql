@@ -46,17 +46,19 @@ WHERE id = :id;
 WITH wanted AS MATERIALIZED (
     SELECT w.*, nextval('export_id_seq') AS export_id
     FROM jsonb_to_recordset(:runs) AS w (
-        feed_id bigint, settings jsonb, setting_key bigint, suffix text, due_at timestamptz, next_late_at timestamptz
+        feed_id bigint, settings jsonb, setting_key bigint, suffix text, request_id text, due_at timestamptz,
+        next_late_at timestamptz
     )
 ), started AS (
     INSERT INTO export (
         id, settings, setting_key, ftp_secret, notify_secret, file_name, created_by, team, due_at, published_at,
-        feed_id, feed_name, feed_sequence
+        feed_id, feed_name, feed_sequence, request_id
     ) OVERRIDING SYSTEM VALUE
     SELECT w.export_id, w.settings, w.setting_key, f.ftp_secret, f.notify_secret,
            coalesce(w.settings ->> 'type', 'changes') || '_' || w.export_id || '_' || (w.settings ->> 'language')
                || '-' || w.suffix || '.csv',
-           f.created_by, f.team, statement_timestamp(), statement_timestamp(), f.id, f.name, f.sequence + 1
+           f.created_by, f.team, statement_timestamp(), statement_timestamp(), f.id, f.name, f.sequence + 1,
+           w.request_id
     FROM wanted AS w JOIN feed AS f ON f.id = w.feed_id
     ON CONFLICT DO NOTHING
     RETURNING id, feed_id

@@ -95,8 +95,10 @@ SELECT obj_description(to_regclass('contactexport_version'), 'pg_class') IS NOT 
 -- name: keep_contacts_only#
 -- Of a database in which nobody has stored an export or a user yet.
 DROP TABLE
-    export, export_row_mark, feed, feed_event, manifest_key, api_user, access_token, wsse_nonce, request_count, ftp_host_trait, installation;
-DROP FUNCTION export_accept, export_deliveries;
+    export, export_row_mark, feed, feed_event, manifest_key, api_user, access_token, wsse_nonce, request_count, ftp_host_trait, installation,
+    export_total, export_attempt_total, export_worker, export_last_sweep;
+DROP FUNCTION
+    export_accept, export_deliveries, export_count_end, export_count_attempt;
 COMMENT ON TABLE contactexport_version IS 'contacts only';
 
 -- name: checksums$

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from contactexport import doctor
+from contactexport import doctor, workers
 from contactexport.context import Context
 from contactexport.manifests import store as manifests
+from contactexport.queue.publisher import QUEUES
 from tests.support.exporting import context_with, execute, request, settings_for
 from tests.support.readers import role
 
@@ -26,10 +27,21 @@ def closed_schema(context: Context) -> None:
     execute(context, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 
 
+@pytest.fixture(autouse=True)
+def worker(context: Context) -> None:
+    """One that takes everything and has just said that it lives."""
+    alive(context, list(QUEUES))
+
+
 @pytest.fixture
 def program(context: Context) -> Iterator[str]:
     with role(context, "IN ROLE pg_read_all_stats") as name:
         yield name
+
+
+def alive(context: Context, queues: list[str]) -> None:
+    with context.database.transaction() as conn:
+        workers.note_alive(conn, 1, queues, processes=2, pause=10)
 
 
 def to_do(context: Context) -> dict[str, str]:
@@ -147,6 +159,22 @@ def test_doctor_tells_of_clocks_that_are_apart(context: Context, monkeypatch: py
     assert to_do(context)["clock"] == "the clocks of this machine and of the database are 90 seconds apart"
     monkeypatch.setattr(doctor.time, "time", lambda: now() - 90)
     assert to_do(context)["clock"] == "the clocks of this machine and of the database are 90 seconds apart"
+
+
+@pytest.mark.usefixtures("closed_schema")
+def test_doctor_misses_workers_and_what_none_of_them_does(context: Context):
+    lines = {one.part: one.text for one in doctor.examine(context)}
+    assert lines["workers"] == "workers: 1, machines: 1, exports worked on: 0, late: 0"
+    alive(context, ["contactexport", "contactexport.short"])
+    assert to_do(context)["workers"] == "no worker takes from contactexport.deliveries, contactexport.sweeps"
+    alive(context, list(QUEUES))
+    with context.database.transaction() as conn:
+        workers.note_sweep(conn)
+    assert to_do(context) == {}
+    execute(context, "UPDATE export_last_sweep SET ended_at = clock_timestamp() - interval '10 minutes'")
+    assert to_do(context)["workers"] == "the last sweep ended 600 seconds ago"
+    execute(context, "UPDATE export_worker SET seen_at = clock_timestamp() - interval '1 minute'")
+    assert to_do(context)["workers"] == "no worker says that it lives"
 
 
 @pytest.mark.usefixtures("closed_schema")

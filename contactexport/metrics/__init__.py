@@ -1,0 +1,1 @@
+"""What Prometheus reads at /metrics: the figures of the whole service, and those of this server."""
