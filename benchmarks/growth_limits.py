@@ -2,7 +2,7 @@
 
     python benchmarks/growth_limits.py
 
-Prints the tables of docs/growth.md. Figures of this run of `make bench` count, and those of docs/performance.md for
+Prints the tables of docs/growth.md. Figures of this run of `make bench` count, and those of the pages for
 benchmarks that have not run. What is assumed, and not measured, is in the constants below and in the tables' captions.
 """
 
@@ -11,7 +11,7 @@ import random
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import contacts
 import psutil
@@ -25,6 +25,7 @@ from contactexport.exports.run import MAX_DEFAULT_READERS
 from contactexport.exports.sweep import FILES_A_SWEEP
 from contactexport.settings import load_settings
 
+PAGES = ("performance.md", "growth.md")
 MILLION = 1_000_000
 CONTACTS = (10 * MILLION, 100 * MILLION, 1000 * MILLION)
 EXPORTS_A_DAY = (10_000, 100_000, 1_000_000)
@@ -33,6 +34,7 @@ USERS = 1000
 CHANGES = 2
 PEAK = 0.1
 ROWS = 10_000  # of an export, as in growth_queue
+SIZES = (10, 100, 1000, 10_000, 40_000)  # of simulated_queue
 STATUS_REQUESTS = 20  # for each export
 OBJECTS_LISTED = 1000  # by one request, in S3 and in Azure
 SERVERS = 2  # processes of gunicorn on a machine
@@ -81,12 +83,12 @@ def main() -> None:
 
 
 def measured(table: str, row: str) -> float | None:
-    """A measured value in seconds, bytes or pieces: of this run, else of docs/performance.md. None: there is none."""
+    """A measured value in seconds, bytes or pieces: of this run, else of the pages. None: there is none."""
     if found := results.load(table):
         for one in found.rows:
             if one.name == row and one.value is not None:
                 return one.value * UNITS.get(one.unit, 1)
-    page = (contacts.PROJECT / "docs" / "performance.md").read_text(encoding="utf-8")
+    page = "".join((contacts.PROJECT / "docs" / name).read_text(encoding="utf-8") for name in PAGES)
     region = page.partition(f"<!-- begin {table} -->")[2].partition(f"<!-- end {table} -->")[0]
     line = re.search(rf"^\| {re.escape(row)} \| ([\d.,]+) ?(\S*) \|", region, re.MULTILINE)
     return float(line[1].replace(",", "")) * UNITS.get(line[2], 1) if line else None
@@ -95,7 +97,7 @@ def measured(table: str, row: str) -> float | None:
 def _need(table: str, row: str) -> float:
     value = measured(table, row)
     if value is None:
-        raise SystemExit(f"not measured: {row} of {table}, run benchmarks/{table}.py first")
+        raise SystemExit(f"not measured: {row} of {table}, see docs/performance.md and docs/growth.md")
     return value
 
 
@@ -113,7 +115,7 @@ def _of_contacts() -> list[Growth]:
             lambda size: size * CHANGES * index,
             _bytes,
             memory / 2,
-            "memory, then partitions by origin",
+            "memory. There are no partitions by origin",
         ),
         Growth(
             "log of a month",
@@ -218,7 +220,7 @@ def _of_exports() -> list[Growth]:
             lambda day: day * kept * whose,
             _time,
             None,
-            "nothing: one sweep in several looks",
+            "nothing, one sweep in several looks",
         ),
         Growth(
             "requests to list objects, of all sweeps of a day",
@@ -274,8 +276,8 @@ def _save_waits(scale: float) -> None:
     """How long exports wait, by the model of `queue_model.py`."""
     told = "told to the model: "
     costs = Costs(
-        [_need("simulated_queue", f"{told}an export, {k} at once") for k in (1, 2)],
-        [_need("simulated_queue", f"{told}a row of it, {k} at once") for k in (1, 2)],
+        SIZES,
+        [[_need("simulated_queue", f"{told}{size:,} rows, {k} at once") for size in SIZES] for k in (1, 2)],
         _need("simulated_queue", f"{told}until an idle process starts"),
     )
     hour, night = max(round(EXPORTS_A_DAY[1] * PEAK * scale), 20), max(round(USERS * scale), 20)
@@ -306,7 +308,7 @@ def _mixed(chance: random.Random) -> int:
 
 
 def _run(costs: Costs, machines: int, asked: Sequence[Ask]) -> list[queue_model.Job]:
-    of_all = Costs(costs.fixed, costs.per_row, costs.pickup, machines=machines)
+    of_all = replace(costs, machines=machines)
     return queue_model.Machine(of_all, 2 * machines, running_per_user=machines).run(asked)
 
 

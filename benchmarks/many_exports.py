@@ -47,6 +47,7 @@ OF_UNFINISHED = (
     "sweep: deliveries to wake",
     "is one held back",
     "doctor: queue",
+    "metrics: unfinished",
 )
 AFTER_CHANGES = ("next exports", "next deliveries", "is one held back", "list: an operator's ready", "doctor: queue")
 
@@ -98,7 +99,8 @@ def filled(server: str, numbers: Mapping[str, int]) -> Iterator[Context]:
     with contacts.context_of(server, name) as context:
         began = time.perf_counter()
         migrate.upgrade(context.database)
-        print(f"upgraded in {time.perf_counter() - began:.1f} s", flush=True)
+        if complete:
+            print(f"upgraded in {time.perf_counter() - began:.1f} s", flush=True)
         if not complete:
             _fill(context, numbers)
             contacts.administer(server, "mark_complete", name=sql.Identifier(name), mark=sql.Literal(MARK))
@@ -170,6 +172,17 @@ def _queries(conn: Any, numbers: Mapping[str, int]) -> dict[str, tuple[str, str,
         "claim": ("export", "claim_export", {"id": newest + 1, "setting_key": key, "deliveries": None}),
         "done": ("export", "mark_done", fence | {"id": newest + 1, "reply": "226 Transfer complete"}),
     }
+    for name in (
+        "bounds",
+        "export_totals",
+        "attempt_totals",
+        "unfinished",
+        "notifications_due",
+        "feed_states",
+        "log_size",
+    ):
+        found[f"metrics: {name.replace('_', ' ')}"] = ("metrics", name, {})
+    found["metrics: feeds"] = ("metrics", "feeds", {"most": 1000})
     for status in ("scheduled", "in progress", "ready", "done", "error"):
         found[f"list: an operator's {status}"] = ("export", "list_exports", page | {"status": status})
         found[f"list: a team's {status}"] = ("export", "list_exports", page | {"status": status, "team": "team 3"})
@@ -192,8 +205,8 @@ def _median(conn: Any, file: str, query: str, parameters: Mapping[str, Any], rou
 
 def _scans(node: Mapping[str, Any]) -> list[str]:
     """The tables of the program that a plan scans from the first to the last row."""
-    mine = [node["Relation Name"]] if node["Node Type"] == "Seq Scan" else []
-    return mine + [scan for child in node.get("Plans", ()) for scan in _scans(child)]
+    whole = node["Node Type"] == "Seq Scan" and not node["Relation Name"].startswith("pg_")
+    return [node["Relation Name"]] * whole + [scan for child in node.get("Plans", ()) for scan in _scans(child)]
 
 
 def _save(
@@ -208,7 +221,9 @@ def _save(
     rows = []
     for what, (milliseconds, scans) in sorted(measured.items(), key=lambda item: -item[1][0]):
         aim = "" if what in WITHOUT_AIM else f"at most {MOST_MS} ms"
-        rows.append(results.Row(what, milliseconds, "ms", aim=aim, more={"reads all of": ", ".join(scans)}))
+        rows.append(
+            results.Row(what, milliseconds, "ms", aim=aim, more={"reads all of": ", ".join(dict.fromkeys(scans))})
+        )
     about = (
         f"{numbers['finished']:,} finished and {numbers['due']:,} due exports of {numbers['users']:,} users, "
         f"{numbers['feeds']:,} feeds; planning and execution, the median of {rounds}."
@@ -235,10 +250,11 @@ def _upkeep(
             seconds += sum(_seconds(step, conn, **part) for step in steps)
         found["four changes of the state of an export", "ms"] = 1000 * seconds / last
         for name, query in asked.items():
-            found[f"{name}, before VACUUM", "ms"] = _median(conn, *query, 1)[0]
+            found[f"{name}, first after that", "ms"] = _median(conn, *query, 1)[0]
+            found[f"{name}, then", "ms"] = _median(conn, *query, rounds)[0]
         found["VACUUM", "s"] = _seconds(queries().vacuum, conn)
         for name, query in asked.items():
-            found[f"{name}, after it", "ms"] = _median(conn, *query, rounds)[0]
+            found[f"{name}, after VACUUM", "ms"] = _median(conn, *query, rounds)[0]
         found["DELETE of an export without a file", "ms"] = 1000 * _deleted(conn, numbers)
     finally:
         queries().leave_to_autovacuum(conn)

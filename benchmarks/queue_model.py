@@ -5,6 +5,7 @@ user the smallest first, and what has waited for long before that. Writers share
 waits for its host and takes no core.
 """
 
+import bisect
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -29,26 +30,28 @@ class Ask:
 
 @dataclass(frozen=True)
 class Costs:
-    """What an export takes: `fixed[k - 1] + rows * per_row[k - 1]` seconds while k are being written.
+    """What exports take: those of `rows[i]` rows take `seconds[k - 1][i]` while k are being written.
 
-    The lists end with as many as there are cores. More at a time share them. With several `machines` of that kind each
-    has an equal part. `pickup`: seconds until an idle process takes an export. `delivery` and `delivery_per_row`:
-    seconds of an upload.
+    Between these numbers of rows, and above them, time is on a straight line. `seconds` ends with as many as there are
+    cores. More at a time share them. With several `machines` of that kind each has an equal part. `pickup`: seconds
+    until an idle process takes an export. `delivery` and `delivery_per_row`: seconds of an upload.
     """
 
-    fixed: Sequence[float]
-    per_row: Sequence[float]
+    rows: Sequence[int]
+    seconds: Sequence[Sequence[float]]
     pickup: float = 0.0
     delivery: float = 1.0
     delivery_per_row: float = 0.0
     machines: int = 1
 
-    def seconds(self, rows: int, at_once: int) -> float:
+    def of(self, rows: int, at_once: int) -> float:
         """The seconds that an export takes while so many are being written."""
         at_once = math.ceil(at_once / self.machines)
-        measured = min(at_once, len(self.fixed))
-        alone = self.fixed[measured - 1] + rows * self.per_row[measured - 1]
-        return alone * at_once / measured
+        measured = min(at_once, len(self.seconds))
+        upper = min(max(bisect.bisect_left(self.rows, rows), 1), len(self.rows) - 1)
+        (low, high), times = self.rows[upper - 1 : upper + 1], self.seconds[measured - 1]
+        slope = (times[upper] - times[upper - 1]) / (high - low)
+        return max(times[upper - 1] + (rows - low) * slope, 0.0) * at_once / measured
 
 
 @dataclass
@@ -163,7 +166,7 @@ class Machine:
         self._interrupt_others(me)
         left = 1.0
         while left > 1e-9:
-            seconds, began = self._costs.seconds(job.ask.rows, len(self._writing)), self.env.now
+            seconds, began = self._costs.of(job.ask.rows, len(self._writing)), self.env.now
             try:
                 yield self.env.timeout(left * seconds)
                 left = 0.0

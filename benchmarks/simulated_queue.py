@@ -71,11 +71,11 @@ def main() -> None:
         asked: list[Ask] = []
         rounds = []
         for _ in range(options.rounds):
-            before = real.costs(number // 5)
+            before = real.costs(number // 10)
             # The same requests in all rounds, at the speed that the first calibration found.
             asked = asked or _asks(before, number, list(rows.values()))
             measured = real.measure(asked)
-            rounds.append((before, measured, real.costs(number // 5)))
+            rounds.append((before, measured, real.costs(number // 10)))
             print(f"calibrated {before} and {rounds[-1][2]}\nmeasured   {measured}", flush=True)
     costs = _median_costs([one for before, _, after in rounds for one in (before, after)])
     _save(_predicted(costs, asked), [measured for _, measured, _ in rounds], costs, len(asked))
@@ -93,8 +93,8 @@ class Real:
             self._jobs[size] = export_runs.job_of(context, window)
 
     def costs(self, number: int) -> Costs:
-        """What exports take that are written alone, and two at once: so many of the smallest and of the largest."""
-        sizes = min(self._jobs), max(self._jobs)
+        """What exports take that are written alone, and two at once: so many of each size."""
+        sizes = sorted(self._jobs)
         seconds: list[list[float]] = []
         pickup = 0.0
         for processes in range(1, PROCESSES + 1):
@@ -102,9 +102,7 @@ class Real:
                 self._wait(range(processes), sizes[0])  # then each process has loaded everything
                 pickup = statistics.median(_waited(self._wait([0], sizes[0])[0]) for _ in range(number))
                 seconds.append([self._each(number, rows) * processes for rows in sizes])
-        slopes = [(large - small) / (sizes[1] - sizes[0]) for small, large in seconds]
-        fixed = [small - slope * sizes[0] for (small, _), slope in zip(seconds, slopes, strict=True)]
-        return Costs(fixed, slopes, pickup)
+        return Costs(sizes, seconds, pickup)
 
     def measure(self, asked: Sequence[Ask]) -> Outcome:
         """Asks for these exports when their times have come."""
@@ -152,9 +150,7 @@ class Real:
 
 def _asks(costs: Costs, number: int, rows: Sequence[int]) -> list[Ask]:
     weights = list(SIZES.values())
-    mean = sum(costs.seconds(size, PROCESSES) * weight for size, weight in zip(rows, weights, strict=True)) / sum(
-        weights
-    )
+    mean = sum(costs.of(size, PROCESSES) * weight for size, weight in zip(rows, weights, strict=True)) / sum(weights)
 
     def chosen(chance: random.Random) -> int:
         return chance.choices(list(rows), weights)[0]
@@ -179,9 +175,13 @@ def _outcome(waits: Sequence[float], seconds: float) -> Outcome:
 
 
 def _median_costs(found: Sequence[Costs]) -> Costs:
+    sizes = found[0].rows
     return Costs(
-        [statistics.median(one.fixed[k] for one in found) for k in range(PROCESSES)],
-        [statistics.median(one.per_row[k] for one in found) for k in range(PROCESSES)],
+        sizes,
+        [
+            [statistics.median(one.seconds[k][place] for one in found) for place in range(len(sizes))]
+            for k in range(PROCESSES)
+        ],
         statistics.median(one.pickup for one in found),
     )
 
@@ -197,9 +197,9 @@ def _save(predicted: Outcome, measured: Sequence[Outcome], costs: Costs, number:
         model = getattr(predicted, part)
         rows.append(results.Row(f"{name}, measured", real * factor, unit))
         rows.append(results.Row(f"{name}, predicted", model * factor, unit, model / real, "0.8 to 1.2"))
-    for k, (fixed, slope) in enumerate(zip(costs.fixed, costs.per_row, strict=True), 1):
-        rows.append(results.Row(f"told to the model: an export, {k} at once", 1000 * fixed, "ms"))
-        rows.append(results.Row(f"told to the model: a row of it, {k} at once", 1e6 * slope, "µs"))
+    for k, seconds in enumerate(costs.seconds, 1):
+        for size, one in zip(costs.rows, seconds, strict=True):
+            rows.append(results.Row(f"told to the model: {size:,} rows, {k} at once", 1000 * one, "ms"))
     rows.append(results.Row("told to the model: until an idle process starts", 1000 * costs.pickup, "ms"))
     about = (
         f"{number} exports of 10 to 40,000 rows by {len(USERS)} users at random times, for {PROCESSES} processes; the "

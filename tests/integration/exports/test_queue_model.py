@@ -53,7 +53,7 @@ def test_model_takes_exports_in_the_order_of_the_program(context: Context, queue
 
 
 def test_two_exports_at_once_share_the_cores(queue_model):
-    costs = queue_model.Costs(fixed=(1.0, 2.0), per_row=(0.0, 0.0))
+    costs = queue_model.Costs(rows=(1, 2), seconds=((1.0, 1.0), (2.0, 2.0)))
     asked = [queue_model.Ask(0.0, "a", 1), queue_model.Ask(0.0, "b", 1), queue_model.Ask(0.0, "c", 1)]
     ends = [job.ended for job in queue_model.Machine(costs, 3, running_per_user=1).run(asked)]
     assert ends == pytest.approx([3.0, 3.0, 3.0])
@@ -62,9 +62,15 @@ def test_two_exports_at_once_share_the_cores(queue_model):
 
 
 def test_no_user_and_no_host_has_more_at_a_time_than_the_limit(queue_model):
-    costs = queue_model.Costs(fixed=(1.0,), per_row=(0.0,), delivery=10.0)
+    costs = queue_model.Costs(rows=(1, 2), seconds=((1.0, 1.0),), delivery=10.0)
     asked = [queue_model.Ask(0.0, "a", rows, host="h") for rows in (3, 1, 2)] + [queue_model.Ask(0.5, "b", 9)]
     done = queue_model.Machine(costs, writers=2, deliverers=3, running_per_user=1).run(asked)
     assert [(job.ask.user, job.ask.rows) for job in done] == [("b", 9), ("a", 3), ("a", 1), ("a", 2)]
     delivered = [job.delivered for job in done if job.delivered is not None]
     assert [later - sooner for sooner, later in itertools.pairwise(delivered)] == pytest.approx([10, 10])
+
+
+def test_cost_is_on_a_straight_line_between_measured_sizes(queue_model):
+    costs = queue_model.Costs(rows=(10, 100, 200), seconds=((1.0, 2.0, 4.0), (2.0, 4.0, 8.0)))
+    assert [costs.of(rows, 1) for rows in (10, 55, 100, 150, 200, 300)] == pytest.approx([1, 1.5, 2, 3, 4, 6])
+    assert [costs.of(100, at_once) for at_once in (1, 2, 4)] == pytest.approx([2, 4, 8])
