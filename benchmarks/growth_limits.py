@@ -275,6 +275,9 @@ def _time(seconds: float) -> str:
 def _save_waits(scale: float) -> None:
     """How long exports wait, by the model of `queue_model.py`."""
     told = "told to the model: "
+    if measured("simulated_queue", f"{told}until an idle process starts") is None:
+        print("waits are not simulated, because simulated_queue has not run")
+        return
     costs = Costs(
         SIZES,
         [[_need("simulated_queue", f"{told}{size:,} rows, {k} at once") for size in SIZES] for k in (1, 2)],

@@ -205,8 +205,9 @@ def _median(conn: Any, file: str, query: str, parameters: Mapping[str, Any], rou
 
 def _scans(node: Mapping[str, Any]) -> list[str]:
     """The tables of the program that a plan scans from the first to the last row."""
-    whole = node["Node Type"] == "Seq Scan" and not node["Relation Name"].startswith("pg_")
-    return [node["Relation Name"]] * whole + [scan for child in node.get("Plans", ()) for scan in _scans(child)]
+    relation = node.get("Relation Name", "")
+    whole = node["Node Type"] == "Seq Scan" and not relation.startswith("pg_")
+    return [relation] * whole + [scan for child in node.get("Plans", ()) for scan in _scans(child)]
 
 
 def _save(

@@ -26,6 +26,7 @@ GROWTH = Path(__file__).parents[3] / "docs" / "growth.md"
 NUMBERS = {"finished": 20_000, "due": 200, "users": 100, "feeds": 50}
 # A page, a batch of files, or what waits.
 MOST_ROWS = 1500
+OPTIONS = "SELECT reloptions FROM pg_class WHERE oid = 'export'::regclass"
 # In db/sql. Those that only `flask secrets rotate` runs, secret.sql, read the whole table once.
 FILES = ("export", "feed", "notification", "manifest", "doctor", "metrics")
 # What each query is asked. Those that are not named are NULL, which is enough for a value to be stored.
@@ -162,9 +163,12 @@ def test_filled_table_is_what_the_program_writes(years: Context):
 
 def test_statements_of_the_page_about_growth_do_what_it_says(years: Context):
     """Those rows are deleted, and indexes that are made before the upgrade are those of the upgrade."""
-    delete, create = blocks(GROWTH.read_text(encoding="utf-8"))
+    vacuum, delete, create = blocks(GROWTH.read_text(encoding="utf-8"))
     with years.database.session() as conn, conn.cursor() as cursor:
-        upgraded = indexes(years)
+        upgraded, options = indexes(years), execute(years, OPTIONS)
+        cursor.execute("ALTER TABLE export RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)")
+        cursor.execute(vacuum)
+        assert sorted(execute(years, OPTIONS)[0]["reloptions"]) == sorted(options[0]["reloptions"])
         cursor.execute("DROP INDEX export_not_done, export_of_team_not_done")
         for statement in create.split(";")[:-1]:
             cursor.execute(statement)

@@ -16,4 +16,10 @@ BEGIN
         WHERE nullif(status, 'done') IS NOT NULL;
     CREATE INDEX IF NOT EXISTS export_of_team_not_done ON {schema}.export (team, (nullif(status, 'done')), id)
         WHERE nullif(status, 'done') IS NOT NULL;
+
+    -- Each export leaves several dead entries in the index of unfinished exports, which every worker reads through. By
+    -- default VACUUM would wait until a fifth of all rows is dead, and leave out indexes while few pages have dead rows.
+    ALTER TABLE {schema}.export SET (
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, vacuum_index_cleanup = on
+    );
 END $$;
