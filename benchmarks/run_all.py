@@ -1,4 +1,5 @@
-"""`make bench`: all benchmarks one after the other on one Postgres, then the tables and charts of docs/performance.md.
+"""`make bench`: all benchmarks one after the other on one Postgres, then the tables and charts of docs/performance.md
+and docs/growth.md.
 
 At scale 1 it takes up to 25 minutes, depending on the machine, and 10 GB under var/bench, which stay for the next run.
 A smaller scale is for a quick look. Its page is written into var/bench/report. Nothing else should run on the machine.
@@ -33,6 +34,10 @@ SCRIPTS = (
     "mirror",
     "due_feeds",
     "console_pages",
+    "log_growth",
+    "many_exports",
+    "simulated_queue",
+    "growth_limits",
 )
 
 
@@ -53,7 +58,7 @@ def main() -> int:
     if failed:
         print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
         return 1
-    print(f"written: {report.write(named, scale)}")
+    print("written:", *report.write(named, scale))
     return 0
 
 

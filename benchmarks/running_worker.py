@@ -50,8 +50,8 @@ def environment(context: Context, **settings: str) -> dict[str, str]:
     return outside | {PREFIX + name: value for name, value in (ours | settings).items()}
 
 
-def wait_for(context: Context, ids: Sequence[int]) -> list[Export]:
-    """Returns the exports once all of them have ended. Raises TimeoutError."""
+def wait_for(context: Context, ids: Sequence[int], look_seconds: float = LOOK_SECONDS) -> list[Export]:
+    """Returns the exports once all of them have ended. Looks every so many seconds. Raises TimeoutError."""
     give_up = time.monotonic() + LONGEST_SECONDS
     ended: list[Export] = []
     with context.database.session() as conn:
@@ -59,6 +59,6 @@ def wait_for(context: Context, ids: Sequence[int]) -> list[Export]:
             while not (export := export_store.get(conn, export_id)).status.finished:
                 if time.monotonic() > give_up:
                     raise TimeoutError(f"export {export_id} has not ended within {LONGEST_SECONDS} seconds")
-                time.sleep(LOOK_SECONDS)
+                time.sleep(look_seconds)
             ended.append(export)
     return ended

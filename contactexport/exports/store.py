@@ -181,6 +181,11 @@ def forget_history(conn: Connection) -> None:
     queries("export").forget_events(conn, days=HISTORY_DAYS)
 
 
+def files_kept(conn: Connection) -> int:
+    """About how many finished exports still have their files, as Postgres estimated at its last VACUUM or ANALYZE."""
+    return int(queries("export").files_kept(conn))
+
+
 def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Export:
     """Notes the delivery and the receiver's reply, and wipes the stored password. Raises ExportLost.
 

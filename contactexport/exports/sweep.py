@@ -4,6 +4,7 @@ Any worker may sweep at any time, even twice: a worker that is woken in vain fin
 """
 
 import logging
+import random
 
 from contactexport import workers
 from contactexport.changes import log as change_log
@@ -17,6 +18,9 @@ from contactexport.files import storage_check
 from contactexport.queue.publisher import NOTIFY, NOTIFY_OF_FEED, SHORT_QUEUE
 from contactexport.users import oauth_store, rate_limit
 from contactexport.users import store as user_store
+
+# Orphans are looked for among all files. With more files than this only one sweep in several does so.
+FILES_A_SWEEP = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +62,10 @@ def _delete_files(context: Context) -> None:
     """An outage of the storage does not stop the sweep. The next one tries again."""
     try:
         files.delete_expired(context)
-        if context.storage.is_time_to_look(context.settings.sweep_interval):
+        with context.database.autocommit() as conn:
+            kept = store.files_kept(conn)
+        is_turn = random.random() * kept < FILES_A_SWEEP  # noqa: S311 - nobody is harmed who guesses it
+        if is_turn and context.storage.is_time_to_look(context.settings.sweep_interval):
             files.delete_orphans(context)
     except (StorageUnfit, OSError) as error:
         logger.warning("files not deleted: reason=%s", getattr(error, "strerror", None) or error)

@@ -20,9 +20,12 @@ SELECT id FROM (
 ORDER BY choice, id DESC LIMIT 1;
 
 -- name: list_exports
+-- `team`, `status` and `before` may be NULL: any. Those of a state other than `done` are found by indexes of their own, which
+-- a query uses only if it says `nullif`.
 SELECT * FROM export
 WHERE (CAST(:team AS text) IS NULL OR team = :team)
-  AND (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:before AS bigint) IS NULL OR id < :before)
+  AND (CAST(:status AS text) IS NULL OR :status = 'done' AND status = 'done' OR :status <> 'done' AND nullif(status, 'done') = :status)
+  AND (CAST(:before AS bigint) IS NULL OR id < :before)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: claim_export^
@@ -138,16 +141,21 @@ UPDATE export SET file_deleted_at = clock_timestamp() WHERE id = :id AND file_de
 
 -- name: expired
 -- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver. Files of a
--- feed that somebody pulls stay until they are acknowledged.
+-- feed that somebody pulls stay until they are acknowledged. With clock_timestamp(), which may differ for each row, Postgres
+-- would read all that have their files.
 SELECT id, coalesce(stored_as, file_name) AS stored_name FROM export
 WHERE due_at IS NULL AND file_deleted_at IS NULL
-  AND finished_at < clock_timestamp() - make_interval(secs => :retention)
+  AND finished_at < statement_timestamp() - make_interval(secs => :retention)
   AND NOT (status = 'done' AND EXISTS (
       SELECT FROM feed AS f
       WHERE f.id = export.feed_id AND f.pulled_at IS NOT NULL AND f.acknowledged < export.feed_sequence
   ))
 ORDER BY finished_at LIMIT 1000
 FOR UPDATE SKIP LOCKED;
+
+-- name: files_kept$
+-- By the size of the index that has only these.
+SELECT coalesce((SELECT greatest(c.reltuples, 0) FROM pg_class AS c WHERE c.oid = to_regclass('export_file_kept')), 0);
 
 -- name: keep_files
 -- Of these exports: the attempt that may have a temporary file, and the name of the finished file if it is to be kept. One

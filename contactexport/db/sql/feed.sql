@@ -118,7 +118,7 @@ INSERT INTO feed_event (feed_id, event, reason, notify_due_at)
 SELECT l.id, 'feed late',
        coalesce((
            SELECT 'Export ' || e.id || ' is ' || e.status || coalesce(': ' || e.error, '') FROM export AS e
-           WHERE e.feed_id = l.id ORDER BY e.id DESC LIMIT 1
+           WHERE e.feed_id = l.id ORDER BY e.feed_sequence DESC, e.id DESC LIMIT 1
        ), 'No run has started'),
        CASE WHEN l.settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
 FROM late AS l
@@ -145,7 +145,7 @@ SET notify_error = :error,
 WHERE id = :id AND notify_attempts = :notify_attempts;
 
 -- name: due_events
-SELECT id FROM feed_event WHERE notify_due_at <= clock_timestamp() ORDER BY notify_due_at LIMIT :most;
+SELECT id FROM feed_event WHERE notify_due_at <= statement_timestamp() ORDER BY notify_due_at LIMIT :most;
 
 -- name: note_pulled!
 UPDATE feed SET pulled_at = clock_timestamp() WHERE id = :id AND pulled_at IS NULL;
@@ -159,4 +159,5 @@ WHERE id = :id AND acknowledged = :sequence - 1 AND sequence >= :sequence;
 SELECT id FROM export WHERE feed_id = :id AND feed_sequence = :sequence AND status = 'done';
 
 -- name: newest_export$
-SELECT id FROM export WHERE feed_id = :id ORDER BY id DESC LIMIT 1;
+-- By sequence, which never falls, because that is how the index is ordered. Failed runs have the sequence of the next one.
+SELECT id FROM export WHERE feed_id = :id ORDER BY feed_sequence DESC, id DESC LIMIT 1;

@@ -20,4 +20,5 @@ SET notify_error = :error,
 WHERE id = :id AND attempt = :attempt AND notify_attempts = :notify_attempts;
 
 -- name: due_notifications
-SELECT id FROM export WHERE notify_due_at <= clock_timestamp() ORDER BY notify_due_at LIMIT :most;
+-- Only a time that is the same for all rows ends the search in the index: most notifications may wait for a later attempt.
+SELECT id FROM export WHERE notify_due_at <= statement_timestamp() ORDER BY notify_due_at LIMIT :most;

@@ -29,4 +29,4 @@ DELETE FROM access_token WHERE token_hash = :token_hash AND user_id = :user_id;
 DELETE FROM access_token WHERE user_id = (SELECT id FROM api_user WHERE name = :name);
 
 -- name: forget_expired_tokens!
-DELETE FROM access_token WHERE expires_at <= clock_timestamp();
+DELETE FROM access_token WHERE expires_at <= statement_timestamp();

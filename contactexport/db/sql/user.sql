@@ -19,7 +19,7 @@ INSERT INTO wsse_nonce (user_id, nonce, created) VALUES (:user_id, :nonce, :crea
 ON CONFLICT DO NOTHING;
 
 -- name: forget_nonces!
-DELETE FROM wsse_nonce WHERE seen_at < clock_timestamp() - make_interval(secs => :seconds);
+DELETE FROM wsse_nonce WHERE seen_at < statement_timestamp() - make_interval(secs => :seconds);
 
 -- name: add_user!
 -- A revoked user's name may be used again; affects no row when the name belongs to an active one.
