@@ -96,7 +96,7 @@ SELECT obj_description(to_regclass('contactexport_version'), 'pg_class') IS NOT 
 -- Of a database in which nobody has stored an export or a user yet.
 DROP TABLE
     export, export_row_mark, feed, feed_event, manifest_key, api_user, access_token, wsse_nonce, request_count, ftp_host_trait, installation;
-DROP FUNCTION export_accept, export_deliveries;
+DROP FUNCTION export_accept, export_claim_check, export_deliveries;
 COMMENT ON TABLE contactexport_version IS 'contacts only';
 
 -- name: checksums$
