@@ -1,13 +1,11 @@
 """From 0.1.0 to this version while clients post, poll and download: nothing is refused, nothing is lost."""
 
-import csv
-import io
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg2
@@ -18,13 +16,13 @@ from contactexport.context import Context
 from tests.support import brokers
 from tests.support.empty_databases import empty_database
 from tests.support.exporting import execute
+from tests.support.filled_year import BEGIN, FILL, expected, rows_of
 from tests.support.installations import Installation, ended_at_last, frozen_tree
 from tests.support.processes import Process, server_command, worker_command
 from tests.support.served import EXAMPLE, GETCHANGES, PROJECT, free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-BEGIN = datetime(2012, 1, 1, tzinfo=UTC)
 CONTACTS = 2000
 WINDOW = timedelta(days=20)
 STILL_IN_USE = 3  # exit code of `flask db upgrade` that found the log in use
@@ -35,17 +33,6 @@ SETTINGS = {
     "RUNNING_PER_USER": "100",
     "PARALLEL_READERS": "1",
 }
-# One contact in an hour of the year 2012, with a name that tells which.
-FILL = """
-INSERT INTO contact (id, origin_kind, origin_id, first_name, email)
-OVERRIDING SYSTEM VALUE
-SELECT n, 'form', 123, 'name ' || n, n || '@example.com' FROM generate_series(1, %(contacts)s) AS n;
-SELECT setval(pg_get_serial_sequence('contact', 'id'), %(contacts)s);
-DELETE FROM contact_change;
-INSERT INTO contact_change (contact_id, origin_kind, origin_id, changed_at)
-SELECT n, 'form', 123, %(begin)s::timestamptz + n * interval '1 hour' FROM generate_series(1, %(contacts)s) AS n;
-CREATE TABLE written (token bigint PRIMARY KEY);
-"""
 
 
 class Client(threading.Thread):
@@ -166,7 +153,8 @@ def test_upgrade_under_load_refuses_and_loses_nothing(versions, behind_broker: C
     old, new = versions
     assert "0009" in old.run("flask", "db", "upgrade").stdout
     old.run("flask", "contacts", "sample", "--contacts", "0")
-    execute(behind_broker, FILL, {"contacts": CONTACTS, "begin": BEGIN})
+    execute(behind_broker, FILL.format(contacts=CONTACTS))
+    execute(behind_broker, "CREATE TABLE written (token bigint PRIMARY KEY)")
     token = json.loads(old.run("flask", "users", "add", "tester", "--token", "--json").stdout)["token"]
     by_ready, by_alive = Proxy("/readyz"), Proxy("/healthz")
     old_servers = {url: start_server(old, f"old-server-{n}", url) for n, url in enumerate(two_urls())}
@@ -241,10 +229,10 @@ def test_upgrade_under_load_refuses_and_loses_nothing(versions, behind_broker: C
     assert execute(behind_broker, "SELECT DISTINCT status, error FROM export") == [{"status": "done", "error": None}]
     server = next(iter(new_servers))
     for export_id, start in accepted.items():
-        assert downloaded(server, export_id, clients[0].credentials) == expected(start), export_id
+        assert downloaded(server, export_id, clients[0].credentials) == expected(start, WINDOW, CONTACTS), export_id
     for number, export_id in enumerate(newer):
         rows = downloaded(server, export_id, clients[0].credentials)
-        assert rows == [[*row, "changed"] for row in expected(BEGIN + timedelta(seconds=number))]
+        assert rows == [[*row, "changed"] for row in expected(BEGIN + timedelta(seconds=number), WINDOW, CONTACTS)]
     some = sorted(accepted)[:: len(accepted) // 20]
     assert {manifest(server, export_id, clients[0].credentials) for export_id in some} == {200, 410}
     logged = execute(behind_broker, "SELECT count(*) AS n FROM contact_change WHERE origin_id = 124")
@@ -311,16 +299,4 @@ def unfinished(context: Context) -> int:
 
 
 def downloaded(server: str, export_id: int, credentials: dict[str, str]) -> list[list[str]]:
-    answer = requests.get(f"{server}/api/v2/export/{export_id}/data", headers=credentials, timeout=30)
-    assert answer.status_code == 200, answer.text
-    return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig")), delimiter=";"))[1:]
-
-
-def expected(start: datetime) -> list[list[str]]:
-    """The rows of a window, by what FILL has written."""
-    hours = {n: BEGIN + timedelta(hours=n) for n in range(1, CONTACTS + 1)}
-    return [
-        [str(n), f"name {n}", f"{n}@example.com", at.strftime("%Y-%m-%d %H:%M:%S")]
-        for n, at in hours.items()
-        if start <= at < start + WINDOW
-    ]
+    return rows_of(requests.get(f"{server}/api/v2/export/{export_id}/data", headers=credentials, timeout=30))
