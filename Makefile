@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Tests wait more than they compute: for servers to start, and for things to time out.
 PROCESSES := $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
-.PHONY: help venv demo serve check test test-all fuzz soak uploads clients lint bench requirements clean
+.PHONY: help venv demo serve check test test-all fuzz soak azurite uploads clients lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,17 +42,26 @@ test: lint
 	$(BIN)/pytest --quiet --numprocesses $(PROCESSES) --dist loadfile
 endif
 
-test-all: lint  ## every test, with coverage: what runs on every submission
+# A machine that stalls fails tests that wait for something. So what failed runs once more, alone. Both runs are printed.
+test-all: lint azurite  ## every test, with coverage: what runs on every submission
 	rm -f .coverage .coverage.*
-	FUZZ_CASES=400 FUZZ_SAME=1 WINDOW_SECONDS=8 \
-	    $(BIN)/pytest --quiet --numprocesses $(PROCESSES) --dist loadfile -m "not clients" --cov --cov-report=
+	export FUZZ_CASES=400 FUZZ_SAME=1 WINDOW_SECONDS=8; \
+	    $(BIN)/pytest --quiet --numprocesses $(PROCESSES) --dist loadfile -m "not clients" --durations=40 --cov --cov-report= \
+	    || { test $$? -eq 1 && $(BIN)/pytest --last-failed --last-failed-no-failures none -m "not clients"; }
 
 fuzz: venv  ## hostile requests by the thousands (FUZZ_CASES=20000); test tries few, always the same ones
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/pytest tests/fuzz --timeout=1800 --durations=5
 
-soak: venv  ## parts die at random under a steady load, then all is counted (MINUTES=5 SEED=1 BROKER=redis://127.0.0.1/9)
+soak: venv  ## parts die at random under a steady load, then all is counted (MINUTES=5 SEED=1 BROKER=redis://127.0.0.1/9 STORAGE=s3)
 	$(BIN)/python -m tests.soak \
-	    --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
+	    --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER)) $(if $(STORAGE),--storage $(STORAGE))
+
+tests/support/azurite/node_modules/.installed: tests/support/azurite/package-lock.json
+	cd tests/support/azurite && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error \
+	    && touch node_modules/.installed || echo "Azurite is not installed, its tests will be skipped"
+
+# Without npm the tests that need it are skipped.
+azurite: $(if $(shell command -v npm),tests/support/azurite/node_modules/.installed)  ## an Azure Blob Storage for tests, from npm
 
 uploads: venv  ## uploads over TLS to vsftpd, ProFTPD and pyftpdlib, each compared by its hash (COUNT=50 SIZE=30000000)
 	$(BIN)/python -m tests.support.ftp_uploads \
@@ -85,4 +94,4 @@ requirements: venv  ## pin the full set again after a change of setup.cfg
 	    --constraint requirements.txt --no-emit-index-url --no-emit-find-links --no-emit-options --output-file requirements-bench.txt setup.cfg
 
 clean:  ## remove the environment and everything made by demo, serve and test
-	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info build tests/clients/node_modules
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info build tests/clients/node_modules tests/support/azurite/node_modules

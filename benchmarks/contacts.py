@@ -39,7 +39,7 @@ ORIGINALS = 100_000
 SETTLE_SECONDS = 60
 FILE_COPY_FROM_VERSION = 150_000
 MAX_WITH_EMAIL_INDEX = 500_000
-MARK = "complete, version 15"  # another number creates every database again
+MARK = "complete, version 16"  # another number creates every database again
 
 
 def folder() -> Path:

@@ -10,7 +10,7 @@ from tools import by_contactexport, psql_copy, psql_copy_tuned
 from tools.job import Job
 
 from contactexport.context import Context
-from contactexport.exports import accept, deliver
+from contactexport.exports import accept
 from contactexport.exports import run as run_export
 from contactexport.exports.models import Export
 
@@ -45,7 +45,7 @@ def require(done: Export | None, expected: str) -> None:
 def remove(context: Context, done: Export | None) -> None:
     """Deletes the file of an export, so that the disk does not fill up, and the rows of all exports."""
     if done is not None:
-        deliver.stored_file(context, done).unlink()
+        context.storage.delete(done.stored_name)
     with context.database.session() as conn:
         contacts.queries().forget_exports(conn)
 

@@ -61,11 +61,11 @@ def main() -> None:
         windows = change_sets.first_changed_in(context, MONTH, few), window, (contacts.START, contacts.END)
         jobs = [export_runs.job_of(context, one) for one in windows]
         with worker(context, 1) as process:
-            peaks = [_peak(context, job, process.pid) for job in jobs]
+            peaks = [peak_of(context, job, process.pid) for job in jobs]
     _save(peaks)
 
 
-def _peak(context: Context, job: Job, pid: int) -> tuple[int, Peak, Peak]:
+def peak_of(context: Context, job: Job, pid: int) -> tuple[int, Peak, Peak]:
     """Returns the rows, the memory before the export, and its peak. Raises WrongExport."""
     time.sleep(SETTLE_SECONDS)
     idle = _now(psutil.Process(pid))

@@ -27,6 +27,7 @@ SCRIPTS = (
     "latency",
     "profiles",
     "ftp_upload",
+    "object_store",
     "verify",
     "mirror",
     "due_feeds",
@@ -60,7 +61,7 @@ def _runs(script: str, server_url: str, scale: float) -> bool:
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name(f"{script}.py")), "--scale", str(scale)],
-        env=os.environ | {"BENCH_DATABASE_URL": server_url},
+        env=os.environ | {"BENCH_DATABASE_URL": server_url, "PYTHONPATH": str(contacts.PROJECT)},
         check=False,
     )
     print(f"({time.monotonic() - began:.0f} s)", flush=True)

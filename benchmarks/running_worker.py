@@ -12,6 +12,7 @@ import contacts
 from contactexport.context import Context
 from contactexport.exports import store as export_store
 from contactexport.exports.models import Export
+from contactexport.setting_values import ObjectStoreUrl
 from contactexport.settings import PREFIX
 
 LONGEST_SECONDS = 300
@@ -41,6 +42,8 @@ def worker(context: Context, concurrency: int) -> Iterator[subprocess.Popen[byte
 def environment(context: Context, **settings: str) -> dict[str, str]:
     """The environment of a process with the database and folders of the context, whatever the shell's settings are."""
     ours = {"DATABASE_URL": context.database.url, "DATA_DIR": str(context.settings.data_dir)}
+    if isinstance(context.settings.storage, ObjectStoreUrl):
+        ours["STORAGE"] = context.settings.storage
     if context.settings.broker_url:
         ours["BROKER_URL"] = context.settings.broker_url
     outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

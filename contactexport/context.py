@@ -6,9 +6,12 @@ from functools import cached_property
 
 from contactexport.catalogue import CachedCatalogue
 from contactexport.db.connection import Database
+from contactexport.files.folder import FolderStorage
+from contactexport.files.storage import Storage
 from contactexport.hosts.guard import NetworkGuard
 from contactexport.queue.publisher import ExportQueue
 from contactexport.secrets.box import SecretBox
+from contactexport.setting_values import ObjectStoreUrl
 from contactexport.settings import Settings
 from contactexport.users.rate_limit import RateLimitReserve
 from contactexport.users.running_downloads import RunningDownloads
@@ -36,6 +39,15 @@ class Context:
     def catalogue(self) -> CachedCatalogue:
         """The catalogue of the contacts, cached."""
         return CachedCatalogue(self.contacts, version_is_noted=self.contacts is self.database)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where finished files are stored."""
+        if isinstance(self.settings.storage, ObjectStoreUrl):
+            from contactexport.files.object_store import ObjectStorage
+
+            return ObjectStorage(self.settings.storage)
+        return FolderStorage(self.settings.storage_dir)
 
     @property
     def databases(self) -> tuple[Database, ...]:

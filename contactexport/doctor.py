@@ -1,6 +1,5 @@
 """Looks at everything this installation needs, for `flask doctor`: a line for each part, ok or what to do."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -163,19 +162,18 @@ def check_key(context: Context) -> str | list[Finding]:
 
 
 def check_storage(context: Context) -> str:
-    """The folder of the files. Raises StorageUnfit if it is not that of this installation."""
+    """Where the files are. Raises StorageUnfit if it is not that of this installation."""
     storage_check.require_storage(context)
-    return f"{context.settings.storage_dir} belongs to this installation"
+    return f"{context.storage.place} belongs to this installation"
 
 
 def check_disk(context: Context) -> str | list[Finding]:
-    """How much space is free in the folder of the files, or above it while it does not exist."""
-    folder = context.settings.storage_dir
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    total, _used, free = shutil.disk_usage(folder)
-    shown = f"{free / 1e9:.1f} GB of {total / 1e9:.1f} GB are free in {folder}"
-    if free < LEAST_FREE_BYTES or free * 100 < total * LEAST_FREE_PERCENT:
+    """How much space is free for the files. An object store does not tell."""
+    space = context.storage.space()
+    if space is None:
+        return f"none is needed: files are in {context.storage.place}"
+    shown = f"{space.free / 1e9:.1f} GB of {space.total / 1e9:.1f} GB are free in {space.place}"
+    if space.free < LEAST_FREE_BYTES or space.free * 100 < space.total * LEAST_FREE_PERCENT:
         return [Finding(f"only {shown}", "make room, or lower CONTACTEXPORT_RETENTION")]
     return shown
 

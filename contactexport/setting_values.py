@@ -1,5 +1,6 @@
 """Parses the texts of settings. Each function returns the value, or raises ValueError with what is expected."""
 
+import importlib.util
 import re
 import ssl
 from collections.abc import Callable
@@ -68,6 +69,24 @@ def path(raw: str) -> Path:
         return Path(text(raw)).expanduser().absolute()
     except RuntimeError:
         raise ValueError("a folder expected, and after ~ a user of this machine") from None
+
+
+class ObjectStoreUrl(str):
+    """The URL of a bucket or container, and of a prefix in it."""
+
+
+OBJECT_STORE = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]+(/[A-Za-z0-9._/-]*)?")
+
+
+def storage(raw: str) -> Path | ObjectStoreUrl:
+    """A folder, or the URL of an object store."""
+    if "://" not in raw:
+        return path(raw)
+    if not OBJECT_STORE.fullmatch(raw):
+        raise ValueError("a folder, or s3://bucket/prefix, gs://bucket/prefix or az://container/prefix expected")
+    if importlib.util.find_spec("obstore") is None:
+        raise ValueError("object stores need a further package: run pip install 'contactexport[objects]'")
+    return ObjectStoreUrl(raw.rstrip("/"))
 
 
 def certificates(raw: str) -> Path:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from contactexport import crash_points, setting_values
 from contactexport.errors import SettingsError
 from contactexport.hosts.parse import AllowedHost, parse_allowed_hosts
+from contactexport.setting_values import ObjectStoreUrl
 
 PREFIX = "CONTACTEXPORT_"
 DEFAULT_SCHEMA = "public"
@@ -63,7 +64,12 @@ class Settings:
         setting_values.broker_url, None, "RabbitMQ or Redis. Default: folders under DATA_DIR"
     )
     data_dir: Path = _setting(setting_values.path, "var", "folder for all data of this machine")
-    storage: Path | None = _setting(setting_values.path, None, "folder for finished files. Default: DATA_DIR/exports")
+    storage: Path | ObjectStoreUrl | None = _setting(
+        setting_values.storage,
+        None,
+        "folder for finished files, or an object store: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix. "
+        "Default: DATA_DIR/exports",
+    )
     create_storage: bool = _setting(
         setting_values.switch,
         "1",
@@ -155,6 +161,11 @@ class Settings:
         "30",
         "seconds within which headers and body of a request must arrive. Otherwise the answer is 408",
     )
+    download_redirect: bool = _setting(
+        setting_values.switch,
+        "0",
+        "1: whole downloads are redirected to a URL of the object store that is signed for a minute",
+    )
     send_timeout: float = _setting(
         setting_values.seconds(0.1),
         "30",
@@ -183,7 +194,9 @@ class Settings:
 
     @cached_property
     def storage_dir(self) -> Path:
-        """The folder of finished files."""
+        """The folder of finished files. Raises SettingsError if they are in an object store."""
+        if isinstance(self.storage, ObjectStoreUrl):
+            raise SettingsError(f"{PREFIX}STORAGE is {str(self.storage)!r}: a folder expected here")
         return self.storage or self.data_dir / "exports"
 
 
@@ -239,7 +252,8 @@ def _value(one: dataclasses.Field[Any], configured: Mapping[str, Any], environme
     try:
         return one.metadata["parse"](str(raw))
     except ValueError as error:
-        shown = "" if name.endswith(SECRET_ENDINGS) else f" is {str(raw)!r}"
+        hidden = name.endswith(SECRET_ENDINGS) or ("://" in str(raw) and "@" in str(raw))  # there may be a password
+        shown = "" if hidden else f" is {str(raw)!r}"
         raise SettingsError(f"{PREFIX}{name}{shown}: {error}") from None
 
 

@@ -1,5 +1,6 @@
 """Real parts for the tests: a Postgres (from the wheel, or TEST_DATABASE_URL), and a fresh database for each test."""
 
+import dataclasses
 import itertools
 import os
 import shutil
@@ -16,11 +17,13 @@ from hypothesis import settings
 from psycopg2 import sql
 
 import contactexport
+from contactexport import setting_values
 from contactexport.context import Context
 from contactexport.db import migrate
 from contactexport.embedded import postgres, sample_catalogue
 from contactexport.settings import PREFIX
 from contactexport.users import manage
+from tests.support import object_stores
 from tests.support.contexts import database_url, make_context
 
 # The duration of an example says nothing about its correctness.
@@ -100,6 +103,29 @@ def context(server_url: str, database_name: str, tmp_path: Path) -> Iterator[Con
     made = make_context(database_url(server_url, database_name), tmp_path / "data")
     yield made
     made.database.close()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[object_stores.Store]:
+    """A running SeaweedFS."""
+    with object_stores.seaweedfs() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[object_stores.Store]:
+    """A running Azurite."""
+    with object_stores.azurite() as store:
+        yield store
+
+
+@pytest.fixture
+def in_s3(context: Context, seaweedfs: object_stores.Store, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """The context of the program, with its files in a new bucket."""
+    for name, value in seaweedfs.environment.items():
+        monkeypatch.setenv(name, value)
+    storage = setting_values.storage(seaweedfs.new_url())
+    return contactexport.make_context(dataclasses.replace(context.settings, storage=storage))
 
 
 @pytest.fixture

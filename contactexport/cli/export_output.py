@@ -22,7 +22,7 @@ def require_writable(output: str) -> None:
         raise UsageError(f"Invalid value for --output: {path}: not writable")
 
 
-def copy(content: BinaryIO, output: str, stored: Path) -> None:
+def copy(content: BinaryIO, output: str, stored: str) -> None:
     """Copies the opened file. A file appears whole or not at all. Devices, pipes and `-` are written directly.
 
     Raises ContactExportError, which names the stored file: that one is still there.

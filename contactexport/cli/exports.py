@@ -19,9 +19,8 @@ from contactexport.exports import cancel as cancel_export
 from contactexport.exports import files as export_files
 from contactexport.exports import retry as retry_export
 from contactexport.exports import status as export_status
-from contactexport.exports.deliver import stored_file
 from contactexport.exports.models import ExportStatus
-from contactexport.files import export_file, storage_check
+from contactexport.files import storage_check
 from contactexport.users.models import DEFAULT_TEAM
 
 group = CommandGroup("export", help="Exports of changed contacts: run one here and now, list, show, retry, cancel.")
@@ -103,7 +102,7 @@ def list_(status: str | None, limit: int, before: int | None, as_json: bool) -> 
         table.add_row(*("" if value is None else str(value) for value in values), last)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     files, size = export_files.disk_use(current_context())
-    click.echo(f"{files} files, {size / 1e6:.1f} MB in {current_context().settings.storage_dir}", err=True)
+    click.echo(f"{files} files, {size / 1e6:.1f} MB in {current_context().storage.place}", err=True)
 
 
 @group.command()
@@ -178,13 +177,12 @@ def finish_here(context: Context, export_id: int, output: str | None, as_json: b
             later = f"; {on_end if waits_for_writers else 'a worker retries'}, or `flask export cancel {export_id}`"
         raise ContactExportError(f"Export {export_id} is {export.status}: {export.error}{later}")
     if output:
-        stored = stored_file(context, export)
-        with export_file.open_finished(stored.parent, stored.name, export.bytes) as content:
-            export_output.copy(content, output, stored)
+        with context.storage.open_finished(export.stored_name, export.bytes) as content:
+            export_output.copy(content, output, f"{context.storage.place}/{export.stored_name}")
     if output != export_output.STANDARD_OUTPUT:
         _print_status(export_status.payload(context, export), as_json)
         if not as_json and export.settings.ftp is None:
-            click.echo(f"file: {output or stored_file(context, export)}")
+            click.echo(f"file: {output or f'{context.storage.place}/{export.stored_name}'}")
 
 
 def _print_status(status: dict[str, Any], as_json: bool) -> None:

@@ -24,4 +24,4 @@ def init(replace: bool) -> None:
     """
     context = current_context()
     installation = storage_check.mark(context, replace=replace)
-    click.echo(f"{context.settings.storage_dir} belongs to installation {installation}")
+    click.echo(f"{context.storage.place} belongs to installation {installation}")

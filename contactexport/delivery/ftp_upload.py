@@ -49,7 +49,7 @@ class FtpUpload:
         traits: HostTraits,
         before_publish: Callable[[], None],
     ) -> None:
-        self.size = os.fstat(file.fileno()).st_size
+        self.size = file.seek(0, os.SEEK_END)
         self._file = file
         self._final = export.file_name
         self._attempt = export.attempt

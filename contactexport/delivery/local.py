@@ -1,12 +1,10 @@
-"""Distribution method `local`: the file stays in the storage folder, where it already is."""
+"""Distribution method `local`: the file stays in the storage, where it already is."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO
 
 from contactexport.exports.models import Export
-from contactexport.files import export_file
-from contactexport.files.writer import PartFile
+from contactexport.files.storage import Storage
 
 
 class LocalDelivery:
@@ -17,27 +15,17 @@ class LocalDelivery:
 
     consumes_file = False
 
-    def __init__(self, folder: Path, before_publish: Callable[[], None]) -> None:
-        self._folder = folder
+    def __init__(self, storage: Storage, before_publish: Callable[[], None]) -> None:
+        self._storage = storage
         self._before_publish = before_publish
 
     def deliver(self, export: Export, file: BinaryIO) -> None:
         """The file is already in its place."""
 
     def deliver_manifest(self, export: Export) -> None:
-        """Writes it under a temporary name, and replaces what an attempt that died has left. Raises OSError."""
-
-        def write(to: PartFile) -> int:
-            to.write((export.manifest or "").encode())
-            return 0
-
-        export_file.write(
-            self._folder,
-            export.manifest_name,
-            export.attempt,
-            write_content=write,
-            before_publish=self._before_publish,
-        )
+        """Writes it beside the file, and replaces what an attempt that died has left. Raises OSError."""
+        content = (export.manifest or "").encode()
+        self._storage.put_beside(export.stored_manifest_name, export.attempt, content, self._before_publish)
 
     def abort(self) -> None:
         """Nothing to abort."""

@@ -4,7 +4,6 @@ from contactexport import audit
 from contactexport.context import Context
 from contactexport.exports import lock, store
 from contactexport.exports.models import Export
-from contactexport.files import export_file
 from contactexport.users.models import Caller
 
 
@@ -22,7 +21,7 @@ def cancel(context: Context, export_id: int, caller: Caller) -> Export:
         if cancelled is not None:
             # Even if the worker hangs. Before the commit, because then the lock may belong to a newer export.
             lock.free(conn, cancelled.setting_key)
-    for name in (export.manifest_name, export.file_name):
-        export_file.delete(context.settings.storage_dir / name)
+    for name in (export.stored_manifest_name, export.stored_name):
+        context.storage.delete(name)
     audit.note("export cancelled" if cancelled else "file deleted", export=export_id, user=caller.name)
     return cancelled or export

@@ -21,7 +21,7 @@ from contactexport.errors import (
 )
 from contactexport.exports import lock, store
 from contactexport.exports.models import Export, ExportStatus
-from contactexport.files import export_file, storage_check
+from contactexport.files import storage_check
 
 PLAIN_FTP_REFUSED = "Plain FTP is refused: CONTACTEXPORT_FTP_TLS_REQUIRED is set"
 
@@ -39,7 +39,7 @@ def deliver(context: Context, conn: Connection, export: Export) -> Export:
     lock.require_still_held(conn, export.setting_key)
     delivery = _delivery(context, conn, export)
     try:
-        opened = export_file.open_finished(context.settings.storage_dir, export.file_name, export.bytes)
+        opened = context.storage.open_finished(export.stored_name, export.bytes)
     except FileDamaged as damage:
         storage_check.require_storage(context)  # an outage, if the whole folder is gone
         logger.error("file not delivered: id=%d file=%s reason=%s", export.id, export.file_name, damage.text)  # noqa: TRY400
@@ -64,14 +64,14 @@ def deliver(context: Context, conn: Connection, export: Export) -> Export:
         reply=reply,
     )
     if delivery.consumes_file:
-        export_file.delete(context.settings.storage_dir / export.file_name)
+        context.storage.delete(export.stored_name)
     return done
 
 
 def _delivery(context: Context, conn: Connection, export: Export) -> Delivery:
     target = export.settings.ftp
     if target is None:
-        return LocalDelivery(context.settings.storage_dir, partial(lock.require_ours, conn, export))
+        return LocalDelivery(context.storage, partial(lock.require_ours, conn, export))
     if context.settings.ftp_tls_required and not target.tls:  # accepted before the setting
         raise ExportFailed(PLAIN_FTP_REFUSED)
     try:
@@ -105,5 +105,5 @@ def _is_useless(context: Context, export: Export) -> bool:
 
 
 def stored_file(context: Context, export: Export) -> Path:
-    """Where the finished file of an export lies, or lay."""
-    return context.settings.storage_dir / export.file_name
+    """Where the finished file of an export lies, or lay, if the storage is a folder."""
+    return context.settings.storage_dir / export.stored_name

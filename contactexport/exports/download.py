@@ -10,7 +10,7 @@ from contactexport.context import Context
 from contactexport.errors import DownloadRefused, FileDamaged
 from contactexport.exports import store
 from contactexport.exports.models import Export, ExportStatus
-from contactexport.files import export_file, storage_check
+from contactexport.files import storage_check
 from contactexport.files.writer import RowIndex
 from contactexport.manifests import store as manifests
 from contactexport.users.models import Caller
@@ -78,7 +78,7 @@ def _opened(context: Context, export: Export) -> BinaryIO:
     if export.status is not ExportStatus.DONE or export.file_deleted_at is not None:
         raise DownloadRefused(*NOT_AVAILABLE)
     try:
-        return export_file.open_finished(context.settings.storage_dir, export.file_name, export.bytes)
+        return context.storage.open_finished(export.stored_name, export.bytes)
     except FileDamaged as damage:
         storage_check.require_storage(context)  # 503, so that the client asks again
         if _deleted_meanwhile(context, export):

@@ -155,7 +155,8 @@ class Export:
     `warnings` are texts that a reader of the file must know, such as that changes were not logged.
     `writers_since` is when the export first had to wait for writers of contacts. `notify_secret` is the whole
     notification URL, encrypted, if the settings have only a part of it. A run of a feed has the feed's id, its name at
-    the start, and a number. `columns` are id (None: no field) and name of those of the finished file.
+    the start, and a number. `columns` are id (None: no field) and name of those of the
+    finished file. `stored_as` is its name in the storage, if that is not `file_name`.
     """
 
     id: int
@@ -182,6 +183,7 @@ class Export:
     writers_since: datetime | None
     error: str | None
     file_name: str
+    stored_as: str | None
     file_deleted_at: datetime | None
     rows: int | None
     rows_expected: int | None
@@ -203,6 +205,16 @@ class Export:
     def manifest_name(self) -> str:
         """The name of its manifest, which lies beside the file."""
         return self.file_name + MANIFEST_SUFFIX
+
+    @property
+    def stored_name(self) -> str:
+        """The name of its finished file in the storage."""
+        return self.stored_as or self.file_name
+
+    @property
+    def stored_manifest_name(self) -> str:
+        """The name of its manifest in the storage."""
+        return self.stored_name + MANIFEST_SUFFIX
 
     @property
     def waits_for_delivery(self) -> bool:

@@ -12,7 +12,6 @@ from contactexport.exports.accept import BUSY_LOCK_SECONDS, already_running
 from contactexport.exports.deliver import PLAIN_FTP_REFUSED
 from contactexport.exports.models import Export, ExportStatus
 from contactexport.feeds import store as feed_store
-from contactexport.files import export_file
 from contactexport.queue.publisher import DELIVER, RUN_EXPORT
 from contactexport.secrets.hidden_url import has_secrets, hidden
 
@@ -104,7 +103,7 @@ def _has_file(context: Context, export: Export) -> bool:
     if export.ready_at is None or export.file_deleted_at is not None:
         return False
     try:
-        export_file.open_finished(context.settings.storage_dir, export.file_name, export.bytes).close()
+        context.storage.open_finished(export.stored_name, export.bytes).close()
     except FileDamaged as damage:
         logger.warning("export starts anew: id=%d file=%s reason=%s", export.id, export.file_name, damage.text)
         return False

@@ -39,8 +39,8 @@ from contactexport.exports import deliver, lock, outcomes, store
 from contactexport.exports.accept import BUSY_LOCK_SECONDS
 from contactexport.exports.models import Export, ExportSettings, ExportStatus
 from contactexport.feeds import contract
-from contactexport.files import csv_format, export_file, storage_check
-from contactexport.files.writer import PartFile, Segment
+from contactexport.files import csv_format, storage_check
+from contactexport.files.writer import RowsFile
 from contactexport.manifests import store as manifests
 from contactexport.manifests.manifest import FileContent
 
@@ -138,7 +138,8 @@ def _read_into_file(
     """What is in the file, and warnings for the status of the export."""
     settings = export.settings
     most_readers = context.settings.parallel_readers or min(MAX_DEFAULT_READERS, len(os.sched_getaffinity(0)))
-    max_ranges = readers.begin(1 if settings.spreadsheet else most_readers)
+    in_segments = context.storage.joins_segments and not settings.spreadsheet
+    max_ranges = readers.begin(most_readers if in_segments else 1)
     snapshot = readers.sessions[0]
     table = contact_table.describe(snapshot)
     catalogue = Catalogue.read(snapshot)
@@ -150,10 +151,9 @@ def _read_into_file(
     extent = changed_contacts.measure(snapshot, settings, until, max_ranges, table)
     store.note_expected_rows(conn, export, extent.contacts)
     selection = Selection(settings, fields, until, str(context.settings.time_zone), extent.small_part, table)
-    storage_check.require(context, conn)  # the folder may have been unmounted during the wait for writers
+    storage_check.require(context, conn)  # a folder may have been unmounted during the wait for writers
     with unfit_contact.named_in_failure(snapshot, selection, partial(lock.require_wanted, context, conn, export)):
-        written = export_file.write(
-            context.settings.storage_dir,
+        written = context.storage.write(
             export.file_name,
             export.attempt,
             write_content=partial(write_rows, readers, selection, extent),
@@ -191,7 +191,7 @@ def _complete_from(context: Context, settings: ExportSettings, catalogue: Catalo
     return complete_from
 
 
-def write_rows(readers: Readers, selection: Selection, extent: Extent, to: PartFile) -> int:
+def write_rows(readers: Readers, selection: Selection, extent: Extent, to: RowsFile) -> int:
     """Writes the rows in the order of contact ids. Returns their number.
 
     Several readers each have a range of ids. The first one writes into the file itself, the others into segments, which
@@ -207,20 +207,20 @@ def write_rows(readers: Readers, selection: Selection, extent: Extent, to: PartF
         to.write(csv_format.line(names, settings.delimiter))
     with readers.joined(len(extent.ranges)) as joined, ExitStack() as opened:
         ranges = extent.ranges if joined else (selection.table.all_ids,)
-        segments: list[Segment] = [to, *(opened.enter_context(to.new_segment()) for _ in ranges[1:])]
+        segments = [opened.enter_context(to.new_segment()) for _ in ranges[1:]]
         copies = [
             partial(changed_contacts.copy, session, selection, ids, segment)
-            for session, ids, segment in zip(readers.sessions, ranges, segments, strict=True)
+            for session, ids, segment in zip(readers.sessions, ranges, [to, *segments], strict=True)
         ]
         rows = 0
         with closing(readers.run(copies)) as reading:
             for number, rows_of_segment in reading:
                 if rows_of_segment is None:  # append what is there
                     if number:
-                        to.copy_from(segments[number])
+                        to.copy_from(segments[number - 1])
                     to.flush_early()
                     continue
                 rows += rows_of_segment
                 if number:
-                    to.append(segments[number])
+                    to.append(segments[number - 1])
         return rows

@@ -141,6 +141,7 @@ def mark_ready(
         bytes=content.written.bytes,
         sha256=content.written.sha256,
         marks=content.written.marks.to_bytes(),
+        stored_as=content.written.stored_as,
         effective_until=content.window[1],
         complete_from=content.complete_from,
         columns=Json(content.columns),
@@ -163,8 +164,8 @@ def note_file_deleted(conn: Connection, export_id: int) -> None:
 
 
 def expired(conn: Connection, retention: float) -> list[tuple[int, str]]:
-    """Id and file name of exports that ended at least `retention` seconds ago and still have their file."""
-    return [(row["id"], row["file_name"]) for row in queries("export").expired(conn, retention=retention)]
+    """Id and stored name of the file, of exports that ended at least `retention` seconds ago and still have it."""
+    return [(row["id"], row["stored_name"]) for row in queries("export").expired(conn, retention=retention)]
 
 
 def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Export:
@@ -211,9 +212,9 @@ def has_held_back(conn: Connection) -> bool:
     return bool(queries("export").has_held_back(conn))
 
 
-def stored_files(conn: Connection, ids: list[int]) -> dict[int, tuple[int | None, bool]]:
-    """By id: the attempt that may have a temporary file, and whether the finished file must stay."""
-    return {row["id"]: (row["attempt"], row["keeps_file"]) for row in queries("export").keep_files(conn, ids=ids)}
+def stored_files(conn: Connection, ids: list[int]) -> dict[int, tuple[int | None, str | None]]:
+    """By id: the attempt that may have a temporary file, and the name of the finished file if it must stay."""
+    return {row["id"]: (row["attempt"], row["kept"]) for row in queries("export").keep_files(conn, ids=ids)}
 
 
 def retry(conn: Connection, export: Export, ftp_secret: bytes | None, *, has_file: bool) -> Export:

@@ -7,7 +7,7 @@ import logging
 
 from contactexport.changes import log as change_log
 from contactexport.context import Context
-from contactexport.errors import DatabaseUnavailable
+from contactexport.errors import DatabaseUnavailable, StorageUnfit
 from contactexport.exports import files, notify, turn
 from contactexport.feeds import notify as feed_notify
 from contactexport.feeds import run as feed_run
@@ -43,11 +43,20 @@ def sweep(context: Context, most_running: int = 1) -> int:
     # Each message that waits is taken for one of them.
     for task, number in notifications[waiting:] if waiting is not None else []:
         context.queue.publish(task, number)
-    if storage_check.is_fit(context):  # in a wrong folder nothing is found, and files would be noted as deleted
-        files.delete_expired(context)
-        files.delete_orphans(context)
+    if storage_check.is_fit(context):  # in a wrong storage nothing is found, and files would be noted as deleted
+        _delete_files(context)
     _prepare_months(context)
     return woken
+
+
+def _delete_files(context: Context) -> None:
+    """An outage of the storage does not stop the sweep. The next one tries again."""
+    try:
+        files.delete_expired(context)
+        if context.storage.is_time_to_look(context.settings.sweep_interval):
+            files.delete_orphans(context)
+    except (StorageUnfit, OSError) as error:
+        logger.warning("files not deleted: reason=%s", getattr(error, "strerror", None) or error)
 
 
 def _prepare_months(context: Context) -> None:

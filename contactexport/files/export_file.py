@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from contactexport import crash_points
 from contactexport.errors import ExportLost, FileDamaged
-from contactexport.files.writer import PartFile, RowIndex
+from contactexport.files.writer import PartFile, RowIndex, RowsFile
 
 LINKS_UNSUPPORTED = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 # A link may point to any file of the machine, and opening a FIFO would wait for a writer.
@@ -25,12 +25,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A complete file: its data rows without the header, its bytes, their hexadecimal SHA-256, and its row index."""
+    """A complete file: its data rows without the header, its bytes, their hexadecimal SHA-256, and its row index.
+
+    `stored_as` is its name in the storage. None: the name that was asked for.
+    """
 
     rows: int
     bytes: int
     sha256: str
     marks: RowIndex
+    stored_as: str | None = None
 
 
 def open_finished(folder: Path, file_name: str, size: int | None) -> BinaryIO:
@@ -74,7 +78,7 @@ def write(
     file_name: str,
     attempt: int,
     *,
-    write_content: Callable[[PartFile], int],
+    write_content: Callable[[RowsFile], int],
     before_publish: Callable[[], None],
     on_rows: Callable[[int], None] | None = None,
 ) -> WrittenFile:

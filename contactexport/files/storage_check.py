@@ -1,20 +1,18 @@
-"""Refuses to work with a storage folder or a secret key of another installation.
+"""Refuses to work with a storage or a secret key of another installation.
 
 Other machines would not find the files in a folder that is not shared or not mounted, and nobody would notice. So the
-folder has a marker with the id of the installation.
+storage has a marker with the id of the installation.
 """
 
 import logging
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from contactexport.context import Context
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.errors import SettingsError, StorageUnfit, UsageError
+from contactexport.files.storage import Storage
 
-MARKER = ".contactexport-installation"
 INIT_HINT = "run `flask storage init`"
 
 logger = logging.getLogger(__name__)
@@ -22,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Installation:
-    """`storage_marked` is true when a folder has the marker. `key_fingerprint` is None until a key is used."""
+    """`storage_marked` is true when a storage has the marker. `key_fingerprint` is None until a key is used."""
 
     id: str
     key_fingerprint: str | None
@@ -30,25 +28,25 @@ class Installation:
 
 
 def require(context: Context, conn: Connection) -> None:
-    """Raises StorageUnfit unless folder and key are those of the installation.
+    """Raises StorageUnfit unless storage and key are those of the installation.
 
-    Outside production the first folder and the first key become those of the installation, so that one machine works
+    Outside production the first storage and the first key become those of the installation, so that one machine works
     without further steps. If the process dies between marker and row, the next call continues from the marker.
     """
     installation = Installation(**queries("installation").read(conn))
     _require_key(context, conn, installation)
-    folder = context.settings.storage_dir
-    found = marked_for(folder)
-    embedded = context.settings.database_url is None  # so there is one machine, and one folder
+    storage = context.storage
+    found = storage.read_marker()
+    embedded = context.settings.database_url is None  # so there is one machine, and one storage
     if found is None and context.settings.create_storage and (embedded or not installation.storage_marked):
         with context.database.transaction() as marking:
-            # True for the one process that may mark the first folder. Others wait until this transaction ends.
+            # True for the one process that may mark the first storage. Others wait until this transaction ends.
             may_mark = queries("installation").claim_marking(marking) is not None
             if may_mark or embedded:
-                write_marker(folder, installation.id)
-        found = marked_for(folder)
+                storage.write_marker(installation.id)
+        found = storage.read_marker()
     if found != installation.id:
-        raise _unfit(folder, found, installation.id)
+        raise _unfit(storage, found, installation.id)
     if not installation.storage_marked:
         queries("installation").note_marked(conn)
 
@@ -76,30 +74,31 @@ def tell_once(context: Context, reason: str | None) -> None:
     if reason is not None and reason != logged:
         logger.error("no exports are taken: %s", reason)
     elif reason is None and logged is not None:
-        logger.warning("exports are taken again: the storage folder is the right one")
+        logger.warning("exports are taken again: the %s is the right one", context.storage.kind)
 
 
 def mark(context: Context, *, replace: bool = False) -> str:
-    """Makes folder and key those of the installation, for `flask storage init`, and returns the installation's id.
+    """Makes storage and key those of the installation, for `flask storage init`, and returns the installation's id.
 
-    Raises UsageError if a folder was marked before, unless `replace`. Raises StorageUnfit if another key is recorded.
+    Raises UsageError if a storage was marked before, unless `replace`. Raises StorageUnfit if another key is recorded.
     """
-    folder = context.settings.storage_dir
+    storage = context.storage
     with context.database.transaction() as conn:
         installation = Installation(**queries("installation").read(conn))
-        found = marked_for(folder)
+        found = storage.read_marker()
         if found != installation.id and not replace:
             if found is not None:
-                raise UsageError(f"{folder} belongs to another installation ({found}): --replace takes it over")
+                raise UsageError(f"{storage.place} belongs to another installation ({found}): --replace takes it over")
             if installation.storage_marked:
                 raise UsageError(
-                    f"{folder} has no marker, but a folder of this installation was marked before: is it mounted? "
+                    f"{storage.place} has no marker, but a {storage.noun} of this installation was marked before: "
+                    f"{storage.doubt} "
                     "--replace marks this one"
                 )
         queries("installation").note_first_key(conn, fingerprint=context.secrets.fingerprints[0])
         _require_key(context, conn, Installation(**queries("installation").read(conn)))
         queries("installation").note_marked(conn)
-        write_marker(folder, installation.id)
+        storage.write_marker(installation.id)
     return installation.id
 
 
@@ -117,7 +116,7 @@ def _require_key(context: Context, conn: Connection, installation: Installation)
         queries("installation").note_first_key(conn, fingerprint=fingerprints[0])
         installation = Installation(**queries("installation").read(conn))
     if installation.key_fingerprint is None:
-        raise StorageUnfit(f"This installation has no storage folder and no key yet: {INIT_HINT}", "not marked")
+        raise StorageUnfit(f"This installation has no storage and no key yet: {INIT_HINT}", "not marked")
     if installation.key_fingerprint not in fingerprints:
         raise StorageUnfit(
             f"The secret key is not that of the installation (fingerprint {', '.join(fingerprints)}, not "
@@ -126,39 +125,14 @@ def _require_key(context: Context, conn: Connection, installation: Installation)
         )
 
 
-def _unfit(folder: Path, found: str | None, expected: str) -> StorageUnfit:
+def _unfit(storage: Storage, found: str | None, expected: str) -> StorageUnfit:
     if found is not None:
         return StorageUnfit(
-            f"The storage folder {folder} belongs to another installation ({found}, not {expected})",
+            f"The {storage.kind} {storage.place} belongs to another installation ({found}, not {expected})",
             "of another installation",
         )
-    problem, state = ("has no marker", "not marked") if folder.is_dir() else ("does not exist", "missing")
+    problem, state = ("has no marker", "not marked") if storage.exists() else ("does not exist", "missing")
     return StorageUnfit(
-        f"The storage folder {folder} {problem}: mount the one that all machines share, or {INIT_HINT} if it is the "
-        "right one",
+        f"The {storage.kind} {storage.place} {problem}: {storage.advice}, or {INIT_HINT} if it is the right one",
         state,
     )
-
-
-def marked_for(folder: Path) -> str | None:
-    """The id of the installation that the folder belongs to, or None without a marker. Raises StorageUnfit."""
-    try:
-        return (folder / MARKER).read_text(encoding="ascii", errors="replace").strip()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageUnfit(f"The storage folder {folder} cannot be read: {error.strerror}", "not readable") from None
-
-
-def write_marker(folder: Path, installation: str) -> None:
-    """Creates the folder if it is missing and writes the marker, atomically. Raises StorageUnfit."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        own = folder / f"{MARKER}.{os.getpid()}"
-        with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(f"{installation}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
-        own.rename(folder / MARKER)
-    except OSError as error:
-        raise StorageUnfit(f"The storage folder {folder} cannot be written: {error.strerror}", "not writable") from None

@@ -83,6 +83,25 @@ class RowIndex:
         return offset
 
 
+class RowsFile(io.BufferedWriter):
+    """What the rows of an export are written to. Segments are for storages that join them."""
+
+    def flush_early(self) -> None:
+        """Passes on what else would have to wait for the end. Other threads may write meanwhile."""
+
+    def new_segment(self) -> "Segment":
+        """The segment after those that exist, to be written in parallel and then appended."""
+        raise NotImplementedError
+
+    def copy_from(self, segment: "Segment") -> None:
+        """Copies what the next segment has flushed since the last copy. The segment may still be written to."""
+        raise NotImplementedError
+
+    def append(self, segment: "Segment") -> None:
+        """Copies the rest of the next segment, which is complete, and its row index."""
+        raise NotImplementedError
+
+
 class Segment(io.BufferedWriter):
     """A part of a file. `flushed` has the size, the row index and the hash of what has left the buffer."""
 
@@ -91,7 +110,7 @@ class Segment(io.BufferedWriter):
         super().__init__(self.flushed, BUFFER_BYTES)
 
 
-class PartFile(Segment):
+class PartFile(Segment, RowsFile):
     """The `.part` file of an attempt, hashed as it grows. It is the first segment, and the others are appended to it.
 
     `on_rows` is called with the rows written so far, those in other segments included. Every method may raise OSError.

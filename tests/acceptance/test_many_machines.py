@@ -9,11 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import obstore
 import pytest
 import requests
+from obstore.store import S3Store
 
 from tests.support.filled_year import BEGIN, FILL, expected, rows_of
-from tests.support.machines import Machines, machines
+from tests.support.machines import TEST, Machines, machines
+from tests.support.object_stores import Store, seaweedfs
 from tests.support.served import EXAMPLE, GETCHANGES, PROJECT, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,6 +27,7 @@ BLOCK = re.compile(
 )
 FAILOVER = "## When the primary dies"
 EXPORTS = 200
+BUCKET = "contactexport"
 CONTACTS = 2000
 WINDOW = timedelta(days=10)
 BROKERS = {"RabbitMQ": "rabbitmq-server", "Redis": "redis-server"}
@@ -39,20 +43,33 @@ class Load:
     wrong: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(params=BROKERS)
-def broker(request) -> str:
-    name: str = request.param
-    if shutil.which(BROKERS[name], path="/usr/sbin:/usr/bin") is None:
-        pytest.skip(f"{BROKERS[name]} is not installed")
-    return name
+@pytest.fixture(params=["RabbitMQ and a folder", "Redis and S3"])
+def chosen(request) -> set[str]:
+    """The words that blocks are for."""
+    words = set(request.param.split(" and "))
+    for name in words & set(BROKERS):
+        if shutil.which(BROKERS[name], path="/usr/sbin:/usr/bin") is None:
+            pytest.skip(f"{BROKERS[name]} is not installed")
+    return words
 
 
 @pytest.fixture
-def lan(broker: str) -> Iterator[Machines]:
+def lan(chosen: set[str]) -> Iterator[Machines]:
     with machines("db-1", "db-2", "broker", "app-1", "app-2") as made:
-        if broker == "RabbitMQ":  # as the package of Debian does
+        if "RabbitMQ" in chosen:  # as the package of Debian does
             made.run("broker", "root", "rabbitmq-server -detached; rabbitmqctl await_startup")
-        yield made
+        if "S3" not in chosen:
+            yield made
+            return
+        with seaweedfs(TEST) as store:
+            store.make_bucket(BUCKET)
+            made.further = {
+                "https://s3.example.com": store.environment["AWS_ENDPOINT_URL"],
+                "SECRET-KEY": store.environment["AWS_SECRET_ACCESS_KEY"],
+                "KEY-ID": store.environment["AWS_ACCESS_KEY_ID"],
+            }
+            made.files = lambda: sorted(objects(store))
+            yield made
 
 
 def test_page_has_blocks_for_every_machine():
@@ -63,9 +80,9 @@ def test_page_has_blocks_for_every_machine():
     }  # fmt: skip
 
 
-def test_guide_leads_to_machines_that_lose_nothing_in_a_failover(lan: Machines, broker: str):
+def test_guide_leads_to_machines_that_lose_nothing_in_a_failover(lan: Machines, chosen: set[str]):
     before, _heading, after = PAGE.partition(FAILOVER)
-    printed = follow(lan, before, broker)
+    printed = follow(lan, before, chosen)
     token = re.findall(r"cx_\w+", printed)[-1]
     lan.run("app-1", "root", fill(lan))
     load = Load()
@@ -75,7 +92,7 @@ def test_guide_leads_to_machines_that_lose_nothing_in_a_failover(lan: Machines, 
     wait_until(lambda: len(load.accepted) >= EXPORTS * 0.4, "the first exports are accepted", 300)
 
     lan.kill("db-1")
-    follow(lan, after, broker)
+    follow(lan, after, chosen)
 
     for client in clients:
         client.join(timeout=400)
@@ -92,11 +109,22 @@ def test_guide_leads_to_machines_that_lose_nothing_in_a_failover(lan: Machines, 
     require_none_twice(lan, load)
 
 
-def follow(lan: Machines, text: str, broker: str) -> str:
+def objects(store: Store) -> list[str]:
+    """The names of the files in the bucket, without the number of the attempt behind them."""
+    config = {name.lower(): value for name, value in store.environment.items() if name != "AWS_ENDPOINT_URL"}
+    bucket = S3Store(
+        BUCKET, prefix="files", config=config | {"aws_endpoint": store.environment["AWS_ENDPOINT_URL"]},
+        client_options={"allow_http": True},
+    )  # fmt: skip
+    names = [found["path"] for batch in obstore.list(bucket) for found in batch]
+    return [name.rpartition(".")[0] for name in names if not name.startswith(".")]
+
+
+def follow(lan: Machines, text: str, chosen: set[str]) -> str:
     """Runs the blocks of the page in their order. Returns what they print."""
     printed = []
     for block in BLOCK.finditer(text):
-        if block["only"] in {None, broker}:
+        if block["only"] is None or block["only"] in chosen:
             printed += [lan.run(name, block["user"], block["script"]) for name in block["where"].split(" and ")]
         if (
             "/etc/contactexport/secret-key" in block["script"] and "openssl" in block["script"]
@@ -164,8 +192,7 @@ def require_none_twice(lan: Machines, load: Load) -> None:
     stored = dict(line.split() for line in lan.run("app-2", "root", f"{asked} --command '{statement}'").splitlines())
     assert {str(export_id) for export_id in load.accepted} <= set(stored)
     assert len(stored) <= EXPORTS + len(load.unanswered)
-    files = sorted(path.name for path in lan.shared.glob("[!.]*"))
-    assert files == sorted(stored.values())
+    assert lan.files() == sorted(stored.values())
 
 
 def url(lan: Machines, name: str) -> str:

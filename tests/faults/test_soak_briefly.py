@@ -15,10 +15,11 @@ SEED = 6
 
 
 @pytest.mark.timeout(600)  # the soak waits until everything is finished
-def test_brief_soak_loses_nothing():
+@pytest.mark.parametrize("storage", [None, "s3"], ids=["folder", "s3"])
+def test_brief_soak_loses_nothing(storage: str | None):
     # Not below pytest's own folder: another session of pytest would deny the database's user access to it.
     folder = Path(tempfile.mkdtemp(prefix="contactexport-soak-"))
-    outcome = soak(folder, SECONDS, SEED, contacts=500, between_faults=(0.1, 0.8))
+    outcome = soak(folder, SECONDS, SEED, contacts=500, between_faults=(0.1, 0.8), storage=storage)
     assert outcome.wrong == [], folder
     assert outcome.counts["requests: accepted"] > 0
     assert outcome.counts["files compared"] > 0

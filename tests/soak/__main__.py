@@ -87,7 +87,11 @@ class Soak:
             self.house.revive()
             time.sleep(0.5)
         with contextlib.suppress(AssertionError):  # the checks report what is left then
-            wait_until(lambda: not list(self.house.storage.glob("*.part")), "temporary files are swept", 20)
+            wait_until(self._is_swept, "temporary files are swept", 60 if self.house.in_objects else 20)
+
+    def _is_swept(self) -> bool:
+        self.house.fetch()
+        return not list(self.house.storage.glob("*.part"))
 
     def _stop(self) -> None:
         stopping = self.house.parts["worker"] + self.house.parts["server"]
@@ -103,6 +107,7 @@ class Soak:
     def checked(self) -> Outcome:
         """The result of all checks, and the table of counts."""
         house, since = self.house, self.since
+        house.fetch()
         rows = house.sql("SELECT * FROM export ORDER BY id")
         asked = [row for row in rows if row["feed_id"] is None]
         sent = [one for caller in (self.load, *self.walks) for one in caller.caller.sent]
@@ -134,10 +139,11 @@ def soak(
     contacts: int = CONTACTS,
     between_faults: tuple[float, float] = (0.3, 3.5),
     broker_url: str | None = None,
+    storage: str | None = None,
     news: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Runs one soak in its own folder, where logs and data stay."""
-    with running(folder, contacts, broker_url) as house:
+    with running(folder, contacts, broker_url, storage) as house:
         mine = prepare(house, WRITERS)
         since = house.sql("SELECT clock_timestamp() AS now")[0]["now"]
         local = {"origin": "all", "distribution_method": "local"}
@@ -183,12 +189,20 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=None, help="without one it is random")
     parser.add_argument("--broker", default=None, help="amqp://… or redis://…, for nobody else; without it folders")
+    parser.add_argument("--storage", choices=["s3"], default=None, help="files in a SeaweedFS; without it a folder")
     options = parser.parse_args()
     seed = random.randrange(10**6) if options.seed is None else options.seed
     # Not below a private folder of this user: the database's user must be able to enter it.
     folder = Path(tempfile.mkdtemp(prefix="contactexport-soak-"))
     print(f"soak: seed {seed}, {options.minutes:g} minutes, in {folder}", flush=True)
-    outcome = soak(folder, options.minutes * 60, seed, broker_url=options.broker, news=partial(print, flush=True))
+    outcome = soak(
+        folder,
+        options.minutes * 60,
+        seed,
+        broker_url=options.broker,
+        storage=options.storage,
+        news=partial(print, flush=True),
+    )
     for name, number in outcome.counts.items():
         print(f"{number:>10,}  {name}")
     for one in outcome.wrong:

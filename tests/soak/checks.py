@@ -80,7 +80,12 @@ def nothing_is_lost_or_left(house: House, rows: Sequence[Row]) -> dict[str, int]
         assert part.name.rsplit(".", 2)[0] in cancelled, part
         part.unlink()
     require_nothing_lost(
-        house.context, [row["id"] for row in rows], delivered_to=house.host_folder, logs=logs, secrets=[PASSWORD]
+        house.context,
+        [row["id"] for row in rows],
+        stored_in=house.storage,
+        delivered_to=house.host_folder,
+        logs=logs,
+        secrets=[PASSWORD],
     )
     assert {row["status"] for row in rows} <= set(FINAL), "not all are finished"
     local = {name for row in rows if is_local(row) and has_file(row) for name in names(row)}

@@ -3,15 +3,18 @@
 import contextlib
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import psutil
@@ -19,12 +22,15 @@ import psycopg2
 import requests
 from psycopg2.extras import RealDictCursor
 
+from contactexport import setting_values
 from contactexport.context import Context
 from contactexport.db import migrate
 from contactexport.embedded import postgres, sample_contacts
+from contactexport.errors import FileDamaged
 from contactexport.queue.publisher import message_folders
+from contactexport.setting_values import ObjectStoreUrl
 from contactexport.users import manage
-from tests.support import processes
+from tests.support import object_stores, processes
 from tests.support.broker_line import BrokerLine, broker_line
 from tests.support.contexts import make_context
 from tests.support.exporting import PASSWORD
@@ -162,8 +168,29 @@ class House:
         return self.folder / "host"
 
     @property
+    def in_objects(self) -> bool:
+        """Tells whether finished files are in an object store."""
+        return isinstance(self.context.settings.storage, ObjectStoreUrl)
+
+    @property
     def storage(self) -> Path:
-        return self.context.settings.storage_dir
+        """The folder of finished files, or of copies of them: see `fetch`."""
+        return self.folder / "fetched" if self.in_objects else self.context.settings.storage_dir
+
+    def fetch(self) -> None:
+        """Copies all objects into a folder, under the names of their files. Further attempts keep their numbers."""
+        if not self.in_objects:
+            return
+        shutil.rmtree(self.storage, ignore_errors=True)
+        self.storage.mkdir()
+        for file in self.context.storage.list():
+            path = self.storage / re.sub(r"\.csv\.\d+", ".csv", file.name)
+            if file.unfinished or path.exists():
+                path = self.storage / f"{file.name}.part"
+            with suppress(FileDamaged):  # an upload
+                path.touch()
+                with self.context.storage.open_finished(file.name, file.bytes) as content:
+                    path.write_bytes(content.read())
 
     @property
     def messages(self) -> Path:
@@ -224,13 +251,21 @@ def _done(url: str, statement: str, parameters: Any) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def running(folder: Path, contacts: int, broker_url: str | None = None) -> Iterator[House]:
-    """All parts, ready, with a fresh database of so many sample contacts. Kills everything at the end."""
+def running(folder: Path, contacts: int, broker_url: str | None = None, storage: str | None = None) -> Iterator[House]:
+    """All parts, ready, with a fresh database of so many sample contacts. Kills everything at the end.
+
+    `storage` may be `s3`: then files are in a SeaweedFS, which is started, too.
+    """
     with ExitStack() as stack:
         server = Postgres(folder / "data")
         stack.callback(server.stop)
         line, url = stack.enter_context(_line_to(broker_url)) if broker_url else (None, None)
-        context = make_context(server.url, folder / "data", broker_url=url)
+        settings: dict[str, Any] = {"broker_url": url}
+        if storage is not None:
+            store = stack.enter_context(object_stores.seaweedfs())
+            stack.enter_context(patch.dict(os.environ, store.environment))
+            settings["storage"] = setting_values.storage(store.new_url())
+        context = make_context(server.url, folder / "data", **settings)
         stack.callback(context.database.close)
         _prepare(context, contacts)
         notified = stack.enter_context(receiver())

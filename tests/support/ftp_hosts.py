@@ -17,7 +17,7 @@ from pyftpdlib.servers import ThreadedFTPServer
 
 from contactexport.context import Context
 from contactexport.exports.models import Export, FtpTarget
-from contactexport.files.storage_check import MARKER
+from contactexport.files.storage import MARKER
 from tests.support.exporting import PASSWORD, execute, make_due, request, settings_for
 
 ROWS = 3000

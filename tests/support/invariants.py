@@ -19,25 +19,27 @@ def require_nothing_lost(
     context: Context,
     accepted: Iterable[int],
     *,
+    stored_in: Path | None = None,
     delivered_to: Path | None = None,
     logs: Iterable[Path] = (),
     secrets: Iterable[str] = (PASSWORD,),
 ) -> list[dict[str, Any]]:
     """Every accepted export has one row, and is final or has a due time. Every done one has exactly one complete file,
-    unless it was deleted on request. No lock, no temporary file and no plaintext secret is left. `delivered_to` is the
-    folder of the FTP host.
+    unless it was deleted on request. No lock, no temporary file and no plaintext secret is left. `stored_in` is the
+    folder of local files, by default the storage, and `delivered_to` that of the FTP host.
 
     Returns the rows.
     """
     accepted = list(accepted)
     rows = execute(context, "SELECT * FROM export ORDER BY id")
     assert sorted(accepted) == [row["id"] for row in rows]
-    _require_nothing_left(context, delivered_to)
+    stored_in = stored_in or context.settings.storage_dir
+    _require_nothing_left(context, stored_in, delivered_to)
     for row in rows:
         assert (row["status"] in FINAL) == (row["due_at"] is None), row
         assert row["status"] not in FINAL or row["ftp_secret"] is None, row
         if row["status"] == "done":
-            _require_one_complete_file(context, row, delivered_to)
+            _require_one_complete_file(row, stored_in, delivered_to)
     _require_no_secret(context, [*logs], secrets)
     return rows
 
@@ -59,9 +61,9 @@ def wait_until_final(context: Context, export_id: int, seconds: float = 60) -> d
     return row()
 
 
-def _require_one_complete_file(context: Context, row: dict[str, Any], delivered_to: Path | None) -> None:
+def _require_one_complete_file(row: dict[str, Any], stored_in: Path, delivered_to: Path | None) -> None:
     by_ftp = row["settings"]["distribution_method"] == "ftp"
-    folder = delivered_to if by_ftp else context.settings.storage_dir
+    folder = delivered_to if by_ftp else stored_in
     assert folder is not None, row
     if row["file_deleted_at"] is not None and not by_ftp:
         return
@@ -76,9 +78,9 @@ def _require_one_complete_file(context: Context, row: dict[str, Any], delivered_
     assert lines - int(row["settings"]["header"]) == row["rows"], row
 
 
-def _require_nothing_left(context: Context, delivered_to: Path | None) -> None:
+def _require_nothing_left(context: Context, stored_in: Path, delivered_to: Path | None) -> None:
     wait_until(lambda: advisory_locks(context) == [], "no advisory lock is held")
-    for folder in filter(None, (context.settings.storage_dir, delivered_to)):
+    for folder in filter(None, (stored_in, delivered_to)):
         wait_until(lambda found=folder: not list(found.rglob("*.part")), "a sweep has removed what is temporary", 20)
 
 

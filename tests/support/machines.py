@@ -16,6 +16,7 @@ from contactexport.settings import PREFIX
 from tests.support.served import PROJECT
 
 NETWORK = "10.213.77"
+TEST = f"{NETWORK}.254"  # where the machines reach the test
 RABBITMQ = Path("/usr/lib/rabbitmq/bin")
 UNITS = PROJECT / "ops" / "systemd"
 POSTGRES_USER = "postgres"
@@ -40,7 +41,12 @@ class Machines:
         self.folder = folder
         self.shared = folder / "shared"
         self.addresses = {name: f"{NETWORK}.{number}" for number, name in enumerate(names, 1)}
+        self.further: dict[str, str] = {}  # what the test has in place of other words of the page
         self._tag = f"cx{os.getpid() % 10_000}"
+
+    def files(self) -> list[str]:
+        """The names of finished files. A test with an object store has another function in this place."""
+        return sorted(path.name for path in self.shared.glob("[!.]*"))
 
     def make(self) -> None:
         for folder in (self.shared, self.folder / "logs", self.folder / "programs"):
@@ -49,7 +55,7 @@ class Machines:
         systemctl.write_text(SYSTEMCTL)
         systemctl.chmod(0o755)
         ip("link", "add", self._tag, "type", "bridge")
-        ip("addr", "add", f"{NETWORK}.254/24", "dev", self._tag)
+        ip("addr", "add", f"{TEST}/24", "dev", self._tag)
         ip("link", "set", self._tag, "up")
         for number, (name, address) in enumerate(self.addresses.items()):
             for own in ("etc", "data", "postgresql", "run", "redis", "rabbitmq"):
@@ -108,7 +114,7 @@ class Machines:
     def substituted(self, name: str, script: str) -> str:
         """The commands of the page with the names and folders of the test."""
         own = self.folder / name
-        table = {
+        table = self.further | {
             **{f"{machine}.example.com": address for machine, address in self.addresses.items()},
             "10.0.0.0/24": f"{NETWORK}.0/24",
             "/etc/contactexport": str(own / "etc"),

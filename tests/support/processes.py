@@ -15,6 +15,7 @@ import requests
 
 from contactexport.context import Context
 from contactexport.embedded.local_service import LocalService
+from contactexport.setting_values import ObjectStoreUrl
 from contactexport.users import manage
 from tests.support.served import GETCHANGES, PROJECT, SHORT_WAITS, free_port, wait_until
 
@@ -145,6 +146,8 @@ def start(context: Context, name: str, command: Sequence[str], settings: dict[st
     """Starts `python -m command` in a new session, with the database, the broker and the data folder of the context."""
     log = context.settings.data_dir.parent / f"{name}-{os.urandom(3).hex()}.log"
     found = {"DATABASE_URL": context.database.url}
+    if isinstance(context.settings.storage, ObjectStoreUrl):
+        found["STORAGE"] = context.settings.storage
     if context.settings.broker_url:
         found["BROKER_URL"] = context.settings.broker_url
     service = LocalService(context.settings.data_dir, 0, SHORT_WAITS | found | settings)

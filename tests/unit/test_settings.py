@@ -30,6 +30,11 @@ WRONG = [
     ("DATA_DIR", "a\0b", "a non-empty line of text expected"),
     ("DATA_DIR", "~nobody-of-that-name/x", "a folder expected"),
     ("STORAGE", "two\nlines", "a non-empty line of text expected"),
+    ("STORAGE", "s3://", "a folder, or s3://bucket/prefix, gs://bucket/prefix or az://container/prefix expected"),
+    ("STORAGE", "ftp://bucket/prefix", "a folder, or s3://bucket/prefix"),
+    ("STORAGE", "s3://bucket/a prefix", "a folder, or s3://bucket/prefix"),
+    ("STORAGE", "s3://bucket/prefix?x=1", "a folder, or s3://bucket/prefix"),
+    ("DOWNLOAD_REDIRECT", "yes", "0 or 1 expected"),
     ("SECRET_KEY", "ge\theim", "a non-empty line of text expected"),
     ("TIME_ZONE", "Vienna", "a time zone of the IANA database such as UTC or Europe/Vienna expected"),
     ("TIME_ZONE", "../etc/passwd", "a time zone of the IANA database"),
@@ -70,6 +75,27 @@ def test_wrong_value_stops_with_line_that_names_variable_and_expectation(name: s
         assert "geheim" not in text
         shown = repr(value) in text
         assert shown == (not name.endswith(("KEY", "URL")))
+
+
+def test_object_store_is_named_by_its_url():
+    for url in ("s3://bucket", "gs://bucket/a/b", "az://container/prefix/"):
+        settings = load_settings({}, {PREFIX + "STORAGE": url})
+        assert settings.storage == url.rstrip("/")
+        with pytest.raises(SettingsError, match=r"CONTACTEXPORT_STORAGE is '\w\w://.*': a folder expected here"):
+            assert settings.storage_dir
+
+
+def test_object_store_without_its_package_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    told = r"^CONTACTEXPORT_STORAGE is 's3://bucket': .* pip install 'contactexport\[objects\]'$"
+    with pytest.raises(SettingsError, match=told):
+        load_settings({}, {PREFIX + "STORAGE": "s3://bucket"})
+
+
+def test_credentials_in_the_url_of_a_store_are_refused_and_not_shown():
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, {PREFIX + "STORAGE": "s3://key:geheim@bucket/prefix"})
+    assert "geheim" not in refused.value.text
 
 
 def test_defaults_hold_without_configuration():

@@ -117,12 +117,14 @@ def _data(operation_id: str, *parameters: dict[str, Any]) -> dict[str, Any]:
         + ("" if operation_id == "data" else ", parameters in the path"),
         "description": (
             "The CSV file of an export that is done. Without `offset` and `limit` it is the whole file with an `ETag`, "
-            "or the part that `Range` names. With them it is a page of contacts, for clients that read page by page."
+            "or the part that `Range` names. With them it is a page of contacts, for clients that read page by page. "
+            "Both are compressed with `Accept-Encoding: gzip`, but ranges are not."
         ),
         "parameters": list(parameters),
         "responses": {
             "200": {"description": "The file, or the requested contacts", **file},
             "206": {"description": "The requested bytes", **file},
+            "302": {"description": "The file is at another URL for a minute, if the operator has set it so"},
             "304": {"description": "The client has this file already"},
         }
         | errors(400, 401, 405, 410, 412, 416, 429, 500, 503, s404="DataNotFound"),

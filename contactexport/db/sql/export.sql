@@ -58,7 +58,7 @@ WITH marked AS (
 UPDATE export
 SET status = 'ready', rows = :rows, rows_expected = :rows, bytes = :bytes, sha256 = :sha256,
     effective_until = :effective_until, complete_from = :complete_from, warnings = :warnings,
-    columns = :columns, removed = :removed, manifest = :manifest,
+    stored_as = :stored_as, columns = :columns, removed = :removed, manifest = :manifest,
     ready_at = clock_timestamp(), due_at = clock_timestamp(), error = NULL,
     delivery_attempts = :delivery_attempts, permanent_failures = 0
 WHERE id = :id AND attempt = :attempt AND status = 'in progress'
@@ -129,7 +129,7 @@ UPDATE export SET file_deleted_at = clock_timestamp() WHERE id = :id AND file_de
 -- name: expired
 -- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver. Files of a
 -- feed that somebody pulls stay until they are acknowledged.
-SELECT id, file_name FROM export
+SELECT id, coalesce(stored_as, file_name) AS stored_name FROM export
 WHERE due_at IS NULL AND file_deleted_at IS NULL
   AND finished_at < clock_timestamp() - make_interval(secs => :retention)
   AND NOT (status = 'done' AND EXISTS (
@@ -140,13 +140,12 @@ ORDER BY finished_at LIMIT 1000
 FOR UPDATE SKIP LOCKED;
 
 -- name: keep_files
--- Of these exports: the attempt that may have a temporary file, and whether the finished file is to be kept; one that
--- was delivered to another computer is left only by a process that died right after, and so is one of a run in error that
--- never became ready. Those that somebody holds are left
--- out: who has just finished one still tidies up.
+-- Of these exports: the attempt that may have a temporary file, and the name of the finished file if it is to be kept. One
+-- that was delivered to another computer is left only by a process that died right after, and so is one of a run in error
+-- that never became ready. Those that somebody holds are left out: who has just finished one still tidies up.
 SELECT id, CASE WHEN status IN ('scheduled', 'in progress', 'ready') THEN attempt END AS attempt,
-       file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' = 'ftp')
-           AND NOT (status = 'error' AND ready_at IS NULL) AS keeps_file
+       CASE WHEN file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' = 'ftp')
+           AND NOT (status = 'error' AND ready_at IS NULL) THEN coalesce(stored_as, file_name) END AS kept
 FROM export AS e
 WHERE id = ANY (:ids) AND NOT EXISTS (
     SELECT FROM pg_locks AS l

@@ -16,6 +16,7 @@ from contactexport.exports import deliver as deliver_export
 from contactexport.exports import run as run_export
 from contactexport.exports.sweep import sweep
 from contactexport.files import storage_check
+from contactexport.files.storage import MARKER
 from contactexport.secrets import rotate
 from contactexport.worker import tasks
 from tests.support.exporting import context_with, execute, messages, request, row_of, run, settings_for
@@ -39,7 +40,7 @@ def production(context: Context):
 
 
 def marker(context: Context) -> str | None:
-    return storage_check.marked_for(context.settings.storage_dir)
+    return context.storage.read_marker()
 
 
 def installation(context: Context) -> str:
@@ -67,7 +68,7 @@ def test_second_folder_is_not_marked_and_takes_no_files(other_machine: Context, 
 
 def test_folder_of_another_installation_is_refused(context: Context):
     storage_check.require_storage(context)
-    (context.settings.storage_dir / storage_check.MARKER).write_text("7f1c\n")
+    (context.settings.storage_dir / MARKER).write_text("7f1c\n")
     assert readiness.check(context)["storage"] == "of another installation"
     with pytest.raises(StorageUnfit, match=r"belongs to another installation \(7f1c, not "):
         run_export.run(context, request(context, settings_for()))
@@ -75,7 +76,7 @@ def test_folder_of_another_installation_is_refused(context: Context):
 
 def test_readyz_says_what_is_wrong_with_folder(app, context: Context, caplog: pytest.LogCaptureFixture):
     storage_check.require_storage(context)
-    (context.settings.storage_dir / storage_check.MARKER).unlink()
+    (context.settings.storage_dir / MARKER).unlink()
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.json["replyText"]) == (503, "Not ready: storage")
     assert answer.json["data"]["storage"] == "not marked"
