@@ -146,6 +146,10 @@ class Machines:
             "RABBITMQ_NODENAME": "rabbit@localhost",
             "RABBITMQ_MNESIA_BASE": str(own / "rabbitmq"),
             "RABBITMQ_LOG_BASE": str(own / "rabbitmq"),
+            "RABBITMQ_CONF_ENV_FILE": str(
+                own / "rabbitmq" / "no-environment"
+            ),  # that of this machine is not for the test
+            "RABBITMQ_CONFIG_FILE": str(own / "rabbitmq" / "no-configuration"),
             "RABBITMQ_PID_FILE": str(own / "rabbitmq" / "pid"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(own / "rabbitmq" / "plugins"),
         }
