@@ -1,7 +1,8 @@
 """Every setting once: name, type, default and meaning.
 
 The first of these that has a setting NAME counts: the variable CONTACTEXPORT_<NAME>, ./config/<environment>.py,
-`ENVIRONMENTS`, the default. A wrong value stops the start with one line.
+`ENVIRONMENTS`, the default. CONTACTEXPORT_<NAME>_FILE names a file with a secret. A wrong value stops the start with
+one line.
 """
 
 import dataclasses
@@ -21,6 +22,9 @@ from contactexport.setting_values import ObjectStoreUrl
 
 PREFIX = "CONTACTEXPORT_"
 DEFAULT_SCHEMA = "public"
+# A setting with such a name is secret. A file may have its value: CONTACTEXPORT_<NAME>_FILE.
+SECRET_ENDINGS = ("KEY", "URL")
+FILE_SUFFIX = "_FILE"
 # What CONTACTEXPORT_ENV sets. ./config/<environment>.py and the environment variables override it.
 ENVIRONMENTS: dict[str, dict[str, object]] = {
     "development": {"LOG_LEVEL": "DEBUG", "SWEEP_INTERVAL": 5},
@@ -228,7 +232,8 @@ def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
 
 def unknown_settings(environment: Mapping[str, str]) -> Iterable[str]:
     """Yields a line for each variable with our prefix that is not a setting, with the most similar name."""
-    known = {*setting_names(), "ENV", crash_points.VARIABLE.removeprefix(PREFIX)}
+    files = {name + FILE_SUFFIX for name in setting_names() if name.endswith(SECRET_ENDINGS)}
+    known = {*setting_names(), *files, "ENV", crash_points.VARIABLE.removeprefix(PREFIX)}
     for variable in environment:
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known:
@@ -240,13 +245,39 @@ def _value(one: dataclasses.Field[Any], configured: Mapping[str, Any], environme
     name = one.name.upper()
     if name.endswith("DATABASE_URL") and environment.get(PREFIX + name) == "":  # perhaps the output of a failed command
         raise SettingsError(f"{PREFIX}{name} is empty: a URL expected, or no variable at all")
-    given = (environment.get(PREFIX + name), configured.get(name), one.metadata["default"])
+    if (
+        environment.get(PREFIX + name)
+        and environment.get(PREFIX + name + FILE_SUFFIX)
+        and name.endswith(SECRET_ENDINGS)
+    ):
+        raise SettingsError(f"{PREFIX}{name} and {PREFIX}{name}{FILE_SUFFIX} are set: one of them expected")
+    given = (
+        environment.get(PREFIX + name) or _content_of_file(name, environment),
+        configured.get(name),
+        one.metadata["default"],
+    )
     raw = next((value for value in given if value not in (None, "")), given[-1])
     if raw is None:
         return None
     try:
         return one.metadata["parse"](str(raw))
     except ValueError as error:
-        hidden = name.endswith(("KEY", "URL")) or ("://" in str(raw) and "@" in str(raw))  # there may be a password
+        hidden = name.endswith(SECRET_ENDINGS) or ("://" in str(raw) and "@" in str(raw))  # there may be a password
         shown = "" if hidden else f" is {str(raw)!r}"
         raise SettingsError(f"{PREFIX}{name}{shown}: {error}") from None
+
+
+def _content_of_file(name: str, environment: Mapping[str, str]) -> str | None:
+    """The secret in the file that a variable names, such as a secret of systemd, Docker or Kubernetes."""
+    variable = PREFIX + name + FILE_SUFFIX
+    path = environment.get(variable)
+    if not path or not name.endswith(SECRET_ENDINGS):
+        return None
+    try:
+        content = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text"
+        raise SettingsError(f"{variable} is {path!r}: a readable file expected ({reason})") from None
+    if not content:
+        raise SettingsError(f"{variable} is {path!r}: the file is empty")
+    return content

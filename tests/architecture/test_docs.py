@@ -20,7 +20,7 @@ INLINE_CODE = re.compile(r"`(?P<code>[^`]+)`")
 ENDS_COMMAND = {"|", "&&", ">", "flask"}
 OF_FLASK_ITSELF = {"run", "shell", "routes"}
 MAKE_TARGET = re.compile(r"^\s*make ([a-z]+)")
-SOURCE_FOLDERS = ("contactexport", "tests", "benchmarks", "config", "docs", "examples")
+SOURCE_FOLDERS = ("contactexport", "tests", "benchmarks", "config", "docs", "examples", "ops")
 SOURCE_PATH = re.compile(rf"(?:{'|'.join(SOURCE_FOLDERS)})/[\w./*-]*|[\w./*-]+\.(?:py|sql)")
 PINNED = re.compile(r"\S+==\S+( +--hash=sha256:[0-9a-f]{64})+ *$")
 

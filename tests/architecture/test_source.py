@@ -148,6 +148,7 @@ OPENERS = {
     "secrets/box.py",
     "contact_import/reject_file.py",
     "serving/client_socket.py",
+    "settings.py",
     "files/folder.py",
     "system_fields.py",
 }

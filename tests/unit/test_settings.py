@@ -151,3 +151,50 @@ def test_unknown_variable_is_reported_with_similar_name():
 
 def test_every_setting_has_meaning():
     assert all(one.metadata["meaning"] for one in Settings.__dataclass_fields__.values())
+
+
+def test_secret_comes_from_the_file_that_a_variable_names(tmp_path: Path):
+    key, url = tmp_path / "key", tmp_path / "url"
+    key.write_text("geheim§1\n")
+    url.write_text("amqp://user:geheim@broker.example.com//\r\n")
+    environment = {f"{PREFIX}SECRET_KEY_FILE": str(key), f"{PREFIX}BROKER_URL_FILE": str(url)}
+    settings = load_settings({"SECRET_KEY": "that of a config file"}, environment)
+    assert (settings.secret_key, settings.broker_url) == ("geheim§1", "amqp://user:geheim@broker.example.com//")
+    assert not list(unknown_settings(environment))
+
+
+def test_setting_that_is_not_secret_comes_from_no_file(tmp_path: Path):
+    environment = {f"{PREFIX}LANGUAGE_FILE": str(tmp_path)}
+    assert load_settings({}, environment).language == "en"
+    assert next(iter(unknown_settings(environment))).startswith(f"unknown setting {PREFIX}LANGUAGE_FILE, ignored")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "a readable file expected (No such file or directory)"),
+        (b"\xff\xfe", "a readable file expected (not a text)"),
+        (b" \n", "the file is empty"),
+    ],
+)
+def test_file_without_a_secret_is_refused(tmp_path: Path, content: bytes | None, expected: str):
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({}, {f"{PREFIX}SECRET_KEY_FILE": str(file)})
+    assert refusal.value.text == f"{PREFIX}SECRET_KEY_FILE is '{file}': {expected}"
+
+
+def test_wrong_value_in_a_file_is_not_shown(tmp_path: Path):
+    (tmp_path / "url").write_text("mysql://root:geheim@localhost/x")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({}, {f"{PREFIX}DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert "DATABASE_URL: a URL like" in refusal.value.text
+    assert "geheim" not in refusal.value.text
+
+
+def test_setting_and_its_file_together_are_refused(tmp_path: Path):
+    environment = {f"{PREFIX}SECRET_KEY": "one", f"{PREFIX}SECRET_KEY_FILE": str(tmp_path / "another")}
+    with pytest.raises(SettingsError, match=f"{PREFIX}SECRET_KEY and {PREFIX}SECRET_KEY_FILE are set"):
+        load_settings({}, environment)

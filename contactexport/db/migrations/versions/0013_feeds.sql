@@ -70,4 +70,28 @@ BEGIN
     CREATE INDEX export_of_feed ON {schema}.export (feed_id, feed_sequence) WHERE feed_id IS NOT NULL;
     -- At most one run of a feed at a time.
     CREATE UNIQUE INDEX export_unfinished_feed ON {schema}.export (feed_id) WHERE feed_id IS NOT NULL AND finished_at IS NULL;
+
+    -- Workers of 0.1.0 must not claim an export of which they do not know all settings.
+    CREATE FUNCTION {schema}.export_claim_check() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $check$
+    DECLARE
+        ftp jsonb := CASE WHEN jsonb_typeof(NEW.settings -> 'ftp') = 'object' THEN NEW.settings -> 'ftp' ELSE '{{}}' END;
+    BEGIN
+        IF current_setting('contactexport.claims', true) = 'all' OR (
+            NEW.feed_id IS NULL
+            AND NEW.settings - ARRAY[
+                'distribution_method', 'origin', 'origin_ids', 'start', 'end', 'contact_fields', 'delimiter', 'header',
+                'language', 'ftp', 'notification_url', 'spreadsheet', 'type', 'may_end_early', 'may_be_incomplete'
+            ] = '{{}}'
+            AND ftp - ARRAY['host', 'port', 'username', 'folder', 'tls', 'temporary_name'] = '{{}}'
+            AND NEW.settings ->> 'distribution_method' IN ('local', 'ftp')
+            AND coalesce(NEW.settings ->> 'type', 'changes') IN ('changes', 'registrations')
+        ) THEN
+            RETURN NEW;
+        END IF;
+        RETURN NULL;
+    END $check$;
+    REVOKE EXECUTE ON FUNCTION {schema}.export_claim_check() FROM PUBLIC;
+    CREATE TRIGGER export_claimed BEFORE UPDATE OF claimed_at ON {schema}.export
+        FOR EACH ROW EXECUTE FUNCTION {schema}.export_claim_check();
 END $$;
