@@ -223,3 +223,16 @@ def test_feed_has_a_manifest_beside_its_object_and_is_pulled_through_the_server(
     pulled = api.get("/api/v2/feed/nightly/next", buffered=True)
     assert (pulled.status_code, hashlib.sha256(pulled.data).hexdigest()) == (200, done.sha256)
     assert (pulled.headers["X-Feed-Sequence"], "describedby" in pulled.headers["Link"]) == ("1", True)
+
+
+def test_objects_have_the_bytes_of_files(context: Context, in_s3: Context):
+    """Also those of the spreadsheet profile, which writes through a text layer."""
+    many_changed(context)
+    for settings in (settings_for(header=True), settings_for(spreadsheet=True, header=True)):
+        done = run(in_s3, request(in_s3, settings))
+        with in_s3.storage.open_finished(done.stored_name, done.bytes) as file:
+            content = file.read()
+        assert hashlib.sha256(content).hexdigest() == done.sha256
+        in_folder = context_with(context)
+        in_folder.storage.write_marker(in_s3.storage.read_marker())
+        assert run(in_folder, request(in_folder, settings)).sha256 == done.sha256
