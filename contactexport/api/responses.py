@@ -90,8 +90,8 @@ def in_envelope(raised: Exception) -> Response:
 def finish(response: Response) -> Response:
     """Adds the headers, those about security only where the answer does not set them, and writes the audit line.
 
-    Probes of /healthz and /readyz get no line, nor does /metrics that is read, nor a page of the console that reloads a part of
-    itself. Counts every request.
+    No line have probes of /healthz and /readyz, a /metrics that is read, and a page of the console that reloads a part
+    of itself. Counts every request.
     """
     response.headers[log_context.HEADER] = g.request_id
     for name, value in SECURITY_HEADERS.items():
