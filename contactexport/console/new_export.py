@@ -65,7 +65,8 @@ def add_feed() -> Response | tuple[str, int]:
     if wanted is None:
         return page(asked), 400
     try:
-        feed = manage.add(context, wanted, g.caller)
+        team = request.form.get("team", "").strip() if g.caller.operator else ""
+        feed = manage.add(context, wanted, g.caller, team or None)
     except InvalidRequest as refusal:
         named = NAMED.match(refusal.text)
         errors = {named[1] if named else "": refusal.text}
