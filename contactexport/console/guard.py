@@ -17,13 +17,19 @@ from contactexport import audit
 from contactexport.console import session
 from contactexport.console.blueprint import Viewer, console, current_context, current_viewer
 from contactexport.errors import ContactExportError, TooManyRequests, UnknownExport
+from contactexport.feeds.errors import UnknownFeed
 from contactexport.users.errors import ReadOnly
 
 COOKIE = "contactexport_console"  # the id of the session
 FORM_COOKIE = "contactexport_console_form"  # signed: the CSRF token and messages for the next page
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OPEN_TO_ALL = frozenset({"console.static", "console.sign_in", "console.sign_in_once"})
-OPEN_TO_VIEWERS = OPEN_TO_ALL | {"console.sign_out", "console.sign_out_everywhere"}
+OPEN_TO_VIEWERS = OPEN_TO_ALL | {
+    "console.sign_out",
+    "console.sign_out_everywhere",
+    "console.preview_export",
+    "console.end_session",
+}
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -126,6 +132,8 @@ def page_about(raised: Exception) -> Response:
         text = "There is no such page." if status == 404 else HTTPStatus(status).phrase
     elif isinstance(raised, UnknownExport):
         status, text = 404, "There is no such export, or it belongs to another team."
+    elif isinstance(raised, UnknownFeed):
+        status, text = 404, "There is no such feed, or it belongs to another team."
     elif isinstance(raised, ContactExportError) and raised.http_status not in {500, 503}:
         status, text = raised.http_status, raised.text
         if isinstance(raised, TooManyRequests):
