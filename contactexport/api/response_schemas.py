@@ -12,7 +12,7 @@ class Envelope(Schema):
     """The form of every answer."""
 
     replyCode = fields.Integer(required=True, metadata={"description": "0 when all went well"})  # noqa: N815 - its name
-    replyText = fields.String(required=True, metadata={"description": "OK, or what is wrong"})  # noqa: N815 - its name
+    replyText = fields.String(required=True, metadata={"description": "OK, or what is wrong", "example": "OK"})  # noqa: N815 - its name
     data: fields.Field[Any] = fields.Raw(required=True)
 
 
@@ -65,7 +65,7 @@ class Status(Schema):
     type = fields.String(
         required=True, validate=OneOf(["changes", "registrations", "full"]), metadata={"example": "changes"}
     )
-    distribution_method = fields.String(required=True, validate=OneOf(["local", "ftp"]), metadata={"example": "local"})
+    distribution_method = fields.String(required=True, validate=OneOf(["local", "ftp"]), metadata={"example": "ftp"})
     origin = fields.String(required=True, validate=OneOf(["form", "api", "all"]), metadata={"example": "form"})
     origin_id = fields.List(
         fields.Integer(), required=True, metadata={"description": "empty for all origins", "example": [123]}
