@@ -29,7 +29,7 @@ def create_app() -> Flask:
 
     Raises SystemExit with one line when a setting is missing or wrong.
     """
-    from contactexport import api, cli
+    from contactexport import api, cli, console
 
     app = Flask("contactexport", root_path=str(Path(__file__).parent), static_folder=None)
     try:
@@ -46,6 +46,7 @@ def create_app() -> Flask:
         logger.warning("for tests only: this process ends or stops itself at %r", point)
     app.extensions["contactexport"] = make_context(settings)
     api.init_app(app)
+    console.init_app(app)
     cli.init_app(app)
     return app
 

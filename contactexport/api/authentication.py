@@ -1,6 +1,7 @@
 """Every path under /api needs credentials. Without them the answer is 401, whatever else is wrong with the request.
 
-`flask.g.caller` is the user who sends the request. `flask.g.started` is when it came in (perf_counter).
+`flask.g.caller` is the user who sends the request. `flask.g.started` is when it came in (perf_counter),
+`flask.g.address` the address of the client.
 `flask.g.api_version` is the part of the path after /api, such as "v3". It is None for other paths, which are open.
 """
 
@@ -9,6 +10,7 @@ from typing import cast
 
 from flask import Flask, current_app, g, request
 
+from contactexport.api.proxies import TRUSTED_PROXIES, first_untrusted
 from contactexport.context import Context
 from contactexport.errors import TooManyRequests, Unauthorized
 from contactexport.users.authenticate import authenticate
@@ -29,6 +31,9 @@ def require_user() -> None:
     Raises Unauthorized, TooManyRequests.
     """
     g.started = time.perf_counter()
+    g.address = request.remote_addr or None  # none behind a Unix socket
+    if (forwarded_for := request.headers.get("X-Forwarded-For")) is not None:
+        g.address = first_untrusted(g.address or "", forwarded_for, current_app.extensions.get(TRUSTED_PROXIES, ()))
     first, _, rest = request.path.strip("/").partition("/")
     g.api_version = rest.split("/")[0] if first == "api" else None
     if g.api_version is None or request.path.removesuffix("/") in OPEN_PATHS:

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, g, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from contactexport import audit
 from contactexport.api.authentication import current_context
-from contactexport.api.proxies import TRUSTED_PROXIES, first_untrusted
 from contactexport.errors import ContactExportError, ExportAlreadyRunning, TooManyRequests
 from contactexport.users.rate_limit import RateLimit
 
@@ -104,15 +103,12 @@ def finish(response: Response) -> Response:
         response.headers["X-RateLimit-Remaining"] = str(limit.remaining)
         response.headers["X-RateLimit-Reset"] = str(math.ceil(limit.void_at))
     if request.blueprint != PROBES:
-        address = request.remote_addr or None  # none behind a Unix socket
-        if (forwarded_for := request.headers.get("X-Forwarded-For")) is not None:
-            address = first_untrusted(address or "", forwarded_for, current_app.extensions.get(TRUSTED_PROXIES, ()))
         audit.note(
             "request",
             user=g.caller.name if "caller" in g else None,
-            address=address,
+            address=g.address,
             method=request.method,
-            path=(request.path.removesuffix("/") or "/")[:200],
+            path=g.get("logged_path") or (request.path.removesuffix("/") or "/")[:200],
             http=response.status_code,
             reply_code=g.get("reply_code"),
             export=g.get("export_id"),

@@ -13,6 +13,7 @@ from contactexport.cli.errors import CommandGroup
 from contactexport.errors import UsageError
 from contactexport.users import manage
 from contactexport.users.manage import NewCredentials
+from contactexport.users.models import OPERATOR, VIEWER
 from contactexport.users.store import ApiUser, Rights
 
 HEADER = (
@@ -72,7 +73,8 @@ _credentials = _options(
 )
 _rights = _options(
     click.option("--team", metavar="TEAM", help="Sees, cancels and downloads the exports of this team."),
-    click.option("--operator/--no-operator", default=None, help="Sees the exports of every team."),
+    click.option("--operator/--no-operator", default=None, help="Sees and changes the exports of every team."),
+    click.option("--viewer/--no-viewer", default=None, help="Sees the exports of every team, changes nothing."),
     click.option(
         "--compatible/--strict",
         default=None,
@@ -152,6 +154,24 @@ def set_(name: str, expires: str | None, as_json: bool, **rights: str | int | bo
 
 @group.command()
 @click.argument("name")
+@click.argument("role", type=click.Choice([OPERATOR, VIEWER, "none"]))
+def role(name: str, role: str) -> None:
+    """Make a user an operator, a viewer, or a user of its team only (`none`).
+
+    An operator sees and changes the exports and feeds of every team, and the users. A viewer sees the same and changes
+    nothing. Both hold for the API and for the console.
+
+    \b
+    Examples:
+      flask users role anna operator
+      flask users role anna none
+    """
+    rights = {"operator": role == OPERATOR, "viewer": role == VIEWER}
+    _print_table([manage.set_user(current_context(), name, None, rights)])
+
+
+@group.command()
+@click.argument("name")
 @_credentials
 def rotate(name: str, as_json: bool, **changes: Any) -> None:
     """Replace the credentials of a user and print the new ones. The old ones end at once.
@@ -199,7 +219,14 @@ def list_(as_json: bool) -> None:
 
 
 def _given(rights: dict[str, Any]) -> dict[str, Any]:
-    """Returns the options that were named. A limit of 0 becomes None: the user has none of its own."""
+    """Returns the options that were named. A limit of 0 becomes None: the user has none of its own.
+
+    Whoever becomes an operator is no viewer any more, and the other way round. Raises UsageError for both at once.
+    """
+    if rights["operator"] and rights["viewer"]:
+        raise UsageError("A user is either an operator or a viewer: give --operator or --viewer")
+    if rights["operator"] or rights["viewer"]:
+        rights = rights | {"operator": bool(rights["operator"]), "viewer": bool(rights["viewer"])}
     limits = {"requests_per_minute", "exports_per_user"}
     return {name: value or None if name in limits else value for name, value in rights.items() if value is not None}
 
@@ -208,7 +235,7 @@ def _print_table(users: list[ApiUser]) -> None:
     rows: list[tuple[str, ...]] = [HEADER]
     for user in users:
         credentials = (("wsse", user.has_wsse), ("token", user.has_token), ("oauth", user.has_oauth))
-        rights = (("operator", user.operator), ("compatible", user.compatible))
+        rights = (("operator", user.operator), ("viewer", user.viewer), ("compatible", user.compatible))
         rows.append(
             (
                 user.name,

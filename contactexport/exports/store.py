@@ -82,7 +82,7 @@ def get(conn: Connection, export_id: int) -> Export:
 def get_visible(conn: Connection, export_id: int, caller: Caller) -> Export:
     """The export, if the caller may see it. Raises UnknownExport."""
     export = get(conn, export_id)
-    if not (caller.operator or export.team == caller.team):  # contract, Request
+    if not (caller.sees_all or export.team == caller.team):  # contract, Request
         raise UnknownExport
     return export
 
@@ -91,7 +91,7 @@ def list_newest(
     conn: Connection, caller: Caller, *, status: str | None, before: int | None, limit: int
 ) -> Iterator[Export]:
     """At most `limit` exports that the caller may see, with ids below `before`, newest first."""
-    team = None if caller.operator else caller.team
+    team = None if caller.sees_all else caller.team
     for row in queries("export").list_exports(conn, team=team, status=status, before=before, limit=limit):
         yield _export(row)
 

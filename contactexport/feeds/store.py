@@ -40,7 +40,7 @@ def add(conn: Connection, feed: Mapping[str, Any]) -> int:
 
 def visible(conn: Connection, caller: Caller, team: str | None = None) -> list[Feed]:
     """The feeds that the caller may see, by team and name. `team`: only those of this one."""
-    if not caller.operator:
+    if not caller.sees_all:
         team = caller.team if team in (None, caller.team) else ""
     return [_feed(row) for row in _QUERIES.find_feeds(conn, team=team, name=None)]
 
@@ -49,7 +49,7 @@ def get_visible(conn: Connection, name: str, caller: Caller, team: str | None = 
     """The feed, if the caller may see it. An operator's own team comes first. Raises UnknownFeed, and InvalidRequest
     when several other teams have a feed of this name.
     """
-    if not caller.operator:
+    if not caller.sees_all:
         team = caller.team if team in (None, caller.team) else ""
     found = [_feed(row) for row in _QUERIES.find_feeds(conn, team=team, name=name)]
     own = [feed for feed in found if feed.team == caller.team]

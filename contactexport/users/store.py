@@ -8,7 +8,7 @@ from typing import Any
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.users.client_rules import COMPATIBLE, STRICT
-from contactexport.users.models import DEFAULT_TEAM, Caller
+from contactexport.users.models import DEFAULT_TEAM, Caller, role_of
 
 _QUERIES = queries("user")
 
@@ -46,11 +46,17 @@ class ApiUser:
     replay: str
     team: str
     operator: bool
+    viewer: bool
     compatible: bool
     requests_per_minute: int | None
     exports_per_user: int | None
     created_at: datetime
     revoked_at: datetime | None
+
+    @property
+    def role(self) -> str | None:
+        """`operator`, `viewer`, or None: a user of a team."""
+        return role_of(self)
 
     @property
     def rights(self) -> "Rights":
@@ -65,6 +71,7 @@ class Rights:
     replay: str = "strict"
     team: str = DEFAULT_TEAM
     operator: bool = False
+    viewer: bool = False
     compatible: bool = False
     requests_per_minute: int | None = None
     exports_per_user: int | None = None
@@ -162,6 +169,7 @@ def revoke_user(conn: Connection, name: str) -> bool:
     """Ends a user's credentials and access tokens. Returns False if no active user has the name."""
     revoked = bool(_QUERIES.revoke_user(conn, name=name))
     queries("oauth").delete_access_tokens(conn, name=name)
+    queries("console_session").delete_sessions(conn, name=name)
     return revoked
 
 
@@ -171,6 +179,7 @@ def caller_of(row: Mapping[str, Any]) -> Caller:
         row["name"],
         row["team"],
         operator=row["operator"],
+        viewer=row["viewer"],
         rules=COMPATIBLE if row["compatible"] else STRICT,
         requests_per_minute=row["requests_per_minute"],
         exports_per_user=row["exports_per_user"],

@@ -124,6 +124,7 @@ OPENERS = {
     "cli/adopt_run.py",
     "cli/export_output.py",
     "cli/verify.py",
+    "console/shown.py",
     "db/function_files.py",
     "db/migration_steps.py",
     "db/migrations/versions/0001_exports_and_contacts.py",

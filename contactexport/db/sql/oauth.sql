@@ -1,12 +1,12 @@
 -- name: find_client^
 -- The active user behind a client id.
-SELECT id, client_id, client_secret_hash, name, team, operator, compatible, requests_per_minute, exports_per_user
+SELECT id, client_id, client_secret_hash, name, team, operator, viewer, compatible, requests_per_minute, exports_per_user
 FROM api_user
 WHERE client_id = :client_id AND revoked_at IS NULL;
 
 -- name: find_access_token_user^
 -- The active user of an access token that has not expired by the clock that all processes share.
-SELECT u.name, u.team, u.operator, u.compatible, u.requests_per_minute, u.exports_per_user,
+SELECT u.name, u.team, u.operator, u.viewer, u.compatible, u.requests_per_minute, u.exports_per_user,
        (SELECT version FROM catalogue_version) AS catalogue_version
 FROM access_token AS t
 JOIN api_user AS u ON u.id = t.user_id

@@ -1,13 +1,13 @@
 -- name: find_wsse_user^
 -- An active user with a WSSE secret, and the time by the clock that all processes share.
-SELECT id, name, team, operator, compatible, requests_per_minute, exports_per_user, wsse_secret, replay,
+SELECT id, name, team, operator, viewer, compatible, requests_per_minute, exports_per_user, wsse_secret, replay,
        clock_timestamp() AS now, (SELECT version FROM catalogue_version) AS catalogue_version
 FROM api_user
 WHERE name = :name AND wsse_secret IS NOT NULL AND revoked_at IS NULL;
 
 -- name: find_token_user^
 -- The active user of a token that has not expired by the clock that all processes share.
-SELECT name, team, operator, compatible, requests_per_minute, exports_per_user,
+SELECT name, team, operator, viewer, compatible, requests_per_minute, exports_per_user,
        (SELECT version FROM catalogue_version) AS catalogue_version
 FROM api_user
 WHERE token_hash = :token_hash AND revoked_at IS NULL
@@ -25,18 +25,18 @@ DELETE FROM wsse_nonce WHERE seen_at < clock_timestamp() - make_interval(secs =>
 -- A revoked user's name may be used again; affects no row when the name belongs to an active one.
 INSERT INTO api_user (
     name, wsse_secret, token_hash, token_expires_at, client_id, client_secret_hash,
-    replay, team, operator, compatible, requests_per_minute, exports_per_user
+    replay, team, operator, viewer, compatible, requests_per_minute, exports_per_user
 )
 VALUES (
     :name, :wsse_secret, :token_hash, :token_expires_at, :client_id, :client_secret_hash,
-    :replay, :team, :operator, :compatible, :requests_per_minute, :exports_per_user
+    :replay, :team, :operator, :viewer, :compatible, :requests_per_minute, :exports_per_user
 )
 ON CONFLICT (name) DO UPDATE SET
     wsse_secret = EXCLUDED.wsse_secret, token_hash = EXCLUDED.token_hash,
     token_expires_at = EXCLUDED.token_expires_at,
     client_id = EXCLUDED.client_id, client_secret_hash = EXCLUDED.client_secret_hash,
     replay = EXCLUDED.replay, team = EXCLUDED.team,
-    operator = EXCLUDED.operator, compatible = EXCLUDED.compatible,
+    operator = EXCLUDED.operator, viewer = EXCLUDED.viewer, compatible = EXCLUDED.compatible,
     requests_per_minute = EXCLUDED.requests_per_minute, exports_per_user = EXCLUDED.exports_per_user,
     created_at = clock_timestamp(), revoked_at = NULL
 WHERE api_user.revoked_at IS NOT NULL;
@@ -44,7 +44,7 @@ WHERE api_user.revoked_at IS NOT NULL;
 -- name: lock_active_user^
 SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token,
        client_id IS NOT NULL AS has_oauth, client_id, token_expires_at, replay,
-       team, operator, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
+       team, operator, viewer, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
 FROM api_user
 WHERE name = :name AND revoked_at IS NULL
 FOR UPDATE;
@@ -52,7 +52,7 @@ FOR UPDATE;
 -- name: list_users
 SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token,
        client_id IS NOT NULL AS has_oauth, client_id, token_expires_at, replay,
-       team, operator, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
+       team, operator, viewer, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
 FROM api_user
 ORDER BY name;
 
@@ -67,7 +67,7 @@ UPDATE api_user SET client_id = :client_id, client_secret_hash = :client_secret_
 
 -- name: set_rights!
 UPDATE api_user
-SET replay = :replay, team = :team, operator = :operator, compatible = :compatible,
+SET replay = :replay, team = :team, operator = :operator, viewer = :viewer, compatible = :compatible,
     requests_per_minute = :requests_per_minute, exports_per_user = :exports_per_user
 WHERE name = :name;
 

@@ -1,0 +1,183 @@
+"""Signing in to the console, sessions, and where they end."""
+
+import pytest
+
+from contactexport.console import session
+from contactexport.users import manage
+from contactexport.users.store import Rights
+from tests.support.console_pages import Browser, signed_in
+
+PAGES = ("/console/", "/console/exports", "/console/new-export", "/console/feeds", "/console/users", "/console/system")
+
+
+def add_user(context, name="olga", **rights):
+    return manage.add_user(context, name, with_wsse=False, with_token=True, rights=Rights(**rights)).token
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_operator_opens_every_page(app, context, path):
+    browser = signed_in(app, context, operator=True)
+    answer = browser.get(path)
+    assert answer.status_code == 200
+    assert 'aria-current="page"' in answer.text
+
+
+def test_stranger_is_sent_to_the_sign_in_and_back(app, context):
+    token = add_user(context)
+    browser = Browser(app)
+    answer = browser.get("/console/exports?status=error")
+    assert answer.headers["Location"] == "/console/sign-in?next=%2Fconsole%2Fexports%3Fstatus%3Derror"
+    browser.get(answer.headers["Location"])
+    answer = browser.post("/console/sign-in", name="olga", token=token, next="/console/exports?status=error")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/console/exports?status=error")
+
+
+@pytest.mark.parametrize("page", ["//evil.example", "https://evil.example", "/console/\\evil", "/console//evil", "/x"])
+def test_sign_in_leads_to_no_page_of_others(app, context, page):
+    token = add_user(context)
+    browser = Browser(app)
+    browser.get("/console/sign-in")
+    answer = browser.post("/console/sign-in", name="olga", token=token, next=page)
+    assert answer.headers["Location"] == "/console/"
+
+
+def test_cookie_is_hidden_from_scripts_and_other_sites(app, context):
+    token = add_user(context)
+    answer = Browser(app).sign_in("olga", token)
+    cookie = next(one for one in answer.headers.getlist("Set-Cookie") if one.startswith("contactexport_console="))
+    assert {"HttpOnly", "SameSite=Strict", "Path=/console"} <= set(cookie.split("; "))
+    assert "Secure" not in cookie
+
+
+def test_cookies_are_secure_over_https(app, context):
+    token = add_user(context)
+    browser = Browser(app, "https://localhost")
+    form_cookie = browser.get("/console/sign-in").headers["Set-Cookie"]
+    answer = browser.sign_in("olga", token)
+    assert answer.status_code == 303
+    cookies = [form_cookie, *(one for one in answer.headers.getlist("Set-Cookie") if "Max-Age=604800" in one)]
+    assert [("; Secure" in one, "SameSite=Strict" in one) for one in cookies] == [(True, True)] * 2
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("olga", True), ("nobody", True), ("nobody", False)])
+def test_wrong_name_or_token_is_refused_alike(app, context, name, wrong):
+    token = add_user(context)
+    answer = Browser(app).sign_in(name, "cx_wrong" if wrong else token)
+    assert answer.status_code == 403
+    assert "No active user has this name and this token." in answer.text
+    assert token not in answer.text
+
+
+def test_sign_in_is_limited_by_name(app, context):
+    token = add_user(context)
+    context.database.close()
+    browser = Browser(app)
+    answers = [browser.sign_in("olga", "wrong") for _ in range(2 * session.LIMIT_OF_NAME + 1)]
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert "Try again in" in answers[-1].text
+    assert Browser(app).sign_in("olga", token).status_code == 429
+    other = add_user(context, "peter")
+    assert Browser(app).sign_in("peter", other).status_code == 303
+
+
+def test_sign_in_is_limited_by_address(app, context):
+    token = add_user(context)
+    browser = Browser(app)
+    answers = [browser.sign_in(f"name{number}", "wrong") for number in range(2 * session.LIMIT_OF_ADDRESS + 1)]
+    assert answers[-1].status_code == 429
+    elsewhere = Browser(app)
+    elsewhere.client.environ_base["REMOTE_ADDR"] = "192.0.2.7"
+    assert elsewhere.sign_in("olga", token).status_code == 303
+
+
+def test_form_without_its_token_is_refused(app, context):
+    token = add_user(context)
+    browser = Browser(app)
+    browser.get("/console/sign-in")
+    answer = browser.post("/console/sign-in", name="olga", token=token, csrf_token="")
+    assert answer.status_code == 400
+    stranger = Browser(app)
+    stranger.get("/console/sign-in")
+    answer = browser.post("/console/sign-in", name="olga", token=token, csrf_token=stranger.csrf_token)
+    assert answer.status_code == 400
+
+
+def test_signing_out_ends_the_session_in_the_database(app, context):
+    browser = signed_in(app, context)
+    stolen = browser.client.get_cookie("contactexport_console", path="/console").value
+    assert browser.post("/console/sign-out").status_code == 303
+    browser.client.set_cookie("contactexport_console", stolen, path="/console")
+    assert browser.get("/console/").status_code == 303
+
+
+def test_signing_out_everywhere_ends_other_browsers(app, context):
+    token = add_user(context)
+    one, other, stranger = Browser(app), Browser(app), signed_in(app, context, "peter")
+    for browser in (one, other):
+        browser.sign_in("olga", token)
+    one.get("/console/")
+    assert one.post("/console/sign-out/everywhere").status_code == 303
+    assert other.get("/console/").status_code == 303
+    assert stranger.get("/console/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda context: manage.revoke_user(context, "olga"),
+        lambda context: manage.rotate_user(context, "olga", with_wsse=False, with_token=True),
+    ],
+)
+def test_session_ends_with_the_token(app, context, end):
+    browser = signed_in(app, context, operator=True)
+    end(context)
+    assert browser.get("/console/").status_code == 303
+
+
+def test_role_counts_from_the_next_request_on(app, context):
+    browser = signed_in(app, context, operator=True)
+    assert "<small>operator</small>" in browser.get("/console/").text
+    manage.set_user(context, "olga", None, {"operator": False})
+    assert "<small>team default</small>" in browser.get("/console/").text
+
+
+def one_time_link(context, name, seconds):
+    with context.database.transaction() as conn:
+        with conn.cursor() as cursor:
+            cursor.execute("SELECT id FROM api_user WHERE name = %s", [name])
+            user_id = cursor.fetchone()["id"]
+        return session.new_one_time_link(conn, user_id, seconds)
+
+
+def test_one_time_link_signs_in_once_by_its_button(app, context, caplog):
+    caplog.set_level("INFO")
+    add_user(context)
+    link = f"/console/sign-in/once/{one_time_link(context, 'olga', 60)}"
+    browser = Browser(app)
+    for _ in range(2):  # a browser that fetches it in advance uses nothing up
+        assert browser.get(link).status_code == 200
+    assert browser.post(link).headers["Location"] == "/console/"
+    assert browser.get("/console/").status_code == 200
+    other = Browser(app)
+    other.get(link)
+    assert other.post(link).headers["Location"] == "/console/sign-in"
+    assert link.rpartition("/")[2] not in caplog.text
+
+
+def test_one_time_link_expires(app, context):
+    add_user(context)
+    link = f"/console/sign-in/once/{one_time_link(context, 'olga', -1)}"
+    browser = Browser(app)
+    browser.get(link)
+    assert browser.post(link).headers["Location"] == "/console/sign-in"
+
+
+def test_unknown_page_is_a_page(app, context):
+    answer = signed_in(app, context).get("/console/nothing/here")
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+
+
+def test_page_that_reloads_itself_leads_to_the_sign_in_when_the_session_ends(app):
+    answer = Browser(app).get("/console/exports", headers={"HX-Request": "true"})
+    assert answer.headers["HX-Redirect"] == "/console/sign-in"
