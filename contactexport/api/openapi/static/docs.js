@@ -29,7 +29,7 @@
   function addCopyButton(box) {
     const pre = box.querySelector("pre");
     const title = box.querySelector("p");
-    const button = element("button", { type: "button", className: "copy", textContent: "Copy" });
+    const button = element("button", { type: "button", className: "button copy", textContent: "Copy" });
     button.setAttribute("aria-label", `Copy: ${title.textContent}`);
     button.addEventListener("click", () => copy(pre, button));
     title.after(button);
@@ -59,7 +59,7 @@
     current?.removeAttribute("aria-current");
     current = found;
     current?.setAttribute("aria-current", "true");
-    const list = document.querySelector("header");
+    const list = document.querySelector(".side");
     if (current && list.scrollHeight > list.clientHeight) {
       const { top, bottom } = current.getBoundingClientRect();
       if (top < 0 || bottom > innerHeight) list.scrollTop += top - innerHeight / 2;
@@ -179,7 +179,7 @@
       body = element("textarea", { id: `${section.id}-body`, rows, value: section.dataset.body, spellcheck: false });
       form.append(...labelled("Body", body));
     }
-    const button = element("button", { className: "send", textContent: `Send ${section.dataset.method}` });
+    const button = element("button", { className: "button primary send", textContent: `Send ${section.dataset.method}` });
     const title = element("p");
     title.setAttribute("role", "status");
     const pre = element("pre", { tabIndex: 0 });
