@@ -203,6 +203,17 @@ def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
     return settings
 
 
+def setting_source(name: str, configured: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, str | None]:
+    """Who has set a setting, and the text that counts: its variable, a profile of CONTACTEXPORT_ENV, a file, or nobody."""
+    if (text := environment.get(PREFIX + name)) not in (None, ""):
+        return PREFIX + name, text
+    if configured.get(name) in (None, ""):
+        return "default", next(one.metadata["default"] for one in fields(Settings) if one.name == name.lower())
+    profile = environment.get(PREFIX + "ENV", "")
+    is_profile = ENVIRONMENTS.get(profile, {}).get(name) == configured[name]
+    return f"{PREFIX}ENV={profile}" if is_profile else "./config", str(configured[name])
+
+
 def unknown_settings(environment: Mapping[str, str]) -> Iterable[str]:
     """Yields a line for each variable with our prefix that is not a setting, with the most similar name."""
     known = {*setting_names(), "ENV", crash_points.VARIABLE.removeprefix(PREFIX)}

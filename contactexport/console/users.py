@@ -1,11 +1,208 @@
-"""The page: Users."""
+"""Users: who may call the API and open the console, with their tokens and sessions. A user of a team sees itself."""
 
-from flask import render_template
+from collections.abc import Mapping
+from typing import Any
 
-from contactexport.console.blueprint import console
+from flask import flash, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from contactexport.console import session
+from contactexport.console.blueprint import console, current_context, current_viewer
+from contactexport.console.errors import Forbidden
+from contactexport.console.guard import COOKIE, note_action
+from contactexport.db.queries import queries
+from contactexport.errors import UsageError
+from contactexport.users import manage
+from contactexport.users.authenticate import token_hash
+from contactexport.users.manage import NewCredentials
+from contactexport.users.models import DEFAULT_TEAM, OPERATOR, VIEWER
+from contactexport.users.store import ApiUser, Rights
+
+MOST_SESSIONS = 200
+KINDS = ("token", "wsse", "oauth")
+LIMITS = ("requests_per_minute", "exports_per_user")
+LARGEST_LIMIT = 2**31 - 1
 
 
 @console.get("/users")
 def users() -> str:
-    """Answers the page."""
-    return render_template("console/users.html")
+    """All users. Of a team's user only itself."""
+    return users_page()
+
+
+@console.post("/users")
+def add_user() -> str | tuple[str, int]:
+    """Adds a user. Its credentials are on this one page and never again."""
+    require_operator()
+    name = request.form.get("name", "").strip()
+    try:
+        rights = Rights(**rights_of(request.form))
+        new = manage.add_user(current_context(), name, rights=rights, expires=expires_of(request.form), **kinds())
+    except UsageError as wrong:
+        return users_page(wrong=plain(wrong), values=request.form), 400
+    note_action("user added", added=name, role=rights_name(rights))
+    return user_page(name, new=new)
+
+
+@console.get("/users/user")
+def user() -> str:
+    """One user, named by the query. Its sessions, and what an operator may change."""
+    return user_page(request.args.get("name", ""))
+
+
+@console.post("/users/rights")
+def change_user() -> Response | tuple[str, int]:
+    """Changes role, team and limits of a user. They count from its next request on."""
+    require_operator()
+    name = request.form.get("name", "")
+    try:
+        changed = manage.set_user(current_context(), name, expires_of(request.form), rights_of(request.form))
+    except UsageError as wrong:
+        return user_page(name, wrong=plain(wrong)), 400
+    note_action("user changed", changed=name, role=rights_name(changed.rights), team=changed.team)
+    flash(f"{name} is changed.", "done")
+    return redirect(url_for("console.user", name=name), 303)
+
+
+@console.post("/users/credentials")
+def new_credentials() -> str | tuple[str, int]:
+    """Replaces credentials of a user. The new ones are on this one page and never again."""
+    require_operator()
+    name = request.form.get("name", "")
+    try:
+        if not any(kinds().values()):
+            raise UsageError("Choose at least one: a token, a WSSE secret or an OAuth client")
+        new = manage.rotate_user(current_context(), name, expires=expires_of(request.form), **kinds())
+    except UsageError as wrong:
+        return user_page(name, wrong=plain(wrong)), 400
+    note_action("credentials replaced", changed=name, kinds=[kind for kind in KINDS if kind in request.form])
+    return user_page(name, new=new)
+
+
+@console.post("/users/revoke")
+def revoke_user() -> Response | tuple[str, int]:
+    """Ends all credentials and sessions of a user."""
+    require_operator()
+    name = request.form.get("name", "")
+    try:
+        manage.revoke_user(current_context(), name)
+    except UsageError as wrong:
+        return users_page(wrong=plain(wrong)), 400
+    note_action("user revoked", changed=name)
+    flash(f"{name} is revoked: its credentials and sessions have ended. Accepted exports go on.", "done")
+    return redirect(url_for("console.users"), 303)
+
+
+@console.post("/users/sessions")
+def end_session() -> Response:
+    """Ends one session, or all of a user. One's own, or as an operator anybody's."""
+    name, one = request.form.get("name", ""), request.form.get("session")
+    if name != g.viewer.name:
+        require_operator()
+    with current_context().database.autocommit() as conn:
+        if one:
+            queries("console_users").end_session(conn, name=name, id=one)
+        else:
+            session.sign_out_everywhere(conn, name)
+    note_action("session ended" if one else "signed out everywhere", changed=name)
+    flash("The session has ended." if one else f"All sessions of {name} have ended.", "done")
+    return redirect(url_for("console.user", name=name), 303)
+
+
+def users_page(wrong: str = "", values: Mapping[str, Any] | None = None) -> str:
+    """The list of users, with what is wrong with the form of a new one."""
+    context = current_context()
+    with context.database.autocommit() as conn:
+        sessions = sessions_of(conn, None if g.viewer.sees_all else g.viewer.name)
+    counts: dict[str, int] = {}
+    for one in sessions:
+        counts[one["name"]] = counts.get(one["name"], 0) + 1
+    return render_template(
+        "console/users.html",
+        users=visible_users(),
+        sessions=counts,
+        settings=context.settings,
+        wrong=wrong,
+        values=values or {"team": DEFAULT_TEAM, "token": "1"},
+        may_change=g.viewer.role == OPERATOR,
+    )
+
+
+def user_page(name: str, wrong: str = "", new: NewCredentials | None = None) -> str:
+    """The page of a user. Raises Forbidden for one that is not the viewer's to see."""
+    context = current_context()
+    found = next((one for one in visible_users() if one.name == name), None)
+    if found is None:
+        raise Forbidden("There is no such user, or you may not see it")
+    with context.database.autocommit() as conn:
+        sessions = sessions_of(conn, name)
+    return render_template(
+        "console/user.html",
+        user=found,
+        sessions=sessions,
+        own_session=token_hash(request.cookies.get(COOKIE, "")).hex(),
+        settings=context.settings,
+        wrong=wrong,
+        new=new,
+        may_change=g.viewer.role == OPERATOR and found.revoked_at is None,
+    )
+
+
+def visible_users() -> list[ApiUser]:
+    """All users by name, of a team's user only itself."""
+    viewer = current_viewer()
+    return [one for one in manage.list_users(current_context()) if viewer.sees_all or one.name == viewer.name]
+
+
+def sessions_of(conn: Any, name: str | None) -> list[dict[str, Any]]:
+    """The sessions that are alive, newest first. None: of all users."""
+    return list(
+        queries("console_users").sessions(conn, name=name, idle_seconds=session.IDLE_SECONDS, most=MOST_SESSIONS)
+    )
+
+
+def require_operator() -> None:
+    """Raises Forbidden unless an operator asks."""
+    if current_viewer().role != OPERATOR:
+        raise Forbidden("Only an operator changes users")
+
+
+def kinds() -> dict[str, bool]:
+    """Which credentials the form asks for."""
+    return {f"with_{kind}": kind in request.form for kind in KINDS}
+
+
+def rights_of(form: Mapping[str, str]) -> dict[str, Any]:
+    """The rights of the form. Raises UsageError for a limit that is none."""
+    limits: dict[str, int | None] = {}
+    for name in LIMITS:
+        text = form.get(name, "").strip()
+        if text and not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= LARGEST_LIMIT):
+            raise UsageError(f"Invalid {name.replace('_', ' ')} {text!r}: a whole number from 1 on expected, or nothing")
+        limits[name] = int(text) if text else None
+    role = form.get("role")
+    return {
+        "operator": role == OPERATOR,
+        "viewer": role == VIEWER,
+        "team": form.get("team", "").strip() or DEFAULT_TEAM,
+        "compatible": "compatible" in form,
+        "replay": "off" if "replay_off" in form else "strict",
+        **limits,
+    }
+
+
+def rights_name(rights: Rights) -> str:
+    """The role in a word, for the audit log."""
+    return OPERATOR if rights.operator else VIEWER if rights.viewer else "team"
+
+
+def expires_of(form: Mapping[str, str]) -> str | None:
+    """When a token ends, as `flask users` takes it."""
+    return form.get("expires", "").strip() or None
+
+
+def plain(wrong: UsageError) -> str:
+    """The text without the names of options, which the page does not have."""
+    return wrong.text.replace("--expires is for tokens: give --token too", "Only a token expires: ask for one, too").replace(
+        "--expires", "expiry"
+    )

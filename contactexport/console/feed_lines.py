@@ -1,0 +1,126 @@
+"""A feed drawn as the line of its windows: the data of SVG paths, one for each result, and the same in words.
+
+A line is 1000 wide, whatever time it shows, and 24 high. Every result has its own form as well as its own colour.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from contactexport.feeds.models import Feed
+
+WIDTH = 1000
+# The first and the last y of a block.
+HEIGHTS = {
+    "done": (5, 19),
+    "late": (1, 23),
+    "running": (8, 16),
+    "open": (11, 13),
+    "overdue": (3, 21),
+    "paused": (8, 16),
+    "gap": (10, 14),
+    "earlier": (9, 15),
+}
+LEAST_WIDTH = 3
+WORDS = {
+    "done": ("file", "files"),
+    "late": ("late", "late"),
+    "failed": ("failed", "failed"),
+    "gap": ("gap", "gaps"),
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a run covers of the line. `start` is None for one that has failed: it covers nothing."""
+
+    export: int
+    sequence: int
+    result: str
+    start: datetime | None
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Line:
+    """The paths by result, the windows, and what a reader who does not see the line is told."""
+
+    paths: Mapping[str, str]
+    windows: Sequence[Window]
+    text: str
+
+
+def windows_of(feed: Feed, runs: Sequence[Mapping[str, Any]], late: Sequence[datetime]) -> list[Window]:
+    """The ended runs of a feed as windows, oldest first. `late`: when the feed was late.
+
+    A file of all contacts covers what is since the one before it, or since the feed was made.
+    """
+    found: list[Window] = []
+    reached, delivered = feed.created_at, feed.created_at
+    for run in runs:
+        if run["status"] == "done" and run["effective_until"] is not None:
+            start, end = run["start"] or reached, run["effective_until"]
+            was_late = any(delivered < moment <= run["finished_at"] for moment in late)
+            found.append(
+                Window(run["id"], run["sequence"], "late" if was_late else "done", min(start, end), end)
+            )
+            reached, delivered = end, run["finished_at"]
+        elif run["finished_at"] is not None:
+            found.append(Window(run["id"], run["sequence"], "failed", None, run["finished_at"]))
+    return found
+
+
+def draw(
+    feed: Feed, runs: Sequence[Mapping[str, Any]], late: Sequence[datetime], since: datetime, now: datetime, most: int
+) -> Line:
+    """The line of a feed from `since` to `now`. Of more than `most` runs the oldest are one block."""
+    windows = windows_of(feed, runs, late)
+    span = (now - since) / timedelta(seconds=1)
+    parts: dict[str, list[str]] = defaultdict(list)
+
+    def x(moment: datetime) -> int:
+        return max(0, min(WIDTH, round(WIDTH * ((moment - since) / timedelta(seconds=1)) / span)))
+
+    def block(result: str, start: datetime, end: datetime) -> None:
+        if end > since and end > start:
+            left, (top, bottom) = x(start), HEIGHTS[result]
+            width = max(x(end) - left - 1, LEAST_WIDTH)
+            parts[result].append(f"M{min(left, WIDTH - width)} {top}h{width}v{bottom - top}h-{width}z")
+
+    gaps, reached = 0, None
+    for one in windows:
+        if one.start is None:
+            if one.end > since:
+                parts["failed"].append(f"M{min(x(one.end), WIDTH - 5)} 24l-5 -9h10z")
+            continue
+        if reached is None and len(runs) >= most:
+            block("earlier", since, one.start)
+        elif reached is not None and one.start > reached and one.end > since:
+            block("gap", reached, one.start)
+            gaps += 1
+        block(one.result, one.start, one.end)
+        reached = one.end
+    block(state_now(feed), reached or feed.cursor or feed.created_at, now)
+    return Line({name: "".join(drawn) for name, drawn in parts.items()}, windows, in_words(windows, since, gaps))
+
+
+def state_now(feed: Feed) -> str:
+    """What becomes of the time since the last file."""
+    if feed.paused_at is not None:
+        return "paused"
+    if feed.late_told_at is not None:
+        return "overdue"
+    return "running" if feed.running_export is not None else "open"
+
+
+def in_words(windows: Sequence[Window], since: datetime, gaps: int) -> str:
+    """Such as "7 files, 1 late, 2 failed"."""
+    counts = {"done": 0, "late": 0, "failed": 0, "gap": gaps}
+    for one in windows:
+        if one.end > since:
+            counts[one.result] += 1
+    counts["done"] += counts["late"]
+    told = [f"{count} {WORDS[name][count != 1]}" for name, count in counts.items() if count or name == "done"]
+    return ", ".join(told)
