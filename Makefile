@@ -19,8 +19,8 @@ $(VENV)/.installed: requirements.txt setup.cfg setup.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: venv  ## run the main job end to end on this machine, then stop everything
-	$(BIN)/python -m contactexport.embedded.demo
+demo: venv  ## run the main job end to end on this machine, then stop everything (KEEP=1: at Ctrl-C, and look)
+	KEEP=$(KEEP) $(BIN)/python -m contactexport.embedded.demo
 
 serve: venv  ## run the whole service on this machine until Ctrl-C (PORT=8025)
 	$(BIN)/python -m contactexport.embedded.playground --port $(or $(PORT),8025)

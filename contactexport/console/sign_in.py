@@ -35,13 +35,13 @@ def sign_in_once(link: str) -> AnyResponse:
     """Shows one button, so that a browser which fetches the page in advance does not use the link up."""
     g.logged_path = "/console/sign-in/once/..."
     if request.method == "GET":
-        return make_response(render_template("console/sign_in_once.html"))
+        return make_response(render_template("console/sign_in_once.html", next=request.args.get("next", "")))
     try:
         session_id = session.sign_in_once(current_context(), link, g.address, request.user_agent.string)
     except Unauthorized:
         flash("This link was used before, or has expired. Sign in with your token.", "problem")
         return redirect(url_for("console.sign_in"), 303)
-    return _signed_in(session_id, url_for("console.overview"))
+    return _signed_in(session_id, _own_page(request.form.get("next", "")))
 
 
 @console.post("/sign-out")
