@@ -14,6 +14,7 @@ from contactexport.api.proxies import TRUSTED_PROXIES, first_untrusted
 from contactexport.context import Context
 from contactexport.errors import TooManyRequests, Unauthorized
 from contactexport.users.authenticate import authenticate
+from contactexport.users.errors import ReadOnly
 from contactexport.users.models import Caller
 
 # The description of the API holds no user's data. It shows newcomers and tools how to authenticate.
@@ -28,7 +29,7 @@ def init_app(app: Flask) -> None:
 def require_user() -> None:
     """Runs before the route does, so unknown paths and wrong methods are refused alike.
 
-    Raises Unauthorized, TooManyRequests.
+    Raises Unauthorized, TooManyRequests, ReadOnly.
     """
     g.started = time.perf_counter()
     g.address = request.remote_addr or None  # none behind a Unix socket
@@ -46,6 +47,8 @@ def require_user() -> None:
     except UnicodeError:
         raise Unauthorized("the WSSE header is not UTF-8") from None
     admit(authenticate(current_context(), wsse, request.headers.get("Authorization")))
+    if g.caller.viewer and request.method not in {"GET", "HEAD"}:
+        raise ReadOnly
 
 
 def admit(caller: Caller) -> None:

@@ -87,7 +87,7 @@ def in_envelope(raised: Exception) -> Response:
 def finish(response: Response) -> Response:
     """Adds the headers, those about security only where the answer does not set them, and writes the audit line.
 
-    Probes of /healthz and /readyz get no line.
+    Probes of /healthz and /readyz get no line, nor does a page of the console that reloads a part of itself.
     """
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
@@ -102,7 +102,7 @@ def finish(response: Response) -> Response:
         response.headers["X-RateLimit-Limit"] = str(limit.limit)
         response.headers["X-RateLimit-Remaining"] = str(limit.remaining)
         response.headers["X-RateLimit-Reset"] = str(math.ceil(limit.void_at))
-    if request.blueprint != PROBES:
+    if request.blueprint != PROBES and not g.get("is_poll"):
         audit.note(
             "request",
             user=g.caller.name if "caller" in g else None,

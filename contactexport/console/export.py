@@ -1,11 +1,153 @@
-"""The page: one export."""
+"""The page: one export, its file, and what can be done with it."""
 
-from flask import render_template
+import csv
+import io
+import json
+from itertools import islice
+from typing import Any
 
-from contactexport.console.blueprint import console
+from flask import Response, flash, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+from werkzeug.wsgi import wrap_file
+
+from contactexport.console import progress, store, timeline
+from contactexport.console.blueprint import console, current_context, current_viewer
+from contactexport.console.errors import Forbidden
+from contactexport.console.guard import note_action
+from contactexport.errors import ContactExportError, DatabaseUnavailable, DownloadRefused
+from contactexport.exports import cancel as cancel_service
+from contactexport.exports import download
+from contactexport.exports import retry as retry_service
+from contactexport.exports import store as export_store
+from contactexport.exports.models import Export
+from contactexport.feeds.status import asked
+from contactexport.secrets.hidden_url import hidden
+
+PREVIEW_LINES = 20
+# Of a preview: a longer line is left out, so that a page stays small.
+LONGEST_PREVIEW = 200_000
 
 
 @console.get("/exports/<int:export_id>")
-def export(export_id: int) -> str:
-    """Answers the page."""
-    return render_template("console/export.html", export_id=export_id)
+def export(export_id: int) -> str | tuple[str, int]:
+    """Answers the page, or with `part=live` what changes while the export runs, and 204 if that is still the same."""
+    context, viewer = current_context(), current_viewer()
+    with context.database.autocommit() as conn:
+        shown = _visible(conn, export_id)
+        running = store.progress(conn, export_id)
+        history = store.history(conn, export_id)
+    is_part = request.args.get("part") == "live"
+    version = progress.version_of(shown, running, history)
+    if is_part and request.args.get("seen") == version:
+        return "", 204
+    return render_template(
+        "console/_export.html" if is_part else "console/export.html",
+        export=shown,
+        moments=timeline.of_export(shown, history),
+        running=progress.of_export(running),
+        may_act=viewer.may_act_on(shown),
+        lacks_url=shown.feed_id is None and retry_service.lacks_url(shown),
+        request_json=json.dumps(request_of(shown), indent=2, ensure_ascii=False),
+        preview=preview(shown) if shown.status.finished else None,
+        live_url=url_for("console.export", export_id=export_id, part="live", seen=version),
+    )
+
+
+@console.get("/exports/<int:export_id>/file")
+def export_file(export_id: int) -> AnyResponse:
+    """Answers the whole file to who is signed in and may see the export. Only the session makes the address work."""
+    context, viewer = current_context(), current_viewer()
+    g.export_id = export_id  # for the audit log
+    end = context.downloads.begin(viewer.name, context.settings.downloads_per_user)
+    try:
+        found, file = download.whole(context, export_id, viewer.caller)
+        note_action("file downloaded", export=export_id)
+    except BaseException:
+        end()
+        raise
+    response = Response(wrap_file(request.environ, file), content_type="text/csv; charset=utf-8")
+    response.content_length = found.bytes or 0
+    response.headers.set("Content-Disposition", "attachment", filename=found.file_name)
+    response.call_on_close(end)
+    response.call_on_close(file.close)
+    return response
+
+
+@console.post("/exports/<int:export_id>/cancel")
+def export_cancel(export_id: int) -> AnyResponse:
+    """Ends an unfinished export, or deletes the file of a finished one."""
+    context = current_context()
+    found = _may_act_on(export_id)
+    cancel_service.cancel(context, export_id, current_viewer().caller)
+    note_action("export cancelled" if not found.status.finished else "file deleted", export=export_id)
+    flash("The file is deleted." if found.status.finished else "The export is cancelled.", "done")
+    return redirect(url_for("console.export", export_id=export_id), 303)
+
+
+@console.post("/exports/<int:export_id>/retry")
+def export_retry(export_id: int) -> AnyResponse:
+    """Makes an export in error due again. The form has the password that was wiped."""
+    found = _may_act_on(export_id)
+    url = request.form.get("notification_url") if retry_service.lacks_url(found) else None
+    try:
+        retry_service.retry(
+            current_context(),
+            export_id,
+            request.form.get("password") or None,
+            request.form.get("username") or None,
+            url,
+        )
+    except DatabaseUnavailable:
+        raise
+    except ContactExportError as refused:
+        flash(refused.text, "problem")
+    else:
+        note_action("export retried", export=export_id)
+        flash("The export is due again.", "done")
+    return redirect(url_for("console.export", export_id=export_id), 303)
+
+
+def _visible(conn: Any, export_id: int) -> Export:
+    g.export_id = export_id  # for the audit log
+    return export_store.get_visible(conn, export_id, current_viewer().caller)
+
+
+def _may_act_on(export_id: int) -> Export:
+    with current_context().database.autocommit() as conn:
+        found = _visible(conn, export_id)
+    if not current_viewer().may_act_on(found):
+        raise Forbidden("This export belongs to another team")
+    return found
+
+
+def request_of(export: Export) -> dict[str, Any]:
+    """The request for such an export, as the API takes it, without secrets."""
+    settings, zone = export.settings, current_context().settings.time_zone
+    shown = asked(settings)
+    if settings.type != "full":
+        shown["time_range"] = [moment.astimezone(zone).isoformat() for moment in (settings.start, settings.end)]
+    if settings.ftp is not None:
+        target = {name: value for name, value in vars(settings.ftp).items() if value is not None}
+        shown["ftp_settings"] = target | {"tls": int(settings.ftp.tls), "password": "…"}
+    if settings.notification_url is not None:
+        shown["notification_url"] = hidden(settings.notification_url)
+    return shown
+
+
+def preview(export: Export) -> list[list[str]] | None:
+    """The first lines of the stored file, read as a download reads them. None: there is no file to show."""
+    try:
+        file, slices = download.part(
+            current_context(), export.id, current_viewer().caller, 0, PREVIEW_LINES - int(export.settings.header)
+        )
+    except (DownloadRefused, ContactExportError) as refused:
+        if isinstance(refused, DatabaseUnavailable):
+            raise
+        return None
+    with file:
+        content = b""
+        for one in slices:
+            file.seek(one.start)
+            content += file.read(min(one.end - one.start, LONGEST_PREVIEW - len(content)))
+    lines = csv.reader(io.StringIO(content.decode("utf-8", "replace")), delimiter=export.settings.delimiter)
+    return list(islice(lines, PREVIEW_LINES))

@@ -16,8 +16,8 @@ from wtforms import ValidationError
 from contactexport import audit
 from contactexport.console import session
 from contactexport.console.blueprint import Viewer, console, current_context, current_viewer
-from contactexport.console.errors import Forbidden
 from contactexport.errors import ContactExportError, TooManyRequests
+from contactexport.users.errors import ReadOnly
 
 COOKIE = "contactexport_console"  # the id of the session
 FORM_COOKIE = "contactexport_console_form"  # signed: the CSRF token and messages for the next page
@@ -64,6 +64,7 @@ def require_viewer() -> AnyResponse | None:
     is_open = request.endpoint in OPEN_TO_ALL
     if request.endpoint == "console.static":
         return None
+    g.is_poll = "HX-Request" in request.headers and request.method in SAFE_METHODS and "part" in request.args
     context = current_context()
     session_id = request.cookies.get(COOKIE)
     if session_id:
@@ -82,7 +83,7 @@ def require_viewer() -> AnyResponse | None:
     except ValidationError as error:
         raise CSRFError(str(error)) from None
     if request.endpoint not in OPEN_TO_VIEWERS and not current_viewer().may_act:
-        raise Forbidden("A viewer sees everything and changes nothing: ask an operator")
+        raise ReadOnly
     return None
 
 

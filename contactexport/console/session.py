@@ -86,11 +86,6 @@ def sign_out_everywhere(conn: Connection, name: str) -> int:
     return int(queries("console_session").delete_sessions(conn, name=name))
 
 
-def forget_ended(conn: Connection) -> None:
-    """Deletes the sessions and links that are over."""
-    queries("console_session").forget_sessions(conn, idle_seconds=IDLE_SECONDS)
-
-
 def _open(
     conn: Connection, user_id: int, hashed_token: bytes | None, address: str | None, user_agent: str
 ) -> str | None:

@@ -23,6 +23,7 @@ from contactexport.exports.models import Export
 
 TRY_AGAIN_SECONDS = 0.02
 LOOK_SECONDS = 0.5
+NOTE_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -73,19 +74,27 @@ def require_still_held(conn: Connection, setting_key: int) -> None:
 
 
 @contextmanager
-def aborting_when_lost(context: Context, export: Export, abort: Callable[[], None]) -> Iterator[None]:
+def aborting_when_lost(
+    context: Context, export: Export, abort: Callable[[], None], written_rows: Callable[[], int] | None = None
+) -> Iterator[None]:
     """Calls `abort` from another thread while the block runs: within a second after the export is lost, or this worker
     is told to stop.
 
-    Again and again until the block ends, because a cancel between two queries has no effect.
+    Again and again until the block ends, because a cancel between two queries has no effect. Every two seconds the same
+    thread stores `written_rows`, so that others see how far the export has come.
     """
     ended = threading.Event()
 
     def watch() -> None:
+        noted, noted_at = 0, time.monotonic()
         while not ended.wait(LOOK_SECONDS):
             try:
                 with context.database.transaction() as conn:
                     require_wanted(context, conn, export)
+                    rows = written_rows() if written_rows else 0
+                    if rows != noted and time.monotonic() - noted_at >= NOTE_SECONDS:
+                        store.note_written_rows(conn, export, rows)
+                        noted, noted_at = rows, time.monotonic()
             except ExportLost:
                 logger.warning("stopping: id=%d attempt=%d", export.id, export.attempt)
                 abort()

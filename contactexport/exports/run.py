@@ -54,6 +54,20 @@ Progress = Callable[[int, int, bool], None]
 logger = logging.getLogger(__name__)
 
 
+class WrittenRows:
+    """How many rows of a file are written. `progress` is told, and the watchdog stores it."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.rows = 0
+        self._progress = progress
+
+    def note(self, rows: int, of_all: int, *, exact: bool) -> None:
+        """Called once a megabyte."""
+        self.rows = rows
+        if self._progress:
+            self._progress(rows, of_all, exact)
+
+
 def run(context: Context, export_id: int, progress: Progress | None = None) -> Export | None:
     """Does the next attempt of this export, delivery included, and returns the export afterwards.
 
@@ -114,8 +128,12 @@ def write_file(
                 whole=settings.end <= export.created_at and not settings.may_end_early,
             )
             readers = Readers(context.contacts, [snapshot])
-            with query_errors_translated(), lock.aborting_when_lost(context, export, readers.cancel):
-                content, warnings = _read_into_file(context, conn, readers, export, until, progress)
+            written = WrittenRows(progress)
+            with (
+                query_errors_translated(),
+                lock.aborting_when_lost(context, export, readers.cancel, lambda: written.rows),
+            ):
+                content, warnings = _read_into_file(context, conn, readers, export, until, written)
     except (ReplicaLags, ContactsIncomplete, DatabaseConflict, DatabaseInTrouble):
         raise
     except DatabaseUnavailable as outage:  # the status names the contacts database, which may be another one
@@ -133,7 +151,7 @@ def write_file(
 
 
 def _read_into_file(
-    context: Context, conn: Connection, readers: Readers, export: Export, until: datetime, progress: Progress | None
+    context: Context, conn: Connection, readers: Readers, export: Export, until: datetime, seen: WrittenRows
 ) -> tuple[FileContent, list[str]]:
     """What is in the file, and warnings for the status of the export."""
     settings = export.settings
@@ -158,10 +176,9 @@ def _read_into_file(
             export.attempt,
             write_content=partial(write_rows, readers, selection, extent),
             before_publish=partial(lock.require_ours, conn, export),
-            on_rows=progress and (lambda lines: progress(max(lines - int(settings.header), 0), extent.contacts, False)),
+            on_rows=lambda lines: seen.note(max(lines - int(settings.header), 0), extent.contacts, exact=False),
         )
-    if progress:
-        progress(written.rows, written.rows, True)
+    seen.note(written.rows, written.rows, exact=True)
     unlogged = capture_check.warnings(snapshot, removed=settings.removed)
     content = FileContent(
         export.id,

@@ -16,6 +16,7 @@ from contactexport.users.models import Caller
 
 LARGEST_ID = 2**63 - 1
 PATIENCE_SECONDS = 600  # an export that waited longer goes before smaller ones of the same user
+HISTORY_DAYS = 90
 EXPORT_COLUMNS = tuple(column.name for column in fields(Export))
 
 
@@ -114,6 +115,11 @@ def note_expected_rows(conn: Connection, export: Export, rows_expected: int) -> 
         raise ExportLost(f"export {export.id} is no longer attempt {export.attempt}'s")
 
 
+def note_written_rows(conn: Connection, export: Export, rows_written: int) -> None:
+    """Stores how many rows are written so far. Does nothing when the attempt is no longer the current one."""
+    queries("export").note_written_rows(conn, id=export.id, attempt=export.attempt, rows_written=rows_written)
+
+
 def require_attempt(conn: Connection, export: Export) -> None:
     """Raises ExportLost unless the export is unfinished and still this attempt's."""
     if queries("export").has_attempt(conn, id=export.id, attempt=export.attempt) is None:
@@ -165,6 +171,11 @@ def note_file_deleted(conn: Connection, export_id: int) -> None:
 def expired(conn: Connection, retention: float) -> list[tuple[int, str]]:
     """Id and file name of exports that ended at least `retention` seconds ago and still have their file."""
     return [(row["id"], row["file_name"]) for row in queries("export").expired(conn, retention=retention)]
+
+
+def forget_history(conn: Connection) -> None:
+    """Deletes what happened to exports long ago. The exports stay."""
+    queries("export").forget_events(conn, days=HISTORY_DAYS)
 
 
 def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Export:

@@ -8,7 +8,7 @@ import logging
 from contactexport.changes import log as change_log
 from contactexport.context import Context
 from contactexport.errors import DatabaseUnavailable
-from contactexport.exports import files, notify, turn
+from contactexport.exports import files, notify, store, turn
 from contactexport.feeds import notify as feed_notify
 from contactexport.feeds import run as feed_run
 from contactexport.feeds import store as feed_store
@@ -31,6 +31,8 @@ def sweep(context: Context, most_running: int = 1) -> int:
         rate_limit.forget_requests(conn)
         user_store.forget_old_nonces(conn, context.settings.wsse_window)
         oauth_store.forget_expired_tokens(conn)
+        user_store.forget_ended_sessions(conn)
+        store.forget_history(conn)
     feed_run.start_due(context)
     with context.database.transaction() as conn:
         for feed_id, reason in feed_store.note_late(conn):

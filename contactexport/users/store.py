@@ -118,6 +118,11 @@ def forget_old_nonces(conn: Connection, window: float) -> int:
     return int(_QUERIES.forget_nonces(conn, seconds=2 * window + 60))
 
 
+def forget_ended_sessions(conn: Connection) -> None:
+    """Deletes the sessions and links of the console that are over."""
+    queries("console_session").forget_sessions(conn)
+
+
 def add_user(conn: Connection, name: str, credentials: Credentials, rights: Rights) -> bool:
     """Adds a user, or brings a revoked one back. Returns False if an active user has the name."""
     return bool(_QUERIES.add_user(conn, name=name, **vars(credentials), **vars(rights)))

@@ -15,3 +15,80 @@ document.addEventListener("change", (event) => {
     form.requestSubmit();
   }
 });
+
+// Nobody looks at a hidden page, so its parts wait.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden) {
+    event.preventDefault();
+  }
+});
+
+// Plots of the numbers that the table beside them has. Without uPlot the table is all there is.
+const COLOURS = ["--good", "--bad", "--running", "--warn"];
+
+function drawPlot(element) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const names = JSON.parse(element.dataset.names);
+  const values = JSON.parse(element.dataset.values);
+  const bars = element.dataset.plot !== "times";
+  const order = element.dataset.plot === "rows" ? ["--running"] : bars ? COLOURS : ["--running", "--warn", "--good", "--bad"];
+  let drawn = values;
+  if (element.dataset.plot === "ended") {
+    // Errors stand on top of what is done. uPlot draws the taller bars first.
+    drawn = [values[0], values[1].map((done, index) => done + values[2][index]), values[1]];
+  }
+  const shown = element.dataset.plot === "ended" ? [names[1], names[0]] : names;
+  const colours = element.dataset.plot === "ended" ? ["--bad", "--good"] : order;
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+  const options = {
+    width: element.clientWidth,
+    height: 180,
+    cursor: { drag: { x: false, y: false } },
+    scales: { y: { range: (plot, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
+    axes: [axis, { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => Intl.NumberFormat("en", { notation: "compact" }).format(tick)) }],
+    series: [
+      {},
+      ...shown.map((name, index) => ({
+        label: name,
+        stroke: colour(colours[index]),
+        width: bars ? 0 : 2,
+        fill: bars ? colour(colours[index]) : undefined,
+        dash: !bars && index % 2 === 1 ? [4, 4] : undefined,
+        paths: bars ? uPlot.paths.bars({ size: [0.7, 40] }) : undefined,
+        points: { show: !bars && values[0].length < 40, size: 4 },
+        value: (plot, value, series, at) => {
+          const number = at === null || at === undefined ? null : values[names.indexOf(name) + 1][at];
+          return number === null || number === undefined ? "–" : Intl.NumberFormat("en").format(number);
+        },
+      })),
+    ],
+  };
+  element.replaceChildren();
+  return new uPlot(options, drawn, element);
+}
+
+function drawPlots() {
+  const holder = document.querySelector(".plots");
+  if (!holder || !window.uPlot) {
+    return;
+  }
+  holder.hidden = false;
+  for (const element of holder.querySelectorAll(".plot")) {
+    drawPlot(element);
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  drawPlots();
+  const figures = document.querySelector(".figures");
+  if (figures && window.uPlot) {
+    figures.open = false;
+  }
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlots);
+  let waiting;
+  window.addEventListener("resize", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(drawPlots, 150);
+  });
+});

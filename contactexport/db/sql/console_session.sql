@@ -30,8 +30,7 @@ DELETE FROM console_session WHERE user_id = (SELECT id FROM api_user WHERE name 
 
 -- name: forget_sessions!
 WITH links AS (DELETE FROM console_link WHERE expires_at < clock_timestamp())
-DELETE FROM console_session
-WHERE expires_at < clock_timestamp() OR seen_at < clock_timestamp() - make_interval(secs => :idle_seconds);
+DELETE FROM console_session WHERE expires_at < clock_timestamp();
 
 -- name: find_sign_in^
 -- The active user whose unexpired token has this SHA-256.

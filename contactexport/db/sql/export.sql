@@ -41,7 +41,13 @@ WHERE id = :id AND setting_key = :setting_key AND due_at <= clock_timestamp()
 RETURNING *;
 
 -- name: note_expected_rows!
-UPDATE export SET rows_expected = :rows_expected
+UPDATE export
+SET rows_expected = :rows_expected, rows_written = 0, rows_begun_at = clock_timestamp(), rows_written_at = clock_timestamp()
+WHERE id = :id AND attempt = :attempt AND status = 'in progress';
+
+-- name: note_written_rows!
+-- For whoever watches. No index has these columns, so it costs one small write.
+UPDATE export SET rows_written = :rows_written, rows_written_at = clock_timestamp()
 WHERE id = :id AND attempt = :attempt AND status = 'in progress';
 
 -- name: mark_ready^
@@ -114,6 +120,12 @@ SET due_at = clock_timestamp() + make_interval(secs => :seconds), error = :reply
     deliveries = export_deliveries(deliveries, attempt, :reply)
 WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status = 'ready'
 RETURNING *;
+
+-- name: forget_events!
+-- A part at a time. The index has only the times of ranges of blocks, so a look that finds nothing reads next to nothing.
+DELETE FROM export_event WHERE id IN (
+    SELECT id FROM export_event WHERE happened_at < clock_timestamp() - make_interval(days => :days) LIMIT 10000
+);
 
 -- name: row_marks$
 SELECT marks FROM export_row_mark WHERE export_id = :id;

@@ -95,8 +95,9 @@ SELECT obj_description(to_regclass('contactexport_version'), 'pg_class') IS NOT 
 -- name: keep_contacts_only#
 -- Of a database in which nobody has stored an export or a user yet.
 DROP TABLE
+    console_session, console_link, export_event,
     export, export_row_mark, feed, feed_event, manifest_key, api_user, access_token, wsse_nonce, request_count, ftp_host_trait, installation;
-DROP FUNCTION export_accept, export_deliveries;
+DROP FUNCTION export_accept, export_deliveries, export_event_note;
 COMMENT ON TABLE contactexport_version IS 'contacts only';
 
 -- name: checksums$

@@ -79,5 +79,5 @@ BEGIN
     CREATE INDEX export_by_status ON {schema}.export (status, id);
     CREATE INDEX export_by_user ON {schema}.export (created_by, id);
     CREATE INDEX export_ended ON {schema}.export (finished_at)
-        INCLUDE (status, team, rows, created_at, started_at) WHERE finished_at IS NOT NULL;
+        INCLUDE (id, status, team, rows, created_at, started_at) WHERE finished_at IS NOT NULL;
 END $$;
