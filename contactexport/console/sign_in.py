@@ -11,6 +11,14 @@ from contactexport.errors import Unauthorized
 
 WRONG = "No active user has this name and this token."
 LONGEST_FIELD = 500
+ONCE = "/console/sign-in/once/"
+
+
+@console.before_app_request
+def hide_link() -> None:
+    """Keeps links out of the audit log, also those of requests that are refused before they reach their page."""
+    if request.path.startswith(ONCE):
+        g.logged_path = f"{ONCE}..."
 
 
 @console.route("/sign-in", methods=["GET", "POST"])
@@ -33,7 +41,6 @@ def sign_in() -> AnyResponse:
 @console.route("/sign-in/once/<link>", methods=["GET", "POST"])
 def sign_in_once(link: str) -> AnyResponse:
     """Shows one button, so that a browser which fetches the page in advance does not use the link up."""
-    g.logged_path = "/console/sign-in/once/..."
     if request.method == "GET":
         return make_response(render_template("console/sign_in_once.html", next=request.args.get("next", "")))
     try:
