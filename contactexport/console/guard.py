@@ -16,7 +16,7 @@ from wtforms import ValidationError
 from contactexport import audit
 from contactexport.console import session
 from contactexport.console.blueprint import Viewer, console, current_context, current_viewer
-from contactexport.errors import ContactExportError, TooManyRequests
+from contactexport.errors import ContactExportError, TooManyRequests, UnknownExport
 from contactexport.users.errors import ReadOnly
 
 COOKIE = "contactexport_console"  # the id of the session
@@ -124,6 +124,8 @@ def page_about(raised: Exception) -> Response:
     elif isinstance(raised, HTTPException):
         status = raised.code or 500
         text = "There is no such page." if status == 404 else HTTPStatus(status).phrase
+    elif isinstance(raised, UnknownExport):
+        status, text = 404, "There is no such export, or it belongs to another team."
     elif isinstance(raised, ContactExportError) and raised.http_status not in {500, 503}:
         status, text = raised.http_status, raised.text
         if isinstance(raised, TooManyRequests):

@@ -52,6 +52,7 @@ def overview() -> str | tuple[str, int]:
         parts=figures,
         totals=_totals(figures),
         plots=_plots(figures),
+        zone=str(context.settings.time_zone),
         live_url=url_for("console.overview", part="now", seen=version),
     )
 
@@ -77,15 +78,12 @@ def attention(context: Context, conn: Connection, viewer: Viewer) -> tuple[store
 
 
 def _errors(errors: list[store.Row]) -> list[Matter]:
-    matters = [
-        Matter(
-            "bad",
-            f"Export {error['id']} of {error['feed_name'] or error['created_by']} ended in error",
-            error["error"] or "",
-            url_for("console.export", export_id=error["id"]),
-        )
-        for error in errors[: store.MOST_SHOWN]
-    ]
+    matters = []
+    for error in errors[: store.MOST_SHOWN]:
+        text, url = f"Export {error['id']} ended in error", url_for("console.export", export_id=error["id"])
+        if error["exports"] > 1:
+            text = f"{error['exports']:,} exports ended in error, the last one is {error['id']}"
+        matters.append(Matter("bad", text, error["error"] or "", url))
     if len(errors) > store.MOST_SHOWN:
         text = "More exports ended in error in the last 24 hours"
         matters.append(Matter("bad", text, "", url_for("console.exports", status="error")))

@@ -95,7 +95,7 @@ def queue(conn: Connection, viewer: Viewer, patience: float) -> Row:
 
 
 def latest_errors(conn: Connection, viewer: Viewer) -> list[Row]:
-    """Exports that ended in error in the last day, newest first. One more than are shown if there are more."""
+    """Why exports ended in error in the last day, how many, and the newest of each. One more than are shown, if any."""
     return list(queries("console").latest_errors(conn, team=_team(viewer), most=MOST_SHOWN + 1))
 
 

@@ -58,12 +58,16 @@ class WrittenRows:
     """How many rows of a file are written. `progress` is told, and the watchdog stores it."""
 
     def __init__(self, progress: Progress | None) -> None:
-        self.rows = 0
+        self._rows = 0
         self._progress = progress
+
+    def so_far(self) -> int:
+        """The rows up to now. Any thread may ask."""
+        return self._rows
 
     def note(self, rows: int, of_all: int, *, exact: bool) -> None:
         """Called once a megabyte."""
-        self.rows = rows
+        self._rows = rows
         if self._progress:
             self._progress(rows, of_all, exact)
 
@@ -129,10 +133,7 @@ def write_file(
             )
             readers = Readers(context.contacts, [snapshot])
             written = WrittenRows(progress)
-            with (
-                query_errors_translated(),
-                lock.aborting_when_lost(context, export, readers.cancel, lambda: written.rows),
-            ):
+            with query_errors_translated(), lock.aborting_when_lost(context, export, readers.cancel, written.so_far):
                 content, warnings = _read_into_file(context, conn, readers, export, until, written)
     except (ReplicaLags, ContactsIncomplete, DatabaseConflict, DatabaseInTrouble):
         raise

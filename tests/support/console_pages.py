@@ -25,7 +25,7 @@ class Browser:
         self.csrf_token = ""
 
     def get(self, path: str, **options) -> TestResponse:
-        return self._seen(Context().run(self.client.get, path, base_url=self.origin, **options))
+        return self._seen(Context().run(self.client.get, path, base_url=self.origin, buffered=True, **options))
 
     def post(self, path: str, *, follow: bool = False, **fields: str) -> TestResponse:
         sent = {"csrf_token": self.csrf_token} | fields

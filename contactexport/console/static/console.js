@@ -40,15 +40,18 @@ function drawPlot(element) {
   }
   const shown = element.dataset.plot === "ended" ? [names[1], names[0]] : names;
   const colours = element.dataset.plot === "ended" ? ["--bad", "--good"] : order;
+  const { zone, part } = element.closest(".plots").dataset;
+  const asTime = Intl.DateTimeFormat("en-GB", part === "hour" ? { timeZone: zone, hour: "2-digit", minute: "2-digit" } : { timeZone: zone, day: "numeric", month: "short" });
+  const times = (plot, ticks) => ticks.map((tick) => asTime.format(tick * 1000));
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
   const options = {
     width: element.clientWidth,
     height: 180,
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (plot, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
-    axes: [axis, { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => Intl.NumberFormat("en", { notation: "compact" }).format(tick)) }],
+    axes: [{ ...axis, values: times, space: 64 }, { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => Intl.NumberFormat("en", { notation: "compact" }).format(tick)) }],
     series: [
-      {},
+      { label: "From", value: (plot, time) => (time === null ? "–" : asTime.format(time * 1000)) },
       ...shown.map((name, index) => ({
         label: name,
         stroke: colour(colours[index]),

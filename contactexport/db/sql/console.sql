@@ -78,10 +78,12 @@ WHERE e.finished_at IS NULL AND (CAST(:team AS text) IS NULL OR e.team = :team)
 ORDER BY e.status = 'in progress' DESC, e.status = 'ready' DESC, e.id LIMIT :most;
 
 -- name: latest_errors
-SELECT id, finished_at, error, created_by, team, feed_name, status FROM export
+-- Of the last day, one row for each reason, the most recent first.
+SELECT error, count(*) AS exports, max(id) AS id, max(finished_at) AS finished_at
+FROM export
 WHERE status = 'error' AND error <> 'cancelled' AND (CAST(:team AS text) IS NULL OR team = :team)
   AND finished_at > clock_timestamp() - interval '24 hours'
-ORDER BY finished_at DESC LIMIT :most;
+GROUP BY error ORDER BY finished_at DESC LIMIT :most;
 
 -- name: feeds_in_trouble
 SELECT name, team, pause_reason, paused_at, pause_kind, late_told_at FROM feed

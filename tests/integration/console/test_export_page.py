@@ -1,0 +1,230 @@
+"""One export: its timeline, its file, its buttons, and texts of others that stay texts."""
+
+import html
+import json
+import re
+
+import pytest
+
+from contactexport.exports import store as export_store
+from contactexport.exports.lock import aborting_when_lost
+from contactexport.users import manage
+from contactexport.users.store import Rights
+from tests.support.console_pages import signed_in
+from tests.support.exporting import (
+    PASSWORD,
+    by_ftp,
+    contact_changed,
+    execute,
+    export_file,
+    request,
+    row_of,
+    run,
+    settings_for,
+)
+
+EVIL = "<img src=x onerror=alert(1)>"
+ANSI = "550 \x1b[31mdenied\x1b[0m \x1b]0;title\x07\x08 \u202etxt.exe"
+
+
+def page_of(browser, export_id) -> str:
+    answer = browser.get(f"/console/exports/{export_id}")
+    assert answer.status_code == 200
+    return answer.text
+
+
+def moments_of(text: str) -> list[str]:
+    return re.findall(r'<span class="name">([^<]+)</span>', text)
+
+
+def test_finished_export_has_its_timeline_and_first_lines(app, context):
+    contact_changed(context, first_name="Anna", email="anna@example.com")
+    export = run(context, request(context, settings_for(header=True)))
+    text = page_of(signed_in(app, context, operator=True), export.id)
+    assert moments_of(text) == ["Accepted", "Claimed by a worker", "File written", "Done"]
+    assert re.findall(r"<t[hd][^>]*>(First Name|Anna|anna@example\.com)</t[hd]>", text) == [
+        "First Name",
+        "Anna",
+        "anna@example.com",
+    ]
+    assert export.sha256 in text
+    assert "hx-get" not in text  # nothing changes any more
+
+
+def test_preview_ends_after_twenty_lines(app, context):
+    for number in range(25):
+        contact_changed(context, first_name=f"name{number}")
+    export = run(context, request(context, settings_for(header=True)))
+    text = page_of(signed_in(app, context, operator=True), export.id)
+    assert len(re.findall(r"<td>name\d+</td>", text)) == 19
+
+
+def test_history_that_was_deleted_leaves_a_timeline(app, context):
+    export = run(context, request(context, settings_for()))
+    execute(context, "UPDATE export_event SET happened_at = now() - interval '91 days'")
+    with context.database.transaction() as conn:
+        export_store.forget_history(conn)
+    assert execute(context, "SELECT count(*) AS left_over FROM export_event") == [{"left_over": 0}]
+    text = page_of(signed_in(app, context, operator=True), export.id)
+    assert moments_of(text) == ["Accepted", "Claimed by a worker", "File written", "Done"]
+
+
+def test_texts_of_others_are_no_markup(app, context):
+    contact_changed(context, first_name=EVIL)
+    export_id = request(context, settings_for(header=True))
+    run(context, export_id)
+    ftp_id = request(context, by_ftp(21, folder="""in"><script>'x'"""))
+    execute(
+        context,
+        "UPDATE export SET deliveries = %s, error = %s WHERE id = %s",
+        [
+            json.dumps([{"attempt": 1, "at": "2026-01-01T00:00:00+00:00", "reply": ANSI}]),
+            EVIL,
+            ftp_id,
+        ],
+    )
+    browser = signed_in(app, context, operator=True)
+    for shown in (page_of(browser, export_id), page_of(browser, ftp_id), browser.get("/console/exports").text):
+        assert "<img src=x" not in shown
+        assert "<script>'" not in shown
+        assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202e]", shown)
+    assert html.escape(EVIL) in page_of(browser, export_id)
+    assert "550 denied" in page_of(browser, ftp_id)
+
+
+def test_request_is_shown_without_secrets(app, context):
+    url = "https://hooks.example.com/in?key=verysecret"
+    export_id = request(context, settings_for(**vars(by_ftp(21)) | {"notification_url": url}))
+    text = html.unescape(page_of(signed_in(app, context, operator=True), export_id))
+    shown = json.loads(re.search(r"<code>(\{.*?\n\})</code>", text, re.DOTALL)[1])
+    assert shown["ftp_settings"]["host"] == "127.0.0.1"
+    assert shown["time_range"][0].startswith("2012-02-09")
+    assert "verysecret" not in text
+    assert PASSWORD not in text
+
+
+def test_error_appears_in_the_part_that_reloads_itself(app, context):
+    export_id = request(context, settings_for())
+    browser = signed_in(app, context, operator=True)
+    url = re.search(r'hx-get="([^"]+)"', page_of(browser, export_id))[1].replace("&amp;", "&")
+    assert browser.get(url).status_code == 204
+    execute(
+        context,
+        "UPDATE export SET status = 'error', error = 'disk full', due_at = NULL, finished_at = now() WHERE id = %s",
+        [export_id],
+    )
+    text = browser.get(url).text
+    assert 'role="alert"' in text
+    assert "disk full" in text
+    assert "Ended in error" in moments_of(text)
+    assert ">Retry</button>" in text
+
+
+def test_cancelled_export_is_in_the_audit_log_with_who_and_where(app, context, caplog):
+    caplog.set_level("INFO")
+    export_id = request(context, settings_for())
+    browser = signed_in(app, context, operator=True)
+    page_of(browser, export_id)
+    answer = browser.post(f"/console/exports/{export_id}/cancel", follow=True)
+    assert "The export is cancelled." in answer.text
+    assert row_of(context, export_id)["error"] == "cancelled"
+    lines = [json.loads(one.message) for one in caplog.records if one.name == "contactexport.audit"]
+    assert {
+        "event": "export cancelled",
+        "user": "olga",
+        "address": "127.0.0.1",
+        "door": "console",
+        "export": export_id,
+    } in lines
+
+
+def test_failed_export_is_retried_with_its_password(app, context):
+    export_id = request(context, by_ftp(21))
+    execute(
+        context,
+        "UPDATE export SET status = 'error', error = 'x', due_at = NULL, finished_at = now(), ftp_secret = NULL "
+        "WHERE id = %s",
+        [export_id],
+    )
+    browser = signed_in(app, context, operator=True)
+    page_of(browser, export_id)
+    answer = browser.post(f"/console/exports/{export_id}/retry", follow=True, username="user")
+    assert "its password was wiped: give it again" in answer.text
+    answer = browser.post(f"/console/exports/{export_id}/retry", follow=True, username="other", password="geheim2")
+    assert "The export is due again." in answer.text
+    assert "geheim2" not in answer.text
+    row = row_of(context, export_id)
+    assert (row["status"], row["settings"]["ftp"]["username"]) == ("scheduled", "other")
+    assert context.secrets.decrypt(bytes(row["ftp_secret"])) == "geheim2"
+    assert moments_of(answer.text)[-1] == "Retried"
+
+
+def test_download_has_the_bytes_of_the_file(app, context, caplog):
+    caplog.set_level("INFO")
+    contact_changed(context, first_name="Zoë")
+    content = export_file(context, settings_for())
+    export_id = execute(context, "SELECT max(id) AS id FROM export")[0]["id"]
+    browser = signed_in(app, context, operator=True)
+    answer = browser.get(f"/console/exports/{export_id}/file")
+    assert answer.data == content
+    assert answer.headers["Content-Disposition"].startswith("attachment; filename=changes_")
+    assert "file downloaded" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["", "/file"])
+def test_export_of_another_team_is_not_found(app, context, path):
+    export = run(context, request(context, settings_for()))
+    execute(context, "UPDATE export SET team = 'press'")
+    assert signed_in(app, context, team="shop").get(f"/console/exports/{export.id}{path}").status_code == 404
+    assert signed_in(app, context, "paul", team="press").get(f"/console/exports/{export.id}{path}").status_code == 200
+
+
+def test_download_needs_a_session(app, context):
+    export = run(context, request(context, settings_for()))
+    answer = app.test_client().get(f"/console/exports/{export.id}/file")
+    assert (answer.status_code, answer.headers["Location"][:16]) == (303, "/console/sign-in")
+
+
+def test_viewer_has_no_buttons_and_may_not_act(app, context):
+    export_id = request(context, settings_for())
+    browser = signed_in(app, context, viewer=True)
+    assert f"/exports/{export_id}/cancel" not in page_of(browser, export_id)
+    assert browser.post(f"/console/exports/{export_id}/cancel").status_code == 403
+    assert row_of(context, export_id)["status"] == "scheduled"
+
+
+@pytest.mark.parametrize("action", ["cancel", "retry"])
+def test_user_of_a_team_acts_on_its_exports_only(app, context, action):
+    export_id = request(context, settings_for())
+    execute(context, "UPDATE export SET team = 'press'")
+    browser = signed_in(app, context, team="shop")
+    assert browser.post(f"/console/exports/{export_id}/{action}").status_code == 404
+    assert row_of(context, export_id)["status"] == "scheduled"
+
+
+def test_viewer_changes_nothing_by_the_api_either(app, context):
+    export_id = request(context, settings_for())
+    token = manage.add_user(context, "vera", with_wsse=False, with_token=True, rights=Rights(viewer=True)).token
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    assert client.get(f"/api/v2/export/{export_id}").status_code == 200
+    assert client.delete(f"/api/v2/export/{export_id}").status_code == 403
+    assert client.post("/api/v2/contact/getchanges", json={}).status_code == 403
+
+
+def test_rows_are_noted_while_they_are_written(app, context, monkeypatch):
+    monkeypatch.setattr("contactexport.exports.lock.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("contactexport.exports.lock.NOTE_SECONDS", 0.01)
+    export_id = request(context, settings_for())
+    with context.database.transaction() as conn:
+        export = export_store.claim(conn, export_id, export_store.get(conn, export_id).setting_key)
+        export_store.note_expected_rows(conn, export, 1000)
+    with aborting_when_lost(context, export, abort=lambda: None, written_rows=lambda: 250):
+        for _ in range(1000):
+            if row_of(context, export_id)["rows_written"] == 250:
+                break
+    assert '<progress max="100" value="25"' in page_of(signed_in(app, context, operator=True), export_id)
+    assert moments_of(page_of(signed_in(app, context, "o2", operator=True), export_id)) == [
+        "Accepted",
+        "Claimed by a worker",
+    ]
