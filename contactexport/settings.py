@@ -204,7 +204,7 @@ def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
 
 
 def setting_source(name: str, configured: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, str | None]:
-    """Who has set a setting, and the text that counts: its variable, a profile of CONTACTEXPORT_ENV, a file, or nobody."""
+    """Who has set a setting, and the text that counts. By variable, by CONTACTEXPORT_ENV, by a file, or by default."""
     if (text := environment.get(PREFIX + name)) not in (None, ""):
         return PREFIX + name, text
     if configured.get(name) in (None, ""):

@@ -38,12 +38,14 @@ class Asked:
 
 def schema_of(context: Context, caller: Caller, kind: str) -> GetChangesSchema:
     """The schema that the API uses for requests of this caller. `kind` is `changes`, `registrations` or `feed`."""
-    catalogue, settings = context.catalogue.current(), context.settings
-    rest = {"rules": caller.rules, "ftp_tls_required": settings.ftp_tls_required}
+    settings = context.settings
+    common = (context.catalogue.current(), settings.time_zone, settings.language, context.guard)
+    tls, rules = settings.ftp_tls_required, caller.rules
     if kind == "feed":
-        return FeedSchema(catalogue, settings.time_zone, settings.language, context.guard, **rest)
-    export_type = kind if kind in export_form.KINDS else "changes"
-    return GetChangesSchema(catalogue, settings.time_zone, settings.language, context.guard, export_type, **rest)
+        return FeedSchema(*common, rules=rules, ftp_tls_required=tls)
+    return GetChangesSchema(
+        *common, kind if kind in export_form.KINDS else "changes", rules=rules, ftp_tls_required=tls
+    )
 
 
 def read(context: Context, caller: Caller, form: Form) -> Asked:
@@ -91,7 +93,7 @@ def read_feed(context: Context, caller: Caller, form: Form) -> tuple[Asked, Want
 
 
 def secrets_of(context: Context, caller: Caller, form: Form) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """The typed or sealed secrets by parameter, what is missing, and the hidden inputs that keep them for the next form."""
+    """The typed or sealed secrets by parameter, what is missing, and the hidden inputs that keep them."""
     found: dict[str, str] = {}
     errors: dict[str, str] = {}
     inputs: dict[str, str] = {}

@@ -27,7 +27,7 @@ def command(url: str, body: Mapping[str, Any], asked_for: Mapping[str, Sequence[
     for variable in asked_for:
         lines += [
             f"printf '{variable}: ' && IFS= read -rs {variable} && echo &&",
-            f"{variable}=$(printf %s \"${variable}\" | sed 's/[\\\\\"]/\\\\&/g') &&",
+            f'{variable}=$(printf %s "${variable}" | sed \'s/[\\\\"]/\\\\&/g\') &&',
         ]
     sent = [f"printf %s {' '.join(words)} |"] if asked_for else []
     data = "--data-binary @-" if asked_for else f"--data-binary {shlex.quote(text)}"

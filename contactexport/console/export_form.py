@@ -45,7 +45,9 @@ class Target:
         return ("host", "port", "username")
 
 
-TARGETS = {"ftp": Target("ftp_settings", ("host", "port", "username", "folder", "temporary_name"), ("tls",), ("password",))}
+TARGETS = {
+    "ftp": Target("ftp_settings", ("host", "port", "username", "folder", "temporary_name"), ("tls",), ("password",))
+}
 LABELS = {
     "host": "Host",
     "port": "Port (empty: the usual one)",
@@ -59,7 +61,7 @@ METHODS = {"local": "stays in the storage, to be downloaded", "ftp": "is uploade
 
 
 def body_of(form: Form, time_range: Sequence[str]) -> dict[str, Any]:
-    """The body of getchanges, without secrets. Every required parameter is there, so that all errors are found at once."""
+    """The body of getchanges, without secrets. Every required parameter is there, so that all errors are found."""
     body: dict[str, Any] = {
         "distribution_method": form.get("distribution_method", ""),
         "time_range": list(time_range),
@@ -105,7 +107,9 @@ def shown_moment(moment: datetime, zone: tzinfo) -> str:
 
 def values_of(settings: ExportSettings, zone: tzinfo) -> Form:
     """What the form shows to ask for the same once more. It has no secrets."""
-    values: Form = MultiDict({"kind": settings.type, "window": CUSTOM, "order": ", ".join(map(str, settings.contact_fields))})
+    values: Form = MultiDict(
+        {"kind": settings.type, "window": CUSTOM, "order": ", ".join(map(str, settings.contact_fields))}
+    )
     values["start"], values["end"] = (shown_moment(one, zone) for one in (settings.start, settings.end))
     for name, value in asked(settings).items():
         if isinstance(value, str):

@@ -6,8 +6,8 @@ A line is 1000 wide, whatever time it shows, and 24 high. Every result has its o
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from contactexport.feeds.models import Feed
 
@@ -20,8 +20,8 @@ HEIGHTS = {
     "open": (11, 13),
     "overdue": (3, 21),
     "paused": (8, 16),
-    "gap": (10, 14),
-    "earlier": (9, 15),
+    "gap": (12, 12),
+    "earlier": (11, 13),
 }
 LEAST_WIDTH = 3
 WORDS = {
@@ -32,9 +32,11 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Window:
-    """What a run covers of the line. `start` is None for one that has failed: it covers nothing."""
+class Window(NamedTuple):
+    """What a run covers of the line. `start` is None for one that has failed: it covers nothing.
+
+    A tuple, because a page has thousands of them.
+    """
 
     export: int
     sequence: int
@@ -62,48 +64,59 @@ def windows_of(feed: Feed, runs: Sequence[Mapping[str, Any]], late: Sequence[dat
     for run in runs:
         if run["status"] == "done" and run["effective_until"] is not None:
             start, end = run["start"] or reached, run["effective_until"]
-            was_late = any(delivered < moment <= run["finished_at"] for moment in late)
-            found.append(
-                Window(run["id"], run["sequence"], "late" if was_late else "done", min(start, end), end)
-            )
+            was_late = bool(late) and any(delivered < moment <= run["finished_at"] for moment in late)
+            found.append(Window(run["id"], run["sequence"], "late" if was_late else "done", min(start, end), end))
             reached, delivered = end, run["finished_at"]
         elif run["finished_at"] is not None:
             found.append(Window(run["id"], run["sequence"], "failed", None, run["finished_at"]))
     return found
 
 
+class Canvas:
+    """The paths of a line from `since` to `now`, by result."""
+
+    def __init__(self, since: datetime, now: datetime) -> None:
+        self.since = since
+        self.unit = (now - since) / WIDTH
+        self.parts: dict[str, list[str]] = defaultdict(list)
+
+    def x(self, moment: datetime) -> int:
+        """Where a moment is. One outside is at the end."""
+        return max(0, min(WIDTH, round((moment - self.since) / self.unit)))
+
+    def block(self, result: str, start: datetime, end: datetime) -> None:
+        """Adds a block, if anything of it is on the line."""
+        if end > self.since and end > start:
+            left, (top, bottom) = self.x(start), HEIGHTS[result]
+            width = max(self.x(end) - left - 1, LEAST_WIDTH)
+            self.parts[result].append(f"M{min(left, WIDTH - width)} {top}h{width}v{bottom - top}h-{width}z")
+
+    def mark(self, moment: datetime) -> None:
+        """Adds the mark of a failed run."""
+        if moment > self.since:
+            self.parts["failed"].append(f"M{min(self.x(moment), WIDTH - 5)} 24l-5 -9h10z")
+
+
 def draw(
     feed: Feed, runs: Sequence[Mapping[str, Any]], late: Sequence[datetime], since: datetime, now: datetime, most: int
 ) -> Line:
     """The line of a feed from `since` to `now`. Of more than `most` runs the oldest are one block."""
-    windows = windows_of(feed, runs, late)
-    span = (now - since) / timedelta(seconds=1)
-    parts: dict[str, list[str]] = defaultdict(list)
-
-    def x(moment: datetime) -> int:
-        return max(0, min(WIDTH, round(WIDTH * ((moment - since) / timedelta(seconds=1)) / span)))
-
-    def block(result: str, start: datetime, end: datetime) -> None:
-        if end > since and end > start:
-            left, (top, bottom) = x(start), HEIGHTS[result]
-            width = max(x(end) - left - 1, LEAST_WIDTH)
-            parts[result].append(f"M{min(left, WIDTH - width)} {top}h{width}v{bottom - top}h-{width}z")
-
+    windows, canvas = windows_of(feed, runs, late), Canvas(since, now)
     gaps, reached = 0, None
     for one in windows:
         if one.start is None:
-            if one.end > since:
-                parts["failed"].append(f"M{min(x(one.end), WIDTH - 5)} 24l-5 -9h10z")
+            canvas.mark(one.end)
             continue
         if reached is None and len(runs) >= most:
-            block("earlier", since, one.start)
+            canvas.block("earlier", since, one.start)
         elif reached is not None and one.start > reached and one.end > since:
-            block("gap", reached, one.start)
+            canvas.block("gap", reached, one.start)
             gaps += 1
-        block(one.result, one.start, one.end)
+        canvas.block(one.result, one.start, one.end)
         reached = one.end
-    block(state_now(feed), reached or feed.cursor or feed.created_at, now)
-    return Line({name: "".join(drawn) for name, drawn in parts.items()}, windows, in_words(windows, since, gaps))
+    canvas.block(state_now(feed), reached or feed.cursor or feed.created_at, now)
+    text = in_words(windows, since, gaps) + (", and earlier ones" if "earlier" in canvas.parts else "")
+    return Line({name: "".join(drawn) for name, drawn in canvas.parts.items()}, windows, text)
 
 
 def state_now(feed: Feed) -> str:

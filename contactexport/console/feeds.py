@@ -1,7 +1,5 @@
 """Feeds: each as the line of its windows. One feed: its settings, files and events. Pause, resume, run, verify."""
 
-from typing import Any
-
 from flask import flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -32,7 +30,13 @@ def feeds() -> str:
     # What needs attention comes first: paused by itself, late, then by name.
     shown.sort(key=lambda one: (one.feed.paused_at is None, one.feed.late_told_at is None))
     return render_template(
-        "console/feeds.html", feeds=shown, since=since, now=now, days=days, periods=PERIODS, middle=since + (now - since) / 2
+        "console/feeds.html",
+        feeds=shown,
+        since=since,
+        now=now,
+        days=days,
+        periods=PERIODS,
+        middle=since + (now - since) / 2,
     )
 
 
@@ -149,7 +153,7 @@ def to_act_on(name: str) -> Feed:
     return found
 
 
-def back(found: Feed) -> Any:
+def back(found: Feed) -> Response:
     """To the page on which the button was."""
     if request.form.get("from") == "list":
         return redirect(url_for("console.feeds"), 303)

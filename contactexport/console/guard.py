@@ -23,7 +23,12 @@ COOKIE = "contactexport_console"  # the id of the session
 FORM_COOKIE = "contactexport_console_form"  # signed: the CSRF token and messages for the next page
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OPEN_TO_ALL = frozenset({"console.static", "console.sign_in", "console.sign_in_once"})
-OPEN_TO_VIEWERS = OPEN_TO_ALL | {"console.sign_out", "console.sign_out_everywhere"}
+OPEN_TO_VIEWERS = OPEN_TO_ALL | {
+    "console.sign_out",
+    "console.sign_out_everywhere",
+    "console.preview_export",
+    "console.end_session",
+}
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from contactexport.console import asked_export, curl, export_form
 from contactexport.console.asked_export import Asked
 from contactexport.console.blueprint import console, current_context
-from contactexport.console.export_form import TARGETS, Form
+from contactexport.console.export_form import TARGETS
 from contactexport.errors import ContactExportError, ExportAlreadyRunning, InvalidRequest, TooManyRequests
 from contactexport.exports import accept, preview, store
 from contactexport.feeds import manage
@@ -25,7 +25,9 @@ def new_export() -> str:
     values = export_form.new_values(context.settings.language)
     if again := request.args.get("again", type=int):
         with context.database.autocommit() as conn:
-            values = export_form.values_of(store.get_visible(conn, again, g.caller).settings, context.settings.time_zone)
+            values = export_form.values_of(
+                store.get_visible(conn, again, g.caller).settings, context.settings.time_zone
+            )
     return page(Asked(values, {}, None, {}))
 
 
@@ -48,9 +50,7 @@ def send_export() -> Response | tuple[str, int]:
     if asked.settings is None:
         return page(asked), 400
     try:
-        export_id = accept.request(
-            context, asked.settings.settings, asked.settings.ftp_password, g.caller, g.started
-        )
+        export_id = accept.request(context, asked.settings.settings, asked.settings.ftp_password, g.caller, g.started)
     except (ExportAlreadyRunning, TooManyRequests) as refusal:
         return page(asked, refusal=refusal), refusal.http_status
     g.export_id = export_id  # for the audit log
@@ -65,7 +65,8 @@ def add_feed() -> Response | tuple[str, int]:
     if wanted is None:
         return page(asked), 400
     try:
-        feed = manage.add(context, wanted, g.caller)
+        team = request.form.get("team", "").strip() if g.caller.operator else ""
+        feed = manage.add(context, wanted, g.caller, team or None)
     except InvalidRequest as refusal:
         named = NAMED.match(refusal.text)
         errors = {named[1] if named else "": refusal.text}

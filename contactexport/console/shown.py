@@ -19,9 +19,9 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 NAV = (
     ("console.overview", "Overview", ("console.overview",)),
     ("console.exports", "Exports", ("console.exports", "console.export")),
-    ("console.new_export", "New export", ("console.new_export",)),
-    ("console.feeds", "Feeds", ("console.feeds", "console.feed")),
-    ("console.users", "Users", ("console.users",)),
+    ("console.new_export", "New export", ("console.new_export", "console.preview_export")),
+    ("console.feeds", "Feeds", ("console.feeds", "console.feed", "console.verify")),
+    ("console.users", "Users", ("console.users", "console.user")),
     ("console.system", "System", ("console.system",)),
 )
 

@@ -39,7 +39,7 @@ def system() -> str:
             "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
             "host": platform.node(),
         },
-        settings=shown_settings(current_app.config, os.environ),
+        settings=shown_settings(context.settings, current_app.config, os.environ),
     )
 
 

@@ -34,7 +34,7 @@ class Examination:
     def current(self, context: Context) -> tuple[list[Line], float | None, bool]:
         """The lines, their age in seconds (None: no look has ended yet), and True while a new look is under way.
 
-        At most one look at a time. One that hangs is given up after LONGEST_SECONDS, and the next caller begins another.
+        At most one look at a time. One that hangs is given up after LONGEST_SECONDS, and then another begins.
         """
         now = time.monotonic()
         with self._lock:
@@ -73,12 +73,18 @@ class ShownSetting:
     meaning: str
 
 
-def shown_settings(configured: Mapping[str, Any], environment: Mapping[str, str]) -> list[ShownSetting]:
-    """Every setting in the order of docs/operations.md."""
+def shown_settings(
+    settings: Settings, configured: Mapping[str, Any], environment: Mapping[str, str]
+) -> list[ShownSetting]:
+    """Every setting in the order of docs/operations.md.
+
+    What is None was set by nobody: Flask itself writes a SECRET_KEY into its configuration.
+    """
     found = []
-    for one in dataclasses.fields(Settings):
+    for one in dataclasses.fields(settings):
         name = one.name.upper()
-        source, text = setting_source(name, configured, environment)
+        is_set = getattr(settings, one.name) is not None
+        source, text = setting_source(name, configured, environment) if is_set else ("default", None)
         found.append(ShownSetting(PREFIX + name, shown_value(name, text), source, one.metadata["meaning"]))
     return found
 

@@ -1,7 +1,7 @@
 """Users: who may call the API and open the console, with their tokens and sessions. A user of a team sees itself."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from flask import flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -19,6 +19,16 @@ from contactexport.users.models import DEFAULT_TEAM, OPERATOR, VIEWER
 from contactexport.users.store import ApiUser, Rights
 
 MOST_SESSIONS = 200
+
+
+class Kinds(TypedDict):
+    """The kinds of credentials, as `users.manage` takes them."""
+
+    with_token: bool
+    with_wsse: bool
+    with_oauth: bool
+
+
 KINDS = ("token", "wsse", "oauth")
 LIMITS = ("requests_per_minute", "exports_per_user")
 LARGEST_LIMIT = 2**31 - 1
@@ -70,8 +80,6 @@ def new_credentials() -> str | tuple[str, int]:
     require_operator()
     name = request.form.get("name", "")
     try:
-        if not any(kinds().values()):
-            raise UsageError("Choose at least one: a token, a WSSE secret or an OAuth client")
         new = manage.rotate_user(current_context(), name, expires=expires_of(request.form), **kinds())
     except UsageError as wrong:
         return user_page(name, wrong=plain(wrong)), 400
@@ -167,9 +175,11 @@ def require_operator() -> None:
         raise Forbidden("Only an operator changes users")
 
 
-def kinds() -> dict[str, bool]:
-    """Which credentials the form asks for."""
-    return {f"with_{kind}": kind in request.form for kind in KINDS}
+def kinds() -> Kinds:
+    """Which credentials the form asks for. None: those that `users.manage` makes or replaces by itself."""
+    return Kinds(
+        with_token="token" in request.form, with_wsse="wsse" in request.form, with_oauth="oauth" in request.form
+    )
 
 
 def rights_of(form: Mapping[str, str]) -> dict[str, Any]:
@@ -178,7 +188,9 @@ def rights_of(form: Mapping[str, str]) -> dict[str, Any]:
     for name in LIMITS:
         text = form.get(name, "").strip()
         if text and not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= LARGEST_LIMIT):
-            raise UsageError(f"Invalid {name.replace('_', ' ')} {text!r}: a whole number from 1 on expected, or nothing")
+            raise UsageError(
+                f"Invalid {name.replace('_', ' ')} {text!r}: a whole number from 1 on expected, or nothing"
+            )
         limits[name] = int(text) if text else None
     role = form.get("role")
     return {
@@ -203,6 +215,6 @@ def expires_of(form: Mapping[str, str]) -> str | None:
 
 def plain(wrong: UsageError) -> str:
     """The text without the names of options, which the page does not have."""
-    return wrong.text.replace("--expires is for tokens: give --token too", "Only a token expires: ask for one, too").replace(
-        "--expires", "expiry"
-    )
+    return wrong.text.replace(
+        "--expires is for tokens: give --token too", "Only a token expires: ask for one, too"
+    ).replace("--expires", "expiry")

@@ -24,9 +24,9 @@ PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class FeedReport:
-    """What was found. `manifests` were read. `files` with `bytes` were hashed and are right, `unread` not for lack of time.
+    """What was found. `manifests` were read, from the sequence `oldest` on.
 
-    `oldest` is the sequence from which on the chain was looked at.
+    `files` with `bytes` were hashed and are right. For `unread` ones there was no time.
     """
 
     faults: list[Fault]
@@ -82,7 +82,7 @@ def read_manifest(row: dict[str, Any], keys: PublicKeys, faults: list[Fault]) ->
 
 
 def end_faults(feed: Feed, rows: list[dict[str, Any]], found: list[Manifest]) -> Iterator[Fault]:
-    """What does not fit between the feed and its newest file. `rows` are newer than the feed if a run ended meanwhile."""
+    """What does not fit between the feed and its newest file. A run that has ended meanwhile is no fault."""
     newest = rows[0]["sequence"] if rows else 0
     if newest < feed.sequence:
         yield Fault(feed.name, f"has come to sequence {feed.sequence}, and the newest file has {newest}")

@@ -29,7 +29,7 @@ def shell(tmp_path):
 
 
 def test_command_sends_the_body_as_it_is(shell):
-    body = {"origin": "form", "folder": "it's \"$HOME\" `id` \\n ü", "contact_fields": ["1"]}
+    body = {"origin": "form", "folder": 'it\'s "$HOME" `id` \\n ü', "contact_fields": ["1"]}
     arguments, _ = shell(command(URL, body, {}), "")
     assert json.loads(arguments[arguments.index("--data-binary") + 1]) == body
     assert (arguments[-1], "Authorization: Bearer cx_test" in arguments) == (URL, True)
@@ -56,5 +56,7 @@ def test_command_asks_for_two_secrets_one_after_the_other(shell):
 
 
 def test_command_is_one_that_a_shell_reads_as_a_whole_before_it_asks():
-    lines = command(URL, {"ftp_settings": {"password": "y"}}, {"FTP_PASSWORD": ("ftp_settings", "password")}).splitlines()
+    lines = command(
+        URL, {"ftp_settings": {"password": "y"}}, {"FTP_PASSWORD": ("ftp_settings", "password")}
+    ).splitlines()
     assert all(line.endswith(("&&", "|", "\\")) for line in lines[:-1])

@@ -64,7 +64,7 @@ def test_failed_run_is_a_mark_where_it_ended_and_covers_nothing():
 
 def test_gap_that_a_reset_has_left_is_drawn_and_told():
     line = drawn([run(1, 0, 2), run(2, 4, 8)])
-    assert line.paths["gap"] == "M200 10h199v4h-199z"
+    assert line.paths["gap"] == "M200 12h199v0h-199z"
     assert line.text == "2 files, 1 gap"
 
 
@@ -77,7 +77,8 @@ def test_time_since_the_last_file_says_how_the_feed_is():
 
 def test_oldest_of_too_many_windows_are_one_block():
     line = drawn([run(number, 7 + number / 10, 7.1 + number / 10) for number in range(3)], most=3)
-    assert line.paths["earlier"] == "M0 9h699v6h-699z"
+    assert line.paths["earlier"] == "M0 11h699v2h-699z"
+    assert line.text == "3 files, and earlier ones"
 
 
 def test_windows_outside_of_the_line_are_neither_drawn_nor_counted():
