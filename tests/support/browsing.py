@@ -44,6 +44,7 @@ class Visit:
     transferred: int = 0
 
     def __post_init__(self) -> None:
+        self.page.set_default_timeout(20_000)
         self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
         self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
         self.page.on("console", self._take_message)
