@@ -30,6 +30,7 @@ SCRIPTS = (
     "verify",
     "mirror",
     "due_feeds",
+    "console_pages",
 )
 
 

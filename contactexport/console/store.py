@@ -11,7 +11,7 @@ from contactexport.db.queries import queries
 
 PAGE_SIZE = 50
 # A filter without an index looks at so many exports for a page.
-MOST_LOOKED_AT = 20_000
+MOST_LOOKED_AT = 10_000
 # Percentiles of many exports are those of so many of them.
 MOST_TIMED = 5_000
 MOST_SHOWN = 8

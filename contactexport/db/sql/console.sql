@@ -4,11 +4,13 @@
 -- Newest first. Filters without an index of their own look at `most_looked_at` exports, so a page never takes long.
 -- `last_looked_at` is where the next page goes on.
 WITH looked_at AS MATERIALIZED (
-    SELECT e.id, e.created_at, e.status, e.error, e.created_by, e.team, e.feed_name, e.feed_sequence, e.rows,
-           e.rows_expected, e.rows_written, e.rows_begun_at, e.rows_written_at, e.claimed_at, e.started_at, e.finished_at,
-           e.due_at, e.bytes, e.attempt, e.file_name, e.settings->>'type' AS type, e.settings->>'origin' AS origin,
-           e.settings->'origin_ids' AS origin_ids, e.settings->>'distribution_method' AS method,
-           e.settings->'ftp'->>'host' AS host
+    SELECT e.id,
+           (CAST(:origin AS text) IS NULL OR e.settings->>'origin' = :origin)
+           AND (CAST(:origin_id AS text) IS NULL OR e.settings->'origin_ids' @> CAST(:origin_id AS jsonb))
+           AND (CAST(:text AS text) IS NULL OR CAST(e.id AS text) = :text
+                OR strpos(lower(concat_ws(
+                    ' ', e.file_name, e.feed_name, e.created_by, e.settings->'ftp'->>'host', e.error
+                )), :text) > 0) AS fits
     FROM export AS e
     WHERE (CAST(:team AS text) IS NULL OR e.team = :team)
       AND (CAST(:status AS text) IS NULL OR e.status = :status)
@@ -16,22 +18,23 @@ WITH looked_at AS MATERIALIZED (
       AND (CAST(:created_by AS text) IS NULL OR e.created_by = :created_by)
       AND (CAST(:before AS bigint) IS NULL OR e.id < :before)
     ORDER BY e.id DESC LIMIT :most_looked_at
-), bounds AS (
-    SELECT min(id) AS last_looked_at, count(*) AS looked_at FROM looked_at
+), found AS MATERIALIZED (
+    SELECT id FROM looked_at WHERE fits ORDER BY id DESC LIMIT :most
 )
-SELECT l.*, b.last_looked_at, b.looked_at
-FROM bounds AS b LEFT JOIN looked_at AS l
-  ON (CAST(:origin AS text) IS NULL OR l.origin = :origin)
- AND (CAST(:origin_id AS text) IS NULL OR l.origin_ids @> CAST(:origin_id AS jsonb))
- AND (CAST(:text AS text) IS NULL OR CAST(l.id AS text) = :text
-      OR strpos(lower(concat_ws(' ', l.file_name, l.feed_name, l.created_by, l.host, l.error)), :text) > 0)
-ORDER BY l.id DESC LIMIT :most;
+SELECT e.id, e.created_at, e.status, e.error, e.created_by, e.team, e.feed_name, e.feed_sequence, e.rows,
+       e.rows_expected, e.rows_written, e.rows_begun_at, e.rows_written_at, e.claimed_at, e.started_at, e.finished_at,
+       e.due_at, e.bytes, e.attempt, e.settings->>'type' AS type, e.settings->>'origin' AS origin,
+       e.settings->'origin_ids' AS origin_ids, e.settings->>'distribution_method' AS method,
+       e.settings->'ftp'->>'host' AS host, b.last_looked_at, b.looked_at
+FROM (SELECT min(id) AS last_looked_at, count(*) AS looked_at FROM looked_at) AS b
+LEFT JOIN (found AS f JOIN export AS e ON e.id = f.id) ON true
+ORDER BY e.id DESC;
 
 -- name: list_newest
 -- Newest first, with filters that have an index.
 SELECT e.id, e.created_at, e.status, e.error, e.created_by, e.team, e.feed_name, e.feed_sequence, e.rows,
        e.rows_expected, e.rows_written, e.rows_begun_at, e.rows_written_at, e.claimed_at, e.started_at, e.finished_at,
-       e.due_at, e.bytes, e.attempt, e.file_name, e.settings->>'type' AS type, e.settings->>'origin' AS origin,
+       e.due_at, e.bytes, e.attempt, e.settings->>'type' AS type, e.settings->>'origin' AS origin,
        e.settings->'origin_ids' AS origin_ids, e.settings->>'distribution_method' AS method,
        e.settings->'ftp'->>'host' AS host
 FROM export AS e

@@ -319,3 +319,22 @@ def test_set_refuses_a_revoked_user_and_a_missing_token(runner: FlaskCliRunner):
     assert "has no token" in users(runner, "set", "shop", "--expires", "30d", exit_code=2).output
     users(runner, "revoke", "shop")
     assert "No active user 'shop'" in users(runner, "set", "shop", "--compatible", exit_code=2).output
+
+
+def test_role_of_a_user_is_set_by_name_and_shown_in_the_list(context, runner):
+    runner.invoke(args=["users", "add", "vera", "--token", "--viewer"])
+    users = {user["name"]: user for user in json.loads(runner.invoke(args=["users", "list", "--json"]).output)}
+    assert (users["vera"]["viewer"], users["vera"]["operator"]) == (True, False)
+    assert " viewer " in runner.invoke(args=["users", "list"]).output
+    for role, shown in (("operator", " operator "), ("viewer", " viewer "), ("none", " - ")):
+        answer = runner.invoke(args=["users", "role", "vera", role])
+        assert (answer.exit_code, shown in answer.output) == (0, True)
+
+
+def test_nobody_is_operator_and_viewer(context, runner):
+    answer = runner.invoke(args=["users", "add", "vera", "--operator", "--viewer"])
+    assert (answer.exit_code, "either an operator or a viewer" in answer.output) == (2, True)
+    runner.invoke(args=["users", "add", "vera", "--operator"])
+    runner.invoke(args=["users", "set", "vera", "--viewer"])
+    user = next(one for one in manage.list_users(context) if one.name == "vera")
+    assert (user.role, user.operator) == ("viewer", False)
