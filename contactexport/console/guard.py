@@ -17,6 +17,7 @@ from contactexport import audit
 from contactexport.console import session
 from contactexport.console.blueprint import Viewer, console, current_context, current_viewer
 from contactexport.errors import ContactExportError, TooManyRequests, UnknownExport
+from contactexport.feeds.errors import UnknownFeed
 from contactexport.users.errors import ReadOnly
 
 COOKIE = "contactexport_console"  # the id of the session
@@ -131,6 +132,8 @@ def page_about(raised: Exception) -> Response:
         text = "There is no such page." if status == 404 else HTTPStatus(status).phrase
     elif isinstance(raised, UnknownExport):
         status, text = 404, "There is no such export, or it belongs to another team."
+    elif isinstance(raised, UnknownFeed):
+        status, text = 404, "There is no such feed, or it belongs to another team."
     elif isinstance(raised, ContactExportError) and raised.http_status not in {500, 503}:
         status, text = raised.http_status, raised.text
         if isinstance(raised, TooManyRequests):

@@ -10,6 +10,7 @@ from contactexport.console import asked_export, curl, export_form
 from contactexport.console.asked_export import Asked
 from contactexport.console.blueprint import console, current_context
 from contactexport.console.export_form import TARGETS
+from contactexport.console.guard import note_action
 from contactexport.errors import ContactExportError, ExportAlreadyRunning, InvalidRequest, TooManyRequests
 from contactexport.exports import accept, preview, store
 from contactexport.feeds import manage
@@ -53,6 +54,7 @@ def send_export() -> Response | tuple[str, int]:
         export_id = accept.request(context, asked.settings.settings, asked.settings.ftp_password, g.caller, g.started)
     except (ExportAlreadyRunning, TooManyRequests) as refusal:
         return page(asked, refusal=refusal), refusal.http_status
+    note_action("export asked for", export=export_id)
     g.export_id = export_id  # for the audit log
     return redirect(url_for("console.export", export_id=export_id), 303)
 
@@ -71,6 +73,7 @@ def add_feed() -> Response | tuple[str, int]:
         named = NAMED.match(refusal.text)
         errors = {named[1] if named else "": refusal.text}
         return page(Asked(asked.values, {}, None, errors, asked.sealed, asked.hidden_url)), 400
+    note_action("feed added", feed=feed.name, team=feed.team)
     return redirect(url_for("console.feed", name=feed.name, team=feed.team), 303)
 
 

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from contactexport.feeds import manage
+from contactexport.feeds import manage, store
 from contactexport.feeds.models import PauseKind
-from contactexport.feeds import store
 from contactexport.users.models import Caller
 from tests.support.console_pages import signed_in
 from tests.support.exporting import add_contact, execute
@@ -67,7 +66,7 @@ def test_feeds_of_other_teams_are_on_no_page_of_a_user(app, context):
     assert "nightly" not in browser.get(FEEDS).text
     for path in ("", "/pause", "/run", "/verify", "/resume"):
         answer = browser.get(FEEDS + "/nightly") if not path else browser.post(f"{FEEDS}/nightly{path}")
-        assert answer.status_code == 400
+        assert answer.status_code == 404
     assert execute(context, "SELECT id FROM export") == []
 
 
@@ -169,7 +168,7 @@ def test_manifest_is_shown_as_it_was_signed(app, context):
     answer = browser.get(f"{FEEDS}/manifest/{export.id}")
     assert (answer.mimetype, answer.text) == ("application/json", export.manifest)
     foreign = signed_in(app, context, "tim", team="shop")
-    assert foreign.get(f"{FEEDS}/manifest/{export.id}").status_code == 400
+    assert foreign.get(f"{FEEDS}/manifest/{export.id}").status_code == 404
 
 
 def test_verify_shows_one_line_a_fault(app, context):

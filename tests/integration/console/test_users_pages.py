@@ -63,7 +63,9 @@ def test_what_is_wrong_is_said_above_the_form(app, context, wrong, text):
 def test_role_team_and_limits_change(app, context):
     add(context, "anna")
     browser = operator(app, context)
-    changed = browser.post(f"{USERS}/rights", name="anna", role="viewer", team="shop", exports_per_user="3", replay_off="1")
+    changed = browser.post(
+        f"{USERS}/rights", name="anna", role="viewer", team="shop", exports_per_user="3", replay_off="1"
+    )
     assert changed.headers["Location"] == f"{USERS}/user?name=anna"
     found = user(context, "anna")
     assert (found.role, found.team, found.exports_per_user, found.replay) == ("viewer", "shop", 3, "off")
