@@ -195,3 +195,13 @@ def test_demo_is_kept_until_it_is_stopped_and_shows_what_it_did(tmp_path):
     process.communicate(timeout=60)
     assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_link_to_the_console_is_printed_in_a_terminal_or_on_demand_only(tmp_path):
+    service = LocalService(tmp_path / "data", free_port())
+    with service.serving():  # its output goes to this process
+        assert json.loads(service.flask("users", "list", "--json")) == []  # a link would need a user
+    with service.serving_with_link() as (_, link):
+        assert requests.get(link, timeout=10).status_code == 200
+        users = json.loads(service.flask("users", "list", "--json"))
+    assert [(user["name"], user["operator"]) for user in users] == [("operator", True)]

@@ -124,9 +124,7 @@ def test_content_security_policy_is_strict(client):
     assert set(sources.values()) == {"'self'"}
 
 
-@pytest.mark.parametrize(
-    "name, mimetype", [("docs.css", "text/css"), ("docs.js", "text/javascript")]
-)
+@pytest.mark.parametrize("name, mimetype", [("docs.css", "text/css"), ("docs.js", "text/javascript")])
 def test_assets_ship_with_package(client, name, mimetype):
     answer = client.get(f"/docs/assets/{name}", buffered=True)
     assert (answer.status_code, answer.mimetype) == (200, mimetype)
