@@ -16,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 import contacts
 import results
 
+from contactexport.changes import log as change_log
 from contactexport.context import Context
 from contactexport.exports import accept
 from contactexport.exports import run as run_export
 from contactexport.exports.models import ALL_TIME, ExportSettings
-from contactexport.feeds import manage, store
+from contactexport.feeds import manage
 from contactexport.feeds import run as feed_run
 from contactexport.feeds.manage import WantedFeed
 from contactexport.users.models import Caller
@@ -64,7 +65,7 @@ def main() -> None:
 def _change_contacts(context: Context) -> datetime:
     """Changes so many contacts of the form. Returns a time right before that."""
     with context.database.transaction() as conn:
-        start = store.clock(conn)
+        start = change_log.clock(conn)
         changed = contacts.queries().touch_contacts(conn, form=FORM, changed=CHANGED)
     if changed != CHANGED:
         raise SystemExit(f"{changed} contacts changed")

@@ -12,10 +12,11 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import api_throughput
@@ -40,7 +41,7 @@ BROKERS = {
     "RabbitMQ": (os.environ.get("BENCH_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"), 100),
     "Redis": (os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/9"), 100),
 }
-STEPS = {
+STEPS: dict[str, Callable[[Any], float]] = {
     "request to row": lambda one: one.export.created_at.timestamp() - one.sent,
     "row to claim": lambda one: (one.export.started_at - one.export.created_at).total_seconds(),
     "claim to file": lambda one: (one.export.ready_at - one.export.started_at).total_seconds(),

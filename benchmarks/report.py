@@ -36,7 +36,7 @@ def write(machine: Mapping[str, str], scale: float) -> Path:
 
 
 def _machine(machine: Mapping[str, str], scale: float) -> str:
-    known = machine | {"measured": f"{datetime.now(UTC):%Y-%m-%d}, scale {scale:g}"}
+    known = {**machine} | {"measured": f"{datetime.now(UTC):%Y-%m-%d}, scale {scale:g}"}
     return _markdown(["", ""], [[name, value] for name, value in known.items()])
 
 

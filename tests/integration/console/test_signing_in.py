@@ -6,6 +6,7 @@ from contactexport.console import session
 from contactexport.users import manage
 from contactexport.users.store import Rights
 from tests.support.console_pages import Browser, signed_in
+from tests.support.exporting import execute
 
 PAGES = ("/console/", "/console/exports", "/console/new-export", "/console/feeds", "/console/users", "/console/system")
 
@@ -181,3 +182,23 @@ def test_unknown_page_is_a_page(app, context):
 def test_page_that_reloads_itself_leads_to_the_sign_in_when_the_session_ends(app):
     answer = Browser(app).get("/console/exports", headers={"HX-Request": "true"})
     assert answer.headers["HX-Redirect"] == "/console/sign-in"
+
+
+def test_secret_in_the_field_of_the_name_is_not_logged(app, context, caplog):
+    caplog.set_level("INFO")
+    token = add_user(context)
+    Browser(app).sign_in(token, "olga")
+    assert "sign-in refused" in caplog.text
+    assert token not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::/64"), ("192.0.2.1", "192.0.2.1")],
+)
+def test_addresses_of_one_client_are_counted_together(app, context, address, counted):
+    browser = Browser(app)
+    browser.client.environ_base["REMOTE_ADDR"] = address
+    browser.sign_in("olga", "wrong")
+    found = execute(context, "SELECT user_name FROM request_count WHERE user_name LIKE '%%from%%'")
+    assert found == [{"user_name": f'"sign-in" from {counted}'}]

@@ -13,6 +13,7 @@ from contactexport.cli import users as user_commands
 from contactexport.context import Context
 from contactexport.errors import SecretUnreadable, Unauthorized
 from contactexport.secrets.box import SecretBox
+from contactexport.users import manage
 from contactexport.users.authenticate import authenticate
 from contactexport.users.client_rules import COMPATIBLE
 from tests.support.wsse_header import wsse_header
