@@ -46,6 +46,7 @@ def main() -> None:
             queries().add_exports(conn, exports=exports)
             queries().add_events(conn)
             queries().add_feeds(conn, feeds=feeds)
+            queries().make_runs(conn, feeds=feeds)
             queries().vacuum(conn)
         browser = _signed_in(context)
         pages = {
@@ -60,6 +61,8 @@ def main() -> None:
             "exports of an origin": "/console/exports?origin=form:7",
             "one export": f"/console/exports/{exports // 2}",
             "feeds": "/console/feeds",
+            "feeds, 30 days": "/console/feeds?days=30",
+            "one feed": "/console/feeds/feed1",
             "new export": "/console/new-export",
             "users": "/console/users",
             "system": "/console/system",

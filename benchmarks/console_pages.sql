@@ -38,5 +38,18 @@ INSERT INTO feed (name, team, created_by, settings)
 SELECT 'feed' || n, 'team' || mod(n, 4), 'user1', (SELECT settings - 'start' - 'end' FROM export WHERE id = (SELECT max(id) FROM export))
 FROM generate_series(1, :feeds) AS n;
 
+-- name: make_runs!
+-- Of one in five exports the runs of feeds: each begins where the one before it ended.
+UPDATE export AS e
+SET feed_id = r.feed_id, feed_name = f.name, team = f.team, feed_sequence = r.sequence,
+    settings = e.settings || jsonb_build_object('start', coalesce(r.before, e.created_at - interval '1 day'))
+FROM (
+    SELECT id, 1 + mod(id / 5, :feeds) AS feed_id,
+           row_number() OVER runs AS sequence, lag(effective_until) OVER runs AS before
+    FROM export WHERE mod(id, 5) = 1
+    WINDOW runs AS (PARTITION BY mod(id / 5, :feeds) ORDER BY id)
+) AS r JOIN feed AS f ON f.id = r.feed_id
+WHERE e.id = r.id;
+
 -- name: vacuum#
 VACUUM ANALYZE;

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from contactexport.feeds.models import Feed
 
@@ -32,91 +32,93 @@ WORDS = {
 }
 
 
-class Window(NamedTuple):
-    """What a run covers of the line. `start` is None for one that has failed: it covers nothing.
+class Run(NamedTuple):
+    """An ended run. `start` is None for a file of all contacts, `end` for a run that has failed.
 
-    A tuple, because a page has thousands of them.
+    A page has thousands of them. So it is a tuple, and times are seconds since 1970.
     """
 
-    export: int
-    sequence: int
+    status: str
+    start: float | None
+    end: float | None
+    finished: float
+
+
+class Window(NamedTuple):
+    """What a run covers of the line. `start` is None for one that has failed: it covers nothing."""
+
     result: str
-    start: datetime | None
-    end: datetime
+    start: float | None
+    end: float
 
 
 @dataclass(frozen=True)
 class Line:
-    """The paths by result, the windows, and what a reader who does not see the line is told."""
+    """The paths by result, and what a reader who does not see the line is told."""
 
     paths: Mapping[str, str]
-    windows: Sequence[Window]
     text: str
 
 
-def windows_of(feed: Feed, runs: Sequence[Mapping[str, Any]], late: Sequence[datetime]) -> list[Window]:
-    """The ended runs of a feed as windows, oldest first. `late`: when the feed was late.
+def windows_of(feed: Feed, runs: Sequence[Run], late: Sequence[datetime]) -> list[Window]:
+    """The runs of a feed as windows, oldest first. `late`: when the feed was late.
 
     A file of all contacts covers what is since the one before it, or since the feed was made.
     """
     found: list[Window] = []
-    reached, delivered = feed.created_at, feed.created_at
-    for run in runs:
-        if run["status"] == "done" and run["effective_until"] is not None:
-            start, end = run["start"] or reached, run["effective_until"]
-            was_late = bool(late) and any(delivered < moment <= run["finished_at"] for moment in late)
-            found.append(Window(run["id"], run["sequence"], "late" if was_late else "done", min(start, end), end))
-            reached, delivered = end, run["finished_at"]
-        elif run["finished_at"] is not None:
-            found.append(Window(run["id"], run["sequence"], "failed", None, run["finished_at"]))
+    reached = delivered = feed.created_at.timestamp()
+    moments = [moment.timestamp() for moment in late]
+    for status, start, end, finished in runs:
+        if status == "done" and end is not None:
+            was_late = bool(moments) and any(delivered < moment <= finished for moment in moments)
+            found.append(Window("late" if was_late else "done", min(start or reached, end), end))
+            reached, delivered = end, finished
+        else:
+            found.append(Window("failed", None, finished))
     return found
 
 
 class Canvas:
     """The paths of a line from `since` to `now`, by result."""
 
-    def __init__(self, since: datetime, now: datetime) -> None:
+    def __init__(self, since: float, now: float) -> None:
         self.since = since
-        self.unit = (now - since) / WIDTH
+        self.scale = WIDTH / (now - since)
         self.parts: dict[str, list[str]] = defaultdict(list)
 
-    def x(self, moment: datetime) -> int:
-        """Where a moment is. One outside is at the end."""
-        return max(0, min(WIDTH, round((moment - self.since) / self.unit)))
-
-    def block(self, result: str, start: datetime, end: datetime) -> None:
+    def block(self, result: str, start: float, end: float) -> None:
         """Adds a block, if anything of it is on the line."""
         if end > self.since and end > start:
-            left, (top, bottom) = self.x(start), HEIGHTS[result]
-            width = max(self.x(end) - left - 1, LEAST_WIDTH)
+            left = round((start - self.since) * self.scale) if start > self.since else 0
+            width = max(min(round((end - self.since) * self.scale), WIDTH) - left - 1, LEAST_WIDTH)
+            top, bottom = HEIGHTS[result]
             self.parts[result].append(f"M{min(left, WIDTH - width)} {top}h{width}v{bottom - top}h-{width}z")
 
-    def mark(self, moment: datetime) -> None:
+    def mark(self, moment: float) -> None:
         """Adds the mark of a failed run."""
         if moment > self.since:
-            self.parts["failed"].append(f"M{min(self.x(moment), WIDTH - 5)} 24l-5 -9h10z")
+            self.parts["failed"].append(f"M{min(round((moment - self.since) * self.scale), WIDTH - 5)} 24l-5 -9h10z")
 
 
-def draw(
-    feed: Feed, runs: Sequence[Mapping[str, Any]], late: Sequence[datetime], since: datetime, now: datetime, most: int
-) -> Line:
+def draw(feed: Feed, runs: Sequence[Run], late: Sequence[datetime], since: datetime, now: datetime, most: int) -> Line:
     """The line of a feed from `since` to `now`. Of more than `most` runs the oldest are one block."""
-    windows, canvas = windows_of(feed, runs, late), Canvas(since, now)
+    begin, end = since.timestamp(), now.timestamp()
+    windows, canvas = windows_of(feed, runs, late), Canvas(begin, end)
     gaps, reached = 0, None
     for one in windows:
         if one.start is None:
             canvas.mark(one.end)
             continue
         if reached is None and len(runs) >= most:
-            canvas.block("earlier", since, one.start)
-        elif reached is not None and one.start > reached and one.end > since:
+            canvas.block("earlier", begin, one.start)
+        elif reached is not None and one.start > reached and one.end > begin:
             canvas.block("gap", reached, one.start)
             gaps += 1
         canvas.block(one.result, one.start, one.end)
         reached = one.end
-    canvas.block(state_now(feed), reached or feed.cursor or feed.created_at, now)
-    text = in_words(windows, since, gaps) + (", and earlier ones" if "earlier" in canvas.parts else "")
-    return Line({name: "".join(drawn) for name, drawn in canvas.parts.items()}, windows, text)
+    canvas.block(state_now(feed), reached or (feed.cursor or feed.created_at).timestamp(), end)
+    text = in_words(windows, begin, gaps) + (", and earlier ones" if "earlier" in canvas.parts else "")
+    return Line({name: "".join(drawn) for name, drawn in canvas.parts.items()}, text)
 
 
 def state_now(feed: Feed) -> str:
@@ -128,7 +130,7 @@ def state_now(feed: Feed) -> str:
     return "running" if feed.running_export is not None else "open"
 
 
-def in_words(windows: Sequence[Window], since: datetime, gaps: int) -> str:
+def in_words(windows: Sequence[Window], since: float, gaps: int) -> str:
     """Such as "7 files, 1 late, 2 failed"."""
     counts = {"done": 0, "late": 0, "failed": 0, "gap": gaps}
     for one in windows:

@@ -1,13 +1,13 @@
 """Reads what the pages of feeds show. Nothing is written here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from contactexport.changes import log as change_log
 from contactexport.console import feed_lines
-from contactexport.console.feed_lines import Line
+from contactexport.console.feed_lines import Line, Run
 from contactexport.context import Context
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
@@ -15,7 +15,7 @@ from contactexport.feeds import store
 from contactexport.feeds.models import Feed
 from contactexport.users.models import Caller
 
-MOST_WINDOWS = 40  # of a feed in the list
+MOST_WINDOWS = 31  # of a feed in the list: a month of nights
 FILES_PER_PAGE = 50
 MOST_EVENTS = 20
 
@@ -36,8 +36,8 @@ def list_feeds(context: Context, caller: Caller, days: float) -> tuple[list[Show
         since = now - timedelta(days=days)
         found = store.visible(conn, caller)
         scope = {"team": None if caller.sees_all else caller.team, "feed_id": None, "since": since}
-        runs = _by_feed(queries("console_feeds").windows_of_feeds(conn, most=MOST_WINDOWS, **scope))
-        late = _by_feed(queries("console_feeds").late_events(conn, **scope))
+        runs = runs_by_feed(conn, MOST_WINDOWS, scope)
+        late = late_by_feed(conn, scope)
     return [_shown(feed, runs, late, since, now, MOST_WINDOWS) for feed in found], since, now
 
 
@@ -46,8 +46,7 @@ def with_line(conn: Connection, feed: Feed, days: float, most: int) -> ShownFeed
     now = change_log.clock(conn)
     since = now - timedelta(days=days)
     scope = {"team": None, "feed_id": feed.id, "since": since}
-    runs = _by_feed(queries("console_feeds").windows_of_feeds(conn, most=most, **scope))
-    late = _by_feed(queries("console_feeds").late_events(conn, **scope))
+    runs, late = runs_by_feed(conn, most, scope), late_by_feed(conn, scope)
     return _shown(feed, runs, late, since, now, most)
 
 
@@ -67,21 +66,29 @@ def events_of(conn: Connection, feed: Feed) -> list[dict[str, Any]]:
     return list(queries("console_feeds").events_of_feed(conn, feed_id=feed.id, most=MOST_EVENTS))
 
 
-def _by_feed(rows: Sequence[dict[str, Any]]) -> Mapping[int, list[dict[str, Any]]]:
-    found: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["feed_id"], []).append(row)
+def runs_by_feed(conn: Connection, most: int, scope: Mapping[str, Any]) -> Mapping[int, list[Run]]:
+    """The ended runs of each feed, oldest first, at most `most` of the newest."""
+    return {
+        row["feed_id"]: list(map(Run, row["statuses"], row["starts"], row["ends"], row["finished"]))
+        for row in queries("console_feeds").windows_of_feeds(conn, most=most, **scope)
+    }
+
+
+def late_by_feed(conn: Connection, scope: Mapping[str, Any]) -> Mapping[int, list[datetime]]:
+    """When each feed was late."""
+    found: dict[int, list[datetime]] = {}
+    for row in queries("console_feeds").late_events(conn, **scope):
+        found.setdefault(row["feed_id"], []).append(row["happened_at"])
     return found
 
 
 def _shown(
     feed: Feed,
-    runs: Mapping[int, list[dict[str, Any]]],
-    late: Mapping[int, list[dict[str, Any]]],
+    runs: Mapping[int, list[Run]],
+    late: Mapping[int, list[datetime]],
     since: datetime,
     now: datetime,
     most: int,
 ) -> ShownFeed:
-    moments = [one["happened_at"] for one in late.get(feed.id, ())]
-    line = feed_lines.draw(feed, runs.get(feed.id, ()), moments, since, now, most)
+    line = feed_lines.draw(feed, runs.get(feed.id, ()), late.get(feed.id, ()), since, now, most)
     return ShownFeed(feed, line, None if feed.cursor is None else now - feed.cursor)
