@@ -16,7 +16,7 @@ from tests.support import served
 from tests.support.browsing import WIDE, Visit, chromium, running_browser
 from tests.support.contexts import make_context
 
-CONTACTS = 3000
+CONTACTS = 20_000
 
 
 def pytest_collection_modifyitems(items):
