@@ -41,7 +41,7 @@ def slowed_workers(service):
         while not ended.is_set():
             for worker in workers:
                 worker.suspend()
-            ended.wait(0.19)
+            ended.wait(0.29)
             for worker in workers:
                 worker.resume()
             time.sleep(0.01)
@@ -114,10 +114,10 @@ def test_export_is_asked_for_and_watched_until_it_is_done(visit, console):
         told.wait_for(timeout=60_000)
         seen = {told.inner_text()}
         give_up = time.monotonic() + 60
-        while len(seen) < 3 and time.monotonic() < give_up and told.is_visible():
+        while len(seen) < 2 and time.monotonic() < give_up and told.is_visible():
             seen.add(told.inner_text())
             time.sleep(0.5)
-        assert len(seen) >= 3, seen
+        assert len(seen) == 2, seen
     page.locator(STATUS).get_by_text("done").wait_for(timeout=60_000)
     assert never_reloaded(page)
     with page.expect_download() as download:

@@ -40,6 +40,7 @@ def test_first_view_of_every_page_is_small(visit, console):
         opened.page.context.new_cdp_session(opened.page).send("Network.clearBrowserCache")
         opened.open(path.format(done=console.done, failed=console.failed))
         sizes[name] = opened.transferred
+    print(sizes)
     assert all(2_000 < size <= FIRST_VIEW_BYTES for size in sizes.values()), sizes
 
 

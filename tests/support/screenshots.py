@@ -19,6 +19,8 @@ REFUSED = demo.EXAMPLE | {"ftp_settings": demo.EXAMPLE["ftp_settings"] | {"folde
 NOT_OF_THIS_MACHINE = """
     for (const term of document.querySelectorAll("dl.facts dt"))
         if (["system", "host"].includes(term.textContent)) { term.nextElementSibling.remove(); term.remove(); }
+    for (const line of document.querySelectorAll("#doctor span:last-child"))
+        line.textContent = line.textContent.replace(/\\/\\S+\\/exports/, "/srv/exports");
     document.getElementById("h-set").closest("section").remove();
 """
 
@@ -62,7 +64,9 @@ def take(service: LocalService, link: str) -> None:
             ("system", "/console/system"),
             ("new-export", "/console/new-export"),
         ):
-            page.goto(address + path)
+            answer = page.goto(address + path)
+            assert answer is not None
+            assert answer.ok, f"{path}: {answer.status}"
             if name == "new-export":
                 fill_in(page)
             if name == "system":
@@ -83,6 +87,7 @@ def fill_in(page: Page) -> None:
     """Asks for the preview of an export like that of the demo."""
     for name, value in (("form_id", "123"), ("field", "1"), ("field", "2"), ("field", "3")):
         page.locator(f"input[name={name}][value='{value}']").check()
+    page.get_by_label("When", exact=True).select_option("custom")
     page.locator("#start").fill("2012-02-09")
     page.locator("#end").fill("2012-04-02")
     page.get_by_role("button", name="Preview", exact=True).click()
