@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Tests wait more than they compute: for servers to start, and for things to time out.
 PROCESSES := $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
-.PHONY: help venv demo serve check test test-all fuzz soak azurite uploads clients lint bench requirements clean
+.PHONY: help venv demo serve screenshots check test test-all fuzz soak azurite uploads clients lint bench requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -19,11 +19,14 @@ $(VENV)/.installed: requirements.txt setup.cfg setup.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: venv  ## run the main job end to end on this machine, then stop everything
-	$(BIN)/python -m contactexport.embedded.demo
+demo: venv  ## run the main job end to end on this machine, then stop everything (KEEP=1: at Ctrl-C, and look)
+	KEEP=$(KEEP) $(BIN)/python -m contactexport.embedded.demo
 
 serve: venv  ## run the whole service on this machine until Ctrl-C (PORT=8025)
 	$(BIN)/python -m contactexport.embedded.playground --port $(or $(PORT),8025)
+
+screenshots: venv  ## pictures of the console for docs/console.md, from the data of the demo (needs Chromium)
+	$(BIN)/python -m tests.support.screenshots
 
 lint: venv  ## style, types and import contracts
 	$(BIN)/ruff check --config config/ruff.toml .

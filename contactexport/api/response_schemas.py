@@ -12,7 +12,7 @@ class Envelope(Schema):
     """The form of every answer."""
 
     replyCode = fields.Integer(required=True, metadata={"description": "0 when all went well"})  # noqa: N815 - its name
-    replyText = fields.String(required=True, metadata={"description": "OK, or what is wrong"})  # noqa: N815 - its name
+    replyText = fields.String(required=True, metadata={"description": "OK, or what is wrong", "example": "OK"})  # noqa: N815 - its name
     data: fields.Field[Any] = fields.Raw(required=True)
 
 
@@ -82,7 +82,7 @@ class Status(Schema):
         required=True, validate=OneOf(["changes", "registrations", "full"]), metadata={"example": "changes"}
     )
     distribution_method = fields.String(
-        required=True, validate=OneOf(["local", "ftp", "sftp"]), metadata={"example": "local"}
+        required=True, validate=OneOf(["local", "ftp", "sftp"]), metadata={"example": "ftp"}
     )
     origin = fields.String(required=True, validate=OneOf(["form", "api", "all"]), metadata={"example": "form"})
     origin_id = fields.List(

@@ -16,10 +16,11 @@ import click
 from contactexport.cli.current import current_context
 from contactexport.cli.errors import Command
 from contactexport.cli.supervisor import STOP_SECONDS, Supervisor
+from contactexport.console.first_link import operator_link
 from contactexport.context import Context
 from contactexport.db import migrate
 from contactexport.embedded import postgres, serve_lock
-from contactexport.errors import ContactExportError, DatabaseUnavailable
+from contactexport.errors import ContactExportError, DatabaseUnavailable, UsageError
 from contactexport.files import storage_check
 from contactexport.queue.publisher import DELIVERIES_QUEUE, EXPORTS_QUEUE, SHORT_QUEUE, SWEEPS_QUEUE
 from contactexport.secrets.encrypt_urls import encrypt_urls
@@ -37,11 +38,18 @@ logger = logging.getLogger(__name__)
 @click.option("--port", type=click.IntRange(1, 65535), default=8025, show_default=True, help="Port to listen on.")
 @click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Exports at a time.")
 @click.option("--deliveries", type=click.IntRange(1), default=4, show_default=True, help="Uploads by FTP at a time.")
-def serve(host: str, port: int, concurrency: int, deliveries: int) -> None:
+@click.option(
+    "--console-link/--no-console-link",
+    default=None,
+    help="Print a link that signs in to the console once, as the user `operator`.  [default: in a terminal, if "
+    "Postgres is the embedded one]",
+)
+def serve(host: str, port: int, concurrency: int, deliveries: int, console_link: bool | None) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
     Starts Postgres if none is configured, upgrades the schema, and starts gunicorn, a worker for exports and one for
-    deliveries. Any of them that dies is restarted. Prints `ready http://HOST:PORT` when the service answers.
+    deliveries. Any of them that dies is restarted. Prints `ready http://HOST:PORT` when the service answers, and then
+    `console` with the link, if there is to be one.
 
     \b
     Example:
@@ -68,9 +76,23 @@ def serve(host: str, port: int, concurrency: int, deliveries: int) -> None:
             supervisor.start("deliveries", _worker(deliveries, [DELIVERIES_QUEUE, *QUICK_QUEUES]))
             if _wait_until_ready(supervisor, host, port):
                 click.echo(f"ready http://{host}:{port}")
+                if console_link if console_link is not None else _is_tried_out(context):
+                    _print_console_link(context, f"http://{host}:{port}")
                 supervisor.watch(partial(_revive_postgres, context))
         finally:
             supervisor.stop()
+
+
+def _is_tried_out(context: Context) -> bool:
+    """True in a terminal with the embedded Postgres. A link that goes to a log would be read by others."""
+    return context.settings.database_url is None and sys.stdout.isatty()
+
+
+def _print_console_link(context: Context, url: str) -> None:
+    try:
+        click.echo(f"console {url}{operator_link(context)}")
+    except UsageError as error:  # the service runs all the same
+        click.echo(f"console {url}/console/  {error.text}")
 
 
 @contextmanager

@@ -11,6 +11,14 @@ from contactexport.errors import Unauthorized
 
 WRONG = "No active user has this name and this token."
 LONGEST_FIELD = 500
+ONCE = "/console/sign-in/once/"
+
+
+@console.before_app_request
+def hide_link() -> None:
+    """Keeps links out of the audit log, also those of requests that are refused before they reach their page."""
+    if request.path.startswith(ONCE):
+        g.logged_path = f"{ONCE}..."
 
 
 @console.route("/sign-in", methods=["GET", "POST"])
@@ -33,15 +41,14 @@ def sign_in() -> AnyResponse:
 @console.route("/sign-in/once/<link>", methods=["GET", "POST"])
 def sign_in_once(link: str) -> AnyResponse:
     """Shows one button, so that a browser which fetches the page in advance does not use the link up."""
-    g.logged_path = "/console/sign-in/once/..."
     if request.method == "GET":
-        return make_response(render_template("console/sign_in_once.html"))
+        return make_response(render_template("console/sign_in_once.html", next=request.args.get("next", "")))
     try:
         session_id = session.sign_in_once(current_context(), link, g.address, request.user_agent.string)
     except Unauthorized:
         flash("This link was used before, or has expired. Sign in with your token.", "problem")
         return redirect(url_for("console.sign_in"), 303)
-    return _signed_in(session_id, url_for("console.overview"))
+    return _signed_in(session_id, _own_page(request.form.get("next", "")))
 
 
 @console.post("/sign-out")

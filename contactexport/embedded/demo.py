@@ -1,11 +1,15 @@
 """`make demo`: runs the example of the specification end to end. The exit code is not 0 if anything differs."""
 
+import contextlib
 import csv
 import hashlib
 import json
+import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,14 +54,18 @@ def main(
     contacts: int = CONTACTS,
     http_port: int = HTTP_PORT,
     ftp_port: int = FTP_PORT,
+    afterwards: Callable[[LocalService, str], None] = lambda *_: None,
 ) -> int:
-    """Runs the demo in a new folder and deletes the folder. Returns the exit code."""
+    """Runs the demo in a new folder and deletes the folder. Returns the exit code.
+
+    `afterwards` is called while all still runs, with the service and a link that signs in to its console once.
+    """
     started = time.monotonic()
     shutil.rmtree(data_dir, ignore_errors=True)
     service = LocalService(data_dir, http_port, {"LOG_LEVEL": "WARNING"})
     try:
         with tempfile.TemporaryDirectory() as received:
-            _run(service, Path(received), contacts, ftp_port)
+            _run(service, Path(received), contacts, ftp_port, afterwards)
     except ContactExportError as error:
         say(f"\nFAILED: {error.text}")
         return 1
@@ -73,14 +81,27 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _run(service: LocalService, received: Path, contacts: int, ftp_port: int) -> None:
+def keep(_service: LocalService, link: str) -> None:
+    """Tells where the console shows what was done, and returns after Ctrl-C."""
+    say(f"\nEverything is as expected. See what was done:\n  {link}?next=/console/exports\nCtrl-C stops everything.")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+def _run(
+    service: LocalService,
+    received: Path,
+    contacts: int,
+    ftp_port: int,
+    afterwards: Callable[[LocalService, str], None],
+) -> None:
     say(f"# Postgres, schema and {contacts:,} sample contacts")
     service.flask("db", "upgrade")
     say(service.flask("contacts", "sample", "--contacts", str(contacts)).strip())
     token = json.loads(service.flask("users", "add", "demo", "--token", "--json"))["token"]
     say(f"\n# gunicorn and a worker on port {service.port}, an FTP server on port {ftp_port}")
     user, password = EXAMPLE["ftp_settings"]["username"], EXAMPLE["ftp_settings"]["password"]
-    with ftp_server.running(received, user, password, ftp_port), service.serving():
+    with ftp_server.running(received, user, password, ftp_port), service.serving_with_link() as (_, link):
         say("\n# The request example of the specification")
         example = EXAMPLE | {"ftp_settings": EXAMPLE["ftp_settings"] | {"port": str(ftp_port)}}
         by_ftp = _export(service, token, example)
@@ -98,6 +119,7 @@ def _run(service: LocalService, received: Path, contacts: int, ftp_port: int) ->
         local = _export(service, token, LOCAL_EXAMPLE, meanwhile=refused_while_running)
         _check_file(service.data_dir / "exports" / local["file_name"], local)
         _expect("sha256 of both files", local["sha256"], by_ftp["sha256"])
+        afterwards(service, link)
 
 
 def _export(
@@ -154,4 +176,8 @@ def _expect(what: str, found: object, expected: object) -> None:
 
 
 if __name__ == "__main__":
+    if os.environ.get("KEEP") == "1":
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell ignores SIGINT in the background
+            signal.signal(number, signal.default_int_handler)
+        sys.exit(main(afterwards=keep))
     sys.exit(main())

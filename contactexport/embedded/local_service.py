@@ -51,10 +51,10 @@ class LocalService:
         return done.stdout
 
     @contextmanager
-    def serving(self) -> Iterator[subprocess.Popen[str]]:
+    def serving(self, *options: str) -> Iterator[subprocess.Popen[str]]:
         """Runs `flask serve`. It is ready when the block starts and stopped when it ends. Raises CommandFailed."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "flask", "serve", "--port", str(self.port)],
+            [sys.executable, "-m", "flask", "serve", "--port", str(self.port), *options],
             env=self.environment(),
             stdout=subprocess.PIPE,
             text=True,
@@ -66,6 +66,12 @@ class LocalService:
         finally:
             process.terminate()
             process.communicate()
+
+    @contextmanager
+    def serving_with_link(self) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        """Runs `flask serve` as `serving` does. Also yields a link that signs in to the console once."""
+        with self.serving("--console-link") as process:
+            yield process, process.stdout.readline().split()[1] if process.stdout else ""
 
     def call(self, method: str, path: str, token: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         """Returns HTTP status and envelope of one request."""

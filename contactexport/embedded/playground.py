@@ -39,11 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 say(f"making {chosen.contacts:,} sample contacts")
                 say(service.flask("contacts", "sample", "--contacts", str(chosen.contacts)).strip())
                 (service.data_dir / "sampled").touch()
-        with service.serving() as process, contextlib.suppress(KeyboardInterrupt):
+        with service.serving_with_link() as (process, link), contextlib.suppress(KeyboardInterrupt):
             # Only now: a second start that fails must not replace the token of the running service.
             known = any(user["name"] == USER for user in json.loads(service.flask("users", "list", "--json")))
             created = service.flask("users", "rotate" if known else "add", USER, "--token", "--json")
-            say(_instructions(service, json.loads(created)["token"]))
+            say(_instructions(service, json.loads(created)["token"], link))
             process.wait()
     except CommandFailed as failed:
         if failed.exit_code < 0:
@@ -55,13 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _instructions(service: LocalService, token: str) -> str:
+def _instructions(service: LocalService, token: str, link: str) -> str:
     url = f"http://127.0.0.1:{service.port}/api/v2"
     return f"""
+Look at the console (the link signs in once, as the user operator):
+  {link}
 Ask for an export:
   curl -H 'Authorization: Bearer {token}' {url}/contact/getchanges -d '{json.dumps(LOCAL_EXAMPLE)}'
 See its status (replace 1 by its id):
   curl -H 'Authorization: Bearer {token}' {url}/export/1
+The API is described at http://127.0.0.1:{service.port}/docs.
 Finished files are in {service.data_dir / "exports"}. Ctrl-C stops everything.
 """
 

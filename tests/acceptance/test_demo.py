@@ -81,6 +81,11 @@ def test_playground_serves_until_it_is_stopped_even_in_the_background(tmp_path, 
         assert line, told
         told += line
     assert "curl -H 'Authorization: Bearer cx_" in told
+    link = re.search(rf"http://127.0.0.1:{port}/console/sign-in/once/\S+", told)[0]
+    for expected in ("<h1>Overview</h1>", "<h1>Sign in</h1>"):  # it is of use once
+        browser = requests.Session()
+        csrf_token = re.search('name="csrf_token" value="([^"]+)"', browser.get(link, timeout=10).text)[1]
+        assert expected in browser.post(link, {"csrf_token": csrf_token}, timeout=10).text
     assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == 200
     ours = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(told_by)
@@ -166,3 +171,37 @@ def test_empty_database_url_is_refused(tmp_path):
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"contactexport: CONTACTEXPORT_{name} is empty: a URL expected")
     assert not (tmp_path / "data").exists()
+
+
+def test_demo_is_kept_until_it_is_stopped_and_shows_what_it_did(tmp_path):
+    """In a folder of its own, since the demo deletes the folder that it uses."""
+    begin = (
+        "import sys; from pathlib import Path; from contactexport.embedded import demo; "
+        f"sys.exit(demo.main(Path({str(tmp_path / 'demo')!r}), contacts=1000, http_port={free_port()}, "
+        f"ftp_port={free_port()}, afterwards=demo.keep))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", begin], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    told = ""
+    while "Ctrl-C stops everything" not in told:
+        line = process.stdout.readline()
+        assert line, told
+        told += line
+    link = re.search(r"http://\S+/console/sign-in/once/\S+", told)[0]
+    browser = requests.Session()
+    found = dict(re.findall('name="(csrf_token|next)" value="([^"]+)"', browser.get(link, timeout=10).text))
+    shown = browser.post(link, found, timeout=10)
+    assert (shown.status_code, shown.url.rpartition("/")[2]) == (200, "exports")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_link_to_the_console_is_printed_in_a_terminal_or_on_demand_only(tmp_path):
+    service = LocalService(tmp_path / "data", free_port())
+    with service.serving():  # its output goes to this process
+        assert json.loads(service.flask("users", "list", "--json")) == []  # a link would need a user
+    with service.serving_with_link() as (_, link):
+        assert requests.get(link, timeout=10).status_code == 200
+        users = json.loads(service.flask("users", "list", "--json"))
+    assert [(user["name"], user["operator"]) for user in users] == [("operator", True)]

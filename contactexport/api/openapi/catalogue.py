@@ -54,7 +54,8 @@ def catalogue_paths() -> dict[str, dict[str, Any]]:
 
 def open_paths() -> dict[str, dict[str, Any]]:
     """Returns operations by path and method: those that need no credentials."""
-    document = {"description": "OpenAPI 3.1", "content": {JSON: {"schema": {"type": "object"}}}}
+    shown = {"openapi": "3.1.0", "info": {"title": "contactexport"}, "paths": {}, "components": {}}
+    document = {"description": "OpenAPI 3.1", "content": {JSON: {"schema": {"type": "object"}, "example": shown}}}
     ready = json_reply(response_schemas.ReadinessReply)
     not_ready = ready | {"description": "A part that exports need does not answer, or its disk is full"}
     return {
