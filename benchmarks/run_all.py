@@ -27,6 +27,7 @@ SCRIPTS = (
     "latency",
     "profiles",
     "ftp_upload",
+    "sftp_upload",
     "verify",
     "mirror",
     "due_feeds",

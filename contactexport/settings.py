@@ -118,6 +118,9 @@ class Settings:
         setting_values.TEMPORARY_NAME,
         "name of a file during its upload. %s is the final name and the attempt, %s alone: the final name",
     )
+    sftp_unknown_hosts: bool = _setting(
+        setting_values.switch, "0", "1: a file may be sent by SFTP to a host whose key is not pinned in the request"
+    )
     allowed_hosts: tuple[AllowedHost, ...] = _setting(
         parse_allowed_hosts,
         "",

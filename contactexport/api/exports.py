@@ -65,6 +65,7 @@ def _valid(export_type: str, body: Mapping[str, Any], rules: ClientRules) -> Get
             export_type,
             rules,
             ftp_tls_required=context.settings.ftp_tls_required,
+            sftp_unknown_hosts=context.settings.sftp_unknown_hosts,
         )
         cached[export_type, rules] = schema
     return load_get_changes(schema, body)

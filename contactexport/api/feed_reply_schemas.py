@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf
 
-from contactexport.api.response_schemas import Envelope
+from contactexport.api.response_schemas import EncryptedFor, Envelope
 
 
 class FeedStatus(Schema):
@@ -62,7 +62,9 @@ class FeedStatus(Schema):
             "example": [[None, "user_id"], [1, "First Name"], [None, "last update"], [None, "change"]],
         },
     )
-    distribution_method = fields.String(required=True, validate=OneOf(["local", "ftp"]), metadata={"example": "local"})
+    distribution_method = fields.String(
+        required=True, validate=OneOf(["local", "ftp", "sftp"]), metadata={"example": "local"}
+    )
     origin = fields.String(required=True, validate=OneOf(["form", "api", "all"]), metadata={"example": "form"})
     origin_id = fields.List(fields.Integer(), required=True, metadata={"example": [123]})
     contact_fields = fields.List(fields.Integer(), required=True, metadata={"example": [1, 3, 106533]})
@@ -73,6 +75,8 @@ class FeedStatus(Schema):
     origin_column = fields.Integer(required=True, metadata={"example": 0})
     ftp_host = fields.String(required=True, allow_none=True, metadata={"example": None})
     ftp_dir = fields.String(required=True, allow_none=True, metadata={"example": None})
+    compression = fields.String(validate=OneOf(["gzip"]), metadata={"description": "absent if none"})
+    encryption = fields.Nested(EncryptedFor, metadata={"description": "absent if none"})
 
 
 class FeedReply(Envelope):

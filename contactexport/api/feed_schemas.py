@@ -18,7 +18,6 @@ from contactexport.feeds.status import asked
 
 # A feed decides these itself.
 NOT_OF_FEEDS = ("time_range", "spreadsheet", "may_end_early", "may_be_incomplete")
-OF_FTP = ("host", "port", "username", "folder", "tls", "temporary_name")
 
 
 class AcknowledgeSchema(Schema):
@@ -98,10 +97,14 @@ def read_start(sent: Any, time_zone: tzinfo) -> datetime:
 
 def body_of(feed: Feed) -> dict[str, Any]:
     """The body that asks for this feed, with an empty password and without its notification URL. A PATCH changes it."""
-    ftp = feed.settings.ftp
+    settings = feed.settings
+    ftp, sftp, key = settings.ftp, settings.sftp, settings.openpgp_key
     return {
         "name": feed.name,
         "schedule": feed.schedule,
-        **asked(feed.settings),
-        "ftp_settings": ftp and {name: getattr(ftp, name) for name in OF_FTP} | {"password": "", "tls": int(ftp.tls)},
+        **asked(settings),
+        "ftp_settings": ftp and vars(ftp) | {"password": "", "tls": int(ftp.tls)},
+        "sftp_settings": sftp and vars(sftp) | {"password": ""},
+        "compression": settings.compression,
+        "encryption": key and {"openpgp_key": key},
     }

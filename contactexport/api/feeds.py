@@ -17,7 +17,8 @@ from contactexport.feeds import run as feed_run
 from contactexport.feeds.models import Feed
 from contactexport.queue.publisher import RUN_EXPORT
 
-KEPT_SECRETS = ("ftp_settings", "notification_url")
+# What keeps its secrets unless a change names one of these parameters.
+KEPT_SECRETS = {"target": {"ftp_settings", "sftp_settings"}, "notification_url": {"notification_url"}}
 
 blueprint = Blueprint("feed", __name__, url_prefix="/feed")
 
@@ -62,7 +63,7 @@ def change(name: str) -> Response:
     begin = None if start is None else read_start(start, context.settings.time_zone)
     manage.require_start(context, found.settings, begin)
     if set(body) - {"name", "paused", "full", "from"}:
-        kept = [key for key in KEPT_SECRETS if key not in body]
+        kept = [kind for kind, parameters in KEPT_SECRETS.items() if parameters.isdisjoint(body)]
         wanted = load_feed(_schema(), body_of(found) | body | {"name": name, "from": None})
         found = manage.change(context, found, wanted, caller, same=kept)
     if full or begin is not None:
@@ -134,7 +135,7 @@ def _named(name: str) -> Feed:
 def _pulled(name: str) -> Feed:
     """Raises DownloadRefused for a feed whose files go elsewhere."""
     found = _named(name)
-    if found.settings.ftp is not None:
+    if found.settings.remote is not None:
         raise DownloadRefused(*download.NOT_LOCAL)
     return found
 
@@ -157,4 +158,5 @@ def _schema() -> FeedSchema:
         context.guard,
         rules=g.caller.rules,
         ftp_tls_required=context.settings.ftp_tls_required,
+        sftp_unknown_hosts=context.settings.sftp_unknown_hosts,
     )

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf
 
-from contactexport.api.response_schemas import Envelope
+from contactexport.api.response_schemas import DeliveredForm, Envelope
 
 
 class ManifestKey(Schema):
@@ -54,6 +54,7 @@ class Manifest(Schema):
     removed = fields.Integer(required=True, metadata={"description": "rows of contacts deleted or moved"})
     bytes = fields.Integer(required=True)
     sha256 = fields.String(required=True)
+    delivered = fields.Nested(DeliveredForm, metadata={"description": "what the host got; absent: the file itself"})
     previous = fields.String(required=True, allow_none=True, metadata={"description": "SHA-256 of the one before"})
     reset = fields.Boolean(required=True, metadata={"description": "the window does not follow the one before"})
     columns_changed = fields.Boolean(required=True)

@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -172,7 +172,7 @@ class Port(fields.Field[int]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         number = integer(value)
         if number is None or not 1 <= number <= 65535:
-            raise InvalidValue(f"ftp_settings.{attr}", value)
+            raise InvalidValue(f"{self.parent.PARAMETER}.{attr}", value)  # type: ignore[union-attr] # our schema
         return number
 
 
@@ -193,7 +193,8 @@ class Line(fields.Field[str]):
             and not CONTROL_CHARACTER.search(value)
         ):
             return value
-        raise InvalidValue(f"ftp_settings.{attr}", "***" if self.secret else value)
+        parameter = f"{self.parent.PARAMETER}.{attr}"  # type: ignore[union-attr] # our schema
+        raise InvalidValue(parameter, "***" if self.secret else value)
 
 
 class TemporaryName(Line):
@@ -203,7 +204,8 @@ class TemporaryName(Line):
         try:
             return temporary_name(super()._deserialize(value, attr, data, **kwargs))
         except ValueError as wrong:
-            raise ValidationError(f"Invalid value for ftp_settings.{attr}: {value}: {wrong}") from None
+            parameter = f"{self.parent.PARAMETER}.{attr}"  # type: ignore[union-attr] # our schema
+            raise ValidationError(f"Invalid value for {parameter}: {value}: {wrong}") from None
 
 
 class NotificationUrl(fields.Field[str]):
@@ -224,6 +226,8 @@ class NotificationUrl(fields.Field[str]):
 
 class FtpSettingsSchema(Schema):
     """The object `ftp_settings` of a request: where a file is uploaded."""
+
+    PARAMETER: ClassVar[str] = "ftp_settings"
 
     class Meta:
         """Unknown keys are ignored (contract, Request)."""
@@ -258,10 +262,14 @@ class FtpSettingsSchema(Schema):
     )
 
 
-class FtpSettings(fields.Nested):
-    """The nested object. Refused with our text if it is not an object."""
+class NestedObject(fields.Nested):
+    """A nested object. Refused with our text if it is not an object. A `secret` one is not shown then."""
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+    def __init__(self, *args: Any, secret: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.secret = secret
+
+    def _deserialize(self, value: Any, attr: str | None, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, dict):
-            raise InvalidValue("ftp_settings", value)
-        return super()._deserialize(value, *args, **kwargs)
+            raise InvalidValue(str(attr), "***" if self.secret else value)
+        return super()._deserialize(value, attr, *args, **kwargs)

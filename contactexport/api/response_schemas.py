@@ -35,13 +35,29 @@ class AcceptedExportReply(Envelope):
 
 
 class DeliveryAttempt(Schema):
-    """One attempt to deliver by FTP."""
+    """One attempt to deliver by FTP or SFTP."""
 
     attempt = fields.Integer(required=True, metadata={"example": 1})
     at = fields.String(required=True, metadata={"example": "2012-04-02T09:30:12.345678+00:00"})
     reply = fields.String(
         required=True,
         metadata={"description": "the last reply of the host, or what went wrong", "example": "250 Renamed."},
+    )
+
+
+class DeliveredForm(Schema):
+    """What a host got, if the file was compressed or encrypted for it."""
+
+    file_name = fields.String(required=True, metadata={"example": "changes_2140_en-9f3a1c.csv.gz"})
+    bytes = fields.Integer(required=True, metadata={"example": 9121})
+    sha256 = fields.String(required=True, metadata={"example": "5c1e" * 16})
+
+
+class EncryptedFor(Schema):
+    """Whom a file is encrypted for."""
+
+    openpgp_fingerprint = fields.String(
+        required=True, metadata={"description": "of the key", "example": "4BB76721B03EBD8AD9DEF32669AF2A85B67AEAB1"}
     )
 
 
@@ -65,7 +81,9 @@ class Status(Schema):
     type = fields.String(
         required=True, validate=OneOf(["changes", "registrations", "full"]), metadata={"example": "changes"}
     )
-    distribution_method = fields.String(required=True, validate=OneOf(["local", "ftp"]), metadata={"example": "local"})
+    distribution_method = fields.String(
+        required=True, validate=OneOf(["local", "ftp", "sftp"]), metadata={"example": "local"}
+    )
     origin = fields.String(required=True, validate=OneOf(["form", "api", "all"]), metadata={"example": "form"})
     origin_id = fields.List(
         fields.Integer(), required=True, metadata={"description": "empty for all origins", "example": [123]}
@@ -160,6 +178,13 @@ class Status(Schema):
         required=True,
         allow_none=True,
         metadata={"description": "when it is retried after a failed attempt", "example": None},
+    )
+    compression = fields.String(
+        validate=OneOf(["gzip"]), metadata={"description": "of the uploaded file; absent if none"}
+    )
+    encryption = fields.Nested(EncryptedFor, metadata={"description": "of the uploaded file; absent if none"})
+    delivered = fields.Nested(
+        DeliveredForm, metadata={"description": "the uploaded form, once done; absent if it is the file itself"}
     )
     feed = fields.String(metadata={"description": "the feed that it is a run of; absent if none", "example": "nightly"})
     sequence = fields.Integer(metadata={"description": "the number of its file in the feed", "example": 7})

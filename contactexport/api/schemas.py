@@ -10,14 +10,22 @@ from typing import Any, cast
 
 from marshmallow import EXCLUDE, Schema, ValidationError, post_load, pre_load, validates
 
+from contactexport.api.delivery_fields import (
+    NESTED,
+    EncryptionSchema,
+    SftpSettingsSchema,
+    delivery_of,
+    relevant_delivery,
+    require_delivery,
+)
 from contactexport.api.request_fields import (
     OFF,
     ContactFields,
     Flag,
-    FtpSettings,
     FtpSettingsSchema,
     InvalidValue,
     Language,
+    NestedObject,
     NotificationUrl,
     OneOf,
     OriginIds,
@@ -25,17 +33,16 @@ from contactexport.api.request_fields import (
 )
 from contactexport.catalogue import Catalogue
 from contactexport.errors import FTP_TLS_REQUIRED, NO_LONGER_KEPT, REMOVALS_UNKNOWN, HostRefused, InvalidRequest
-from contactexport.exports.models import ALL_TIME, ExportSettings, FtpTarget
+from contactexport.exports.models import ALL_TIME, ExportSettings
 from contactexport.hosts.guard import NetworkGuard
 from contactexport.users.client_rules import STRICT, ClientRules
 
 REQUIRED = ("distribution_method", "time_range", "origin", "origin_id", "contact_fields")
-REQUIRED_FOR_FTP = ("host", "username", "password")
 
 
 @dataclass(frozen=True)
 class GetChanges:
-    """A valid request."""
+    """A valid request. `ftp_password` is the FTP password, or the text of the SFTP credentials."""
 
     settings: ExportSettings
     ftp_password: str | None
@@ -51,10 +58,11 @@ class GetChangesSchema(Schema):
 
     distribution_method = OneOf(
         "ftp",
+        "sftp",
         "local",
         message="Invalid distribution method: {value}",
         required=True,
-        metadata={"description": "`ftp` uploads the file, `local` stores it for download", "example": "ftp"},
+        metadata={"description": "`ftp` and `sftp` upload the file, `local` stores it for download", "example": "ftp"},
     )
     time_range = TimeRange(
         required=True,
@@ -103,8 +111,26 @@ class GetChangesSchema(Schema):
             "example": "en",
         },
     )
-    ftp_settings = FtpSettings(
-        FtpSettingsSchema, load_default=None, metadata={"description": "required for `ftp`, ignored for `local`"}
+    ftp_settings = NestedObject(
+        FtpSettingsSchema, load_default=None, metadata={"description": "required for `ftp`, else ignored"}
+    )
+    sftp_settings = NestedObject(
+        SftpSettingsSchema,
+        secret=True,
+        load_default=None,
+        metadata={"description": "required for `sftp`, else ignored"},
+    )
+    compression = OneOf(
+        "gzip",
+        message="Invalid value for compression: {value}",
+        load_default=None,
+        metadata={"description": "of the uploaded file, whose name ends in `.gz` then", "example": "gzip"},
+    )
+    encryption = NestedObject(
+        EncryptionSchema,
+        secret=True,
+        load_default=None,
+        metadata={"description": "of the uploaded file, whose name ends in `.pgp` then"},
     )
     notification_url = NotificationUrl(
         load_default=None,
@@ -148,6 +174,7 @@ class GetChangesSchema(Schema):
         rules: ClientRules = STRICT,
         *,
         ftp_tls_required: bool = False,
+        sftp_unknown_hosts: bool = False,
     ) -> None:
         super().__init__()
         self.catalogue = catalogue
@@ -157,6 +184,7 @@ class GetChangesSchema(Schema):
         self.export_type = export_type
         self.rules = rules
         self.ftp_tls_required = ftp_tls_required
+        self.sftp_unknown_hosts = sftp_unknown_hosts
 
     @pre_load
     def keep_what_counts(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
@@ -171,31 +199,29 @@ class GetChangesSchema(Schema):
             kept["time_range"] = [moment.isoformat() for moment in ALL_TIME]
         if kept.get("origin") == "all":
             kept.pop("origin_id", None)
-        if kept.get("distribution_method") != "ftp":
-            kept.pop("ftp_settings", None)
-        elif isinstance(kept.get("ftp_settings"), dict):
-            kept["ftp_settings"] = {name: one for name, one in kept["ftp_settings"].items() if one is not None}
-        _require_parameters(kept)
+        kept = relevant_delivery(kept)
+        _require_parameters(kept, host_key=not self.sftp_unknown_hosts)
         return kept
 
-    @validates("ftp_settings")
-    def refuse_ftp_target(self, ftp_settings: dict[str, Any] | None, **_kwargs: Any) -> None:
+    @validates("ftp_settings", "sftp_settings")
+    def refuse_target(self, target: dict[str, Any] | None, data_key: str, **_kwargs: Any) -> None:
         """Refuses a host that is a forbidden address, and FTP without TLS if the operator requires TLS.
 
         Names are not resolved here.
         """
-        if ftp_settings is not None and {"host", "port"} <= ftp_settings.keys():  # otherwise already refused
+        if target is not None and {"host", "port"} <= target.keys():  # otherwise already refused
             try:
-                self.guard.check_literal(ftp_settings["host"], ftp_settings["port"])
+                self.guard.check_literal(target["host"], target["port"])
             except HostRefused:
-                raise InvalidValue("ftp_settings.host", ftp_settings["host"]) from None
-        if self.ftp_tls_required and ftp_settings is not None and ftp_settings.get("tls") is False:
+                raise InvalidValue(f"{data_key}.host", target["host"]) from None
+        if self.ftp_tls_required and target is not None and target.get("tls") is False:
             raise ValidationError(FTP_TLS_REQUIRED)
 
     @post_load
     def to_settings(self, data: dict[str, Any], **_kwargs: Any) -> GetChanges:
         """Returns the normalised settings."""
-        ftp, (start, end) = data["ftp_settings"], data["time_range"]
+        delivery, secret = delivery_of(data)
+        start, end = data["time_range"]
         full, removed = self.export_type == "full", data["removed"] and self.export_type == "changes"
         if not (full or data["may_be_incomplete"]):
             for text, since in (
@@ -204,10 +230,9 @@ class GetChangesSchema(Schema):
             ):
                 if since is not None:
                     raise ValidationError(text.format(since=since.astimezone(self.time_zone).isoformat()))
-        password = ftp.pop("password") if ftp else None
-        target = FtpTarget(**ftp | {"folder": ftp["folder"] or None}) if ftp else None
         return GetChanges(
             ExportSettings(
+                **delivery,
                 distribution_method=data["distribution_method"],
                 origin=data["origin"],
                 origin_ids=data.get("origin_id", ()),
@@ -217,7 +242,6 @@ class GetChangesSchema(Schema):
                 delimiter=data["delimiter"],
                 header=data["add_field_names_header"],
                 language=data["language"] or self.default_language,
-                ftp=target,
                 notification_url=data["notification_url"],
                 spreadsheet=data["spreadsheet"],
                 type=self.export_type,
@@ -226,7 +250,7 @@ class GetChangesSchema(Schema):
                 removed=removed,
                 origin_column=data["origin_column"],
             ),
-            password,
+            secret,
         )
 
 
@@ -238,16 +262,11 @@ def load_get_changes(schema: GetChangesSchema, body: Mapping[str, Any]) -> GetCh
         raise InvalidRequest(first_text(error.messages, GetChangesSchema)) from None
 
 
-def _require_parameters(data: Mapping[str, Any]) -> None:
-    for name in REQUIRED:
-        if name not in data and not (name == "origin_id" and data.get("origin") == "all"):
-            raise ValidationError(f"Missing parameter: {name}")
-    if data["distribution_method"] == "ftp":
-        if "ftp_settings" not in data:
-            raise ValidationError("Missing parameter: ftp_settings")
-        for name in REQUIRED_FOR_FTP:
-            if isinstance(data["ftp_settings"], dict) and name not in data["ftp_settings"]:
-                raise ValidationError(f"Missing parameter: ftp_settings.{name}")
+def _require_parameters(data: Mapping[str, Any], *, host_key: bool) -> None:
+    needed = [name for name in REQUIRED if not (name == "origin_id" and data.get("origin") == "all")]
+    if missing := [name for name in needed if name not in data]:
+        raise ValidationError(f"Missing parameter: {missing[0]}")
+    require_delivery(data, host_key=host_key)
 
 
 def first_text(messages: Any, schema: type[Schema]) -> str:
@@ -258,5 +277,5 @@ def first_text(messages: Any, schema: type[Schema]) -> str:
     for name in ("_schema", *schema._declared_fields):
         if name in messages:
             found = messages[name]
-            return str(found[0]) if isinstance(found, list) else first_text(found, FtpSettingsSchema)
+            return str(found[0]) if isinstance(found, list) else first_text(found, NESTED[name])
     return str(messages)

@@ -1,13 +1,10 @@
 """Turns the options of `flask export changes` into the request that the API would get for them."""
 
-import os
 from typing import Any
-
-import click
 
 from contactexport.api.schemas import GetChanges, GetChangesSchema, load_get_changes
 from contactexport.catalogue import Catalogue
-from contactexport.cli.ftp_url import ftp_settings_from_url
+from contactexport.cli.delivery_options import ask_secret, delivery_of
 from contactexport.contact_import.header import FieldNames
 from contactexport.context import Context
 from contactexport.errors import FTP_TLS_REQUIRED, InvalidRequest, UsageError
@@ -30,6 +27,7 @@ def asked_for(context: Context, options: dict[str, Any]) -> GetChanges:
         context.guard,
         "full" if options["full"] else "changes",
         ftp_tls_required=context.settings.ftp_tls_required,
+        sftp_unknown_hosts=context.settings.sftp_unknown_hosts,
     )
     try:
         return load_get_changes(schema, _body(options, catalogue))
@@ -60,28 +58,14 @@ def _require_window(options: dict[str, Any]) -> None:
         raise UsageError("--removed and --full exclude each other: --full exports contacts that exist")
 
 
-def ask_ftp_password() -> str:
-    """From FTP_PASSWORD, or from the terminal without echo. Never from an argument, because others can see those."""
-    return _ask("FTP_PASSWORD", "FTP password")
-
-
 def ask_notification_url() -> str:
     """From NOTIFICATION_URL, or from the terminal without echo, because it may contain a password."""
-    return _ask("NOTIFICATION_URL", "Notification URL, with its credentials (empty: notify nobody)")
-
-
-def _ask(variable: str, question: str) -> str:
-    given = os.environ.get(variable)
-    if given is not None:
-        return given
-    answer: str = click.prompt(question, hide_input=True, err=True, default="", show_default=False)
-    return answer
+    return ask_secret("NOTIFICATION_URL", "Notification URL, with its credentials (empty: notify nobody)")
 
 
 def _body(options: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
-    ftp = ftp_settings_from_url(options["ftp"]) if options["ftp"] else None
     return {
-        "distribution_method": "ftp" if ftp else "local",
+        "distribution_method": "local",
         "time_range": [options["start"], options["end"]],
         "origin": options["origin"],
         "origin_id": split(options["origin_id"] or ""),
@@ -94,7 +78,7 @@ def _body(options: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
         "may_be_incomplete": int(options["may_be_incomplete"]),
         "removed": int(options["removed"]),
         "origin_column": int(options["origin_column"]),
-        "ftp_settings": ftp and ftp | {"password": ask_ftp_password(), "temporary_name": options["ftp_temporary_name"]},
+        **delivery_of(options),
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,8 +11,9 @@ from rich.table import Table
 
 from contactexport.cli import export_output, export_progress
 from contactexport.cli.current import current_context, current_operator
+from contactexport.cli.delivery_options import ask_ftp_password, ask_sftp_credentials, delivery_options
 from contactexport.cli.errors import CommandGroup
-from contactexport.cli.export_options import ask_ftp_password, ask_notification_url, asked_for
+from contactexport.cli.export_options import ask_notification_url, asked_for
 from contactexport.context import Context
 from contactexport.errors import ContactExportError, UsageError
 from contactexport.exports import accept, run, store
@@ -47,8 +49,7 @@ group = CommandGroup("export", help="Exports of changed contacts: run one here a
 )
 @click.option("--origin-column", is_flag=True, help="Add a column `origin`, such as form:123.")
 @click.option("--output", metavar="FILE|-", help="Copy the finished file there. - is standard output.")
-@click.option("--ftp", metavar="URL", help="Upload to ftp[s]://user@host:port/folder. Asks for the password.")
-@click.option("--ftp-temporary-name", metavar="PATTERN", help="Name during the upload, such as %s.tmp or in/%s.")
+@delivery_options
 @click.option("--team", default=DEFAULT_TEAM, show_default=True, help="Users of this team see the export.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def changes(as_json: bool, output: str | None, **options: Any) -> None:
@@ -56,7 +57,8 @@ def changes(as_json: bool, output: str | None, **options: Any) -> None:
 
     The export runs in this process under the same lock as any other. While the same setting is running somewhere,
     it is refused (exit code 3). Ctrl-C cancels it. If this process dies, a worker finishes the export.
-    The FTP password is read from the environment variable FTP_PASSWORD, or asked for on the terminal.
+    The password is read from the environment variable FTP_PASSWORD or SFTP_PASSWORD, or asked for on the terminal, and
+    so is the passphrase of a private key: SFTP_PASSPHRASE.
 
     \b
     Examples:
@@ -64,9 +66,12 @@ def changes(as_json: bool, output: str | None, **options: Any) -> None:
           --fields 1,3,106533 --delimiter ';' --language en --output changes.csv
       flask export changes --origin all --from 2012-02-09 --to 2012-04-02 --fields email,first_name,last_name
       flask export changes --origin all --full --fields 1,3 --output contacts.csv
+      flask export changes --origin all --full --fields 1,3 --sftp sftp://anna@sftp.example.com/in \\
+          --sftp-host-key SHA256:… --sftp-key-file id_ed25519 --compression gzip --openpgp-key partner.asc
     """
-    if output and options["ftp"]:
-        raise UsageError("--output and --ftp exclude each other")
+    for method in ("ftp", "sftp"):
+        if output and options[method]:
+            raise UsageError(f"--output and --{method} exclude each other")
     if output == export_output.STANDARD_OUTPUT and as_json:
         raise UsageError("--json and --output - exclude each other: both write to standard output")
     context = current_context()
@@ -121,13 +126,15 @@ def show(export_id: int, as_json: bool) -> None:
 
 @group.command()
 @click.argument("export_id", type=int)
-@click.option("--username", help="Another FTP user than before.")
+@click.option("--username", help="Another FTP or SFTP user than before.")
+@click.option("--sftp-key-file", type=click.Path(path_type=Path), help="Log in by this private key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def retry(export_id: int, username: str | None, as_json: bool) -> None:
+def retry(export_id: int, username: str | None, sftp_key_file: Path | None, as_json: bool) -> None:
     """Retry an export in error. If its file exists, a worker only delivers it again.
 
-    The FTP password is read from the environment variable FTP_PASSWORD, or asked for on the terminal. The same holds
-    for a notification URL with credentials that was already called: NOTIFICATION_URL. An empty one notifies nobody.
+    The password is read from the environment variable FTP_PASSWORD or SFTP_PASSWORD, or asked for on the terminal. The
+    same holds for the passphrase of a private key, SFTP_PASSPHRASE, and for a notification URL with credentials that
+    was already called: NOTIFICATION_URL. An empty one notifies nobody.
     A run of a feed takes both from the feed.
 
     \b
@@ -138,7 +145,13 @@ def retry(export_id: int, username: str | None, as_json: bool) -> None:
     with context.database.autocommit() as conn:
         export = store.get(conn, export_id)
     secrets_are_kept = export.feed_id is not None
-    password = ask_ftp_password() if export.settings.ftp is not None and not secrets_are_kept else None
+    if sftp_key_file and (secrets_are_kept or export.settings.sftp is None):
+        raise UsageError(f"--sftp-key-file is for an export by SFTP, and {export_id} is none that needs a key")
+    password = None
+    if export.settings.ftp is not None and not secrets_are_kept:
+        password = ask_ftp_password()
+    elif export.settings.sftp is not None and not secrets_are_kept:
+        password = ask_sftp_credentials(sftp_key_file).to_text()
     url = ask_notification_url() if retry_export.lacks_url(export) and not secrets_are_kept else None
     retry_export.retry(context, export_id, password, username, url)
     _print_status(export_status.status(context, export_id, current_operator()), as_json)
@@ -183,7 +196,7 @@ def finish_here(context: Context, export_id: int, output: str | None, as_json: b
             export_output.copy(content, output, stored)
     if output != export_output.STANDARD_OUTPUT:
         _print_status(export_status.payload(context, export), as_json)
-        if not as_json and export.settings.ftp is None:
+        if not as_json and export.settings.remote is None:
             click.echo(f"file: {output or stored_file(context, export)}")
 
 
@@ -199,5 +212,5 @@ def _print_status(status: dict[str, Any], as_json: bool) -> None:
             for text in value:
                 click.echo(f"warning: {text}")
         elif value not in (None, []):
-            listed = value if isinstance(value, list) else [value]
+            listed = value if isinstance(value, list) else list(value.values() if isinstance(value, dict) else [value])
             click.echo(f"{key}: {(' to ' if key == 'time_range' else ', ').join(map(str, listed))}")

@@ -6,15 +6,14 @@ from typing import Any
 
 from contactexport.api.feed_schemas import FeedSchema, body_of, load_feed
 from contactexport.catalogue import Catalogue
+from contactexport.cli.delivery_options import ask_ftp_password, ask_sftp_credentials, delivery_of
 from contactexport.cli.export_options import (
     FTPS_EXPECTED,
-    ask_ftp_password,
     ask_notification_url,
     field_ids,
     known_fields,
     split,
 )
-from contactexport.cli.ftp_url import ftp_settings_from_url
 from contactexport.context import Context
 from contactexport.errors import FTP_TLS_REQUIRED, InvalidRequest, UsageError
 from contactexport.feeds.manage import WantedFeed
@@ -33,13 +32,24 @@ def wanted(context: Context, options: dict[str, Any]) -> WantedFeed:
 def changed(context: Context, feed: Feed, options: dict[str, Any]) -> tuple[WantedFeed, list[str]]:
     """What `flask feeds set` asks for, and which secrets of the feed stay. Raises UsageError, InvalidRequest."""
     begin = body_of(feed)
-    if options["password"]:
-        if feed.settings.ftp is None or options["ftp"]:
-            raise UsageError("--password is for a feed by FTP, without --ftp, which asks for it anyway")
-        begin["ftp_settings"] |= {"password": ask_ftp_password()}
-    new_target = options["ftp"] or options["password"]
-    kept = [*([] if new_target else ["ftp_settings"]), *([] if options["notify"] is not None else ["notification_url"])]
+    new_target = options["ftp"] or options["sftp"]
+    if options["password"] or (options["sftp_key_file"] and not new_target):
+        if feed.settings.remote is None or new_target:
+            raise UsageError(
+                "--password is for a feed by FTP or SFTP, without --ftp and --sftp, which ask for it anyway"
+            )
+        begin = _with_new_secret(begin, feed, options)
+        options, new_target = options | {"sftp_key_file": None}, True
+    kept = [*([] if new_target else ["target"]), *([] if options["notify"] is not None else ["notification_url"])]
     return _loaded(context, known_fields(context), begin, options | {"name": feed.name}), kept
+
+
+def _with_new_secret(begin: dict[str, Any], feed: Feed, options: dict[str, Any]) -> dict[str, Any]:
+    if feed.settings.ftp is not None:
+        if options["sftp_key_file"]:
+            raise UsageError(f"--sftp-key-file is for SFTP, and the feed {feed.name} goes by FTP")
+        return begin | {"ftp_settings": begin["ftp_settings"] | {"password": ask_ftp_password()}}
+    return begin | {"sftp_settings": begin["sftp_settings"] | vars(ask_sftp_credentials(options["sftp_key_file"]))}
 
 
 def _loaded(context: Context, catalogue: Catalogue, begin: dict[str, Any], options: dict[str, Any]) -> WantedFeed:
@@ -55,15 +65,21 @@ def _loaded(context: Context, catalogue: Catalogue, begin: dict[str, Any], optio
     }
     read = {parameters[name]: value for name, value in given.items() if name in parameters}
     body = begin | {parameter: convert(value) for (parameter, convert), value in read.items()}
-    if given.get("ftp"):
-        target = ftp_settings_from_url(given["ftp"]) | {"temporary_name": given.get("ftp_temporary_name")}
-        body |= {"distribution_method": "ftp", "ftp_settings": target | {"password": ask_ftp_password()}}
+    body |= {name: value for name, value in delivery_of(options).items() if value is not None}
     if given.get("notify"):
         body["notification_url"] = ask_notification_url() or None
     zone, language = context.settings.time_zone, context.settings.language
-    tls = context.settings.ftp_tls_required
+    settings = context.settings
+    schema = FeedSchema(
+        catalogue,
+        zone,
+        language,
+        context.guard,
+        ftp_tls_required=settings.ftp_tls_required,
+        sftp_unknown_hosts=settings.sftp_unknown_hosts,
+    )
     try:
-        return load_feed(FeedSchema(catalogue, zone, language, context.guard, ftp_tls_required=tls), body)
+        return load_feed(schema, body)
     except InvalidRequest as error:
         if error.text == FTP_TLS_REQUIRED:
             raise UsageError(f"Invalid value for --ftp: {given.get('ftp')}: {FTPS_EXPECTED}") from None

@@ -9,6 +9,7 @@ import click
 from contactexport.api.feed_schemas import read_start
 from contactexport.cli import feed_options
 from contactexport.cli.current import current_context, current_operator
+from contactexport.cli.delivery_options import delivery_options
 from contactexport.cli.errors import CommandGroup
 from contactexport.cli.exports import finish_here
 from contactexport.cli.listing import print_table
@@ -29,8 +30,6 @@ _schedule = click.option(
 )
 _language = click.option("--language", help="Language of header and labels, for example en.")
 _delimiter = click.option("--delimiter", type=click.Choice([",", ";"]), help="Between two values. Default: a comma.")
-_ftp = click.option("--ftp", metavar="URL", help="Upload to ftp[s]://user@host:port/folder. Asks for the password.")
-_ftp_name = click.option("--ftp-temporary-name", metavar="PATTERN", help="Name during the upload, such as %s.tmp.")
 
 
 def _named(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,16 +49,16 @@ def _named(command: Callable[..., Any]) -> Callable[..., Any]:
 @_delimiter
 @_language
 @click.option("--header/--no-header", default=True, show_default=True, help="Write the field names first.")
-@_ftp
-@_ftp_name
+@delivery_options
 @click.option("--notify", is_flag=True, default=None, help="Call a URL after each run. Asks for it.")
 @click.option("--team", default=DEFAULT_TEAM, show_default=True, help="Users of this team see the feed.")
 @_json
 def add(as_json: bool, team: str, **options: Any) -> None:
     """Add a feed. Its first file has every contact, each later one what changed since.
 
-    The FTP password is read from the environment variable FTP_PASSWORD, or asked for on the terminal, the notification
-    URL from NOTIFICATION_URL. Without --ftp the files stay in the storage folder, to be pulled over the API.
+    The password is read from the environment variable FTP_PASSWORD or SFTP_PASSWORD, or asked for on the terminal, the
+    notification URL from NOTIFICATION_URL. Without --ftp and --sftp the files stay in the storage folder, to be pulled
+    over the API.
 
     \b
     Examples:
@@ -117,9 +116,8 @@ def show(name: str, team: str | None, as_json: bool) -> None:
 @_delimiter
 @_language
 @click.option("--header/--no-header", default=None, help="Write the field names first.")
-@_ftp
-@_ftp_name
-@click.option("--password", is_flag=True, help="Ask for a new FTP password.")
+@delivery_options
+@click.option("--password", is_flag=True, help="Ask for a new FTP or SFTP password.")
 @click.option("--notify/--no-notify", default=None, help="Call a URL after each run. Asks for it.")
 @_team
 @_json
@@ -221,4 +219,5 @@ def _print(feed: Feed, as_json: bool) -> None:
     shown["cursor"] = shown["cursor"] or "none: the next file has every contact"
     for key, value in shown.items():
         if value not in (None, []) and value is not False:
-            click.echo(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+            listed = list(value.values()) if isinstance(value, dict) else value
+            click.echo(f"{key}: {', '.join(map(str, listed)) if isinstance(listed, list) else listed}")

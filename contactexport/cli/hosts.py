@@ -1,4 +1,4 @@
-"""`flask hosts`: what was learned about FTP hosts."""
+"""`flask hosts`: what was learned about FTP and SFTP hosts."""
 
 import json
 from urllib.parse import urlsplit
@@ -12,13 +12,13 @@ from contactexport.delivery import host_traits
 from contactexport.errors import ContactExportError, UsageError
 from contactexport.hosts.parse import parse_host
 
-group = CommandGroup("hosts", help="What was learned about FTP hosts from their replies.")
+group = CommandGroup("hosts", help="What was learned about FTP and SFTP hosts from their replies.")
 
 
 @group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
-    """List the special behaviour of FTP hosts, and the replies that showed it.
+    """List the special behaviour of FTP and SFTP hosts, and the replies that showed it.
 
     \b
     Example:
@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
 
 @group.command()
 @click.argument("host", metavar="HOST[:PORT]")
-@click.option("--user", "username", help="Only for this FTP user.")
+@click.option("--user", "username", help="Only for this user.")
 def forget(host: str, username: str | None) -> None:
     """Forget what was learned about a host. The next delivery tries everything again.
 

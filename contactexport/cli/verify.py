@@ -59,6 +59,7 @@ def verify(
             "ok": not report.faults,
             "files": report.files,
             "bytes": report.bytes,
+            "encrypted": report.encrypted,
             "feeds": [told(chain) for chain in report.chains],
             "faults": [asdict(fault) for fault in report.faults],
         }
@@ -80,7 +81,8 @@ def lines(report: Report) -> Iterator[str]:
             f"last manifest {one['sha256']}"
         )
         yield from (f"  a reset has left out what changed from {start} to {end}" for start, end in one["uncovered"])
-    yield f"ok: {report.files} files, {report.bytes} bytes"
+    unread = f", {report.encrypted} of them encrypted and compared as delivered only" if report.encrypted else ""
+    yield f"ok: {report.files} files, {report.bytes} bytes{unread}"
 
 
 def told(chain: Chain) -> dict[str, Any]:

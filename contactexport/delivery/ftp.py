@@ -17,38 +17,14 @@ from contactexport.delivery.ftp_errors import FTP_ERRORS, Unconfirmed, failure
 from contactexport.delivery.ftp_upload import FtpUpload, enter_folder
 from contactexport.delivery.ftp_wire import one_line
 from contactexport.delivery.host_traits import HostTraits
+from contactexport.delivery.time_limit import delivery_seconds, interrupted_after
 from contactexport.errors import DeliveryFailed, ExportLost, HostRefused
 from contactexport.exports.models import Export, FtpTarget
 from contactexport.setting_values import TEMPORARY_NAME
 
 # Cleaning up and QUIT may fail, but must not take long.
 SHORT_SECONDS = 5.0
-# For all commands before and after the upload. A host that needs its whole timeout for every reply is given up.
-AROUND_TIMEOUTS = 8
-# Enough for a line of 16 KB/s (128 kbit/s), with a margin for its losses.
-SLOWEST_BYTES_PER_SECOND = 12_000
-
 logger = logging.getLogger(__name__)
-
-
-def delivery_seconds(timeout: float, size: int) -> float:
-    """Returns the limit of a delivery in seconds. `timeout` is that of one reply, `size` is in bytes.
-
-    A limit is needed because every reply and every write has its own timeout, however slowly the host drips.
-    """
-    return AROUND_TIMEOUTS * timeout + size / SLOWEST_BYTES_PER_SECOND
-
-
-@contextmanager
-def interrupted_after(seconds: float, interrupt: Callable[[], None]) -> Iterator[None]:
-    """Calls `interrupt` from another thread if the block runs longer."""
-    timer = threading.Timer(seconds, interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _refuse_all(address: str, _port: int) -> None:

@@ -25,11 +25,10 @@ from contactexport.delivery.ftp_errors import (
     says_busy,
     says_denied,
 )
-from contactexport.delivery.host_traits import OWN_NAME, HostTrait, HostTraits
+from contactexport.delivery.host_traits import NO_TEMPORARY_NAME, OWN_NAME, HostTrait, HostTraits
 from contactexport.errors import DeliveryFailed
 from contactexport.exports.models import Export
 
-NO_TEMPORARY_NAME = "%s"
 SIZE_LOOK_SECONDS = 0.5
 IS_THERE = "the file is there; the reply to it was lost"
 

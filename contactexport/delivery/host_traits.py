@@ -1,4 +1,4 @@
-"""How FTP hosts deviate from the standard. Learned from their replies, and stored for the next delivery."""
+"""How FTP and SFTP hosts deviate from the standard. Learned from their replies, and stored for the next delivery."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from contactexport import audit
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.delivery.ftp_wire import one_line
-from contactexport.exports.models import FtpTarget
+from contactexport.exports.models import FtpTarget, SftpTarget
 from contactexport.hosts.parse import parse_host
 
 
@@ -39,6 +39,8 @@ MEANINGS = {
     HostTrait.NO_RENAME: "does not rename: files are uploaded under their own name",
     HostTrait.ARCHIVES: "takes files away at once: they are uploaded under their own name",
 }
+# The pattern of a temporary name that asks for none.
+NO_TEMPORARY_NAME = "%s"
 # With one of these a file is uploaded under its final name at once.
 OWN_NAME = frozenset({HostTrait.NO_TEMPORARY_NAME, HostTrait.NO_RENAME, HostTrait.ARCHIVES})
 EXCLUDES = {HostTrait.OTHER_ADDRESS: HostTrait.OWN_ADDRESS, HostTrait.OWN_ADDRESS: HostTrait.OTHER_ADDRESS}
@@ -70,8 +72,10 @@ class HostTraits:
             self.drop(trait)
 
 
-def remembered(conn: Connection, target: FtpTarget, password: str, temporary_name: str) -> HostTraits:
+def remembered(conn: Connection, target: FtpTarget | SftpTarget, password: str, temporary_name: str) -> HostTraits:
     """Returns the known traits of a target. New traits are stored at once, before anything depends on them.
+
+    No stored reply shows the `password`.
 
     Traits about names hold for the `temporary_name` that showed them. Another name is tried again.
     """
@@ -95,7 +99,7 @@ def _store(
 ) -> None:
     shown = one_line(told, password)
     queries("ftp_host").store_trait(conn, **key, trait=trait, told=shown, temporary_name=temporary_name)
-    audit.note("FTP host learned", **key, trait=trait, reply=shown)
+    audit.note("host learned", **key, trait=trait, reply=shown)
 
 
 def all_traits(conn: Connection) -> Iterator[dict[str, Any]]:

@@ -71,7 +71,7 @@ def part(
 
 
 def _opened(context: Context, export: Export) -> BinaryIO:
-    if export.settings.ftp is not None:
+    if export.settings.remote is not None:
         raise DownloadRefused(*NOT_LOCAL)
     if not export.status.finished:
         raise DownloadRefused(*IN_PROGRESS)

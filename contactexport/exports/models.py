@@ -11,6 +11,8 @@ from typing import Any
 from contactexport.users.models import DEFAULT_TEAM
 
 MANIFEST_SUFFIX = ".json"
+GZIP_SUFFIX = ".gz"
+OPENPGP_SUFFIX = ".pgp"
 
 sorted_json = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make an encoder each time
 
@@ -46,6 +48,9 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "may_be_incomplete": False,
     "removed": False,
     "origin_column": False,
+    "sftp": None,
+    "compression": None,
+    "openpgp_key": None,
 }
 # The window of an export of all contacts. So two of them are the same setting, whenever they were asked for.
 ALL_TIME = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
@@ -67,6 +72,30 @@ class FtpTarget:
 
 
 @dataclass(frozen=True)
+class SftpTarget:
+    """Where a file goes by SFTP. The password or the private key is stored encrypted in a column of its own.
+
+    `host_key` is the fingerprint that the key of the host must have. None: any, which the operator must allow.
+    """
+
+    host: str
+    port: int
+    username: str
+    host_key: str | None = None
+    folder: str | None = None
+    temporary_name: str | None = None
+
+
+@dataclass(frozen=True)
+class DeliveredFile:
+    """The form of a file that a host got, if it is not the file itself: compressed, encrypted, or both."""
+
+    file_name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """The request, normalised: equal requests give equal values.
 
@@ -74,7 +103,8 @@ class ExportSettings:
     `contact_fields` are unique and in the order of the request. `type` is `changes`, `registrations` or `full`: all
     contacts, with ALL_TIME as window. With `may_end_early` a past window may be cut. With `may_be_incomplete` a window
     is exported even if the log no longer has its first changes. `removed` adds contacts that were deleted or left the
-    origins, and the column `change`. `origin_column` adds the column `origin`.
+    origins, and the column `change`. `origin_column` adds the column `origin`. A host gets the file with this
+    `compression` (`gzip`), and encrypted for the certificate `openpgp_key`.
     """
 
     distribution_method: str
@@ -94,6 +124,20 @@ class ExportSettings:
     may_be_incomplete: bool = False
     removed: bool = False
     origin_column: bool = False
+    sftp: SftpTarget | None = None
+    compression: str | None = None
+    openpgp_key: str | None = None
+
+    @property
+    def remote(self) -> FtpTarget | SftpTarget | None:
+        """Where the file is sent. None: it stays in the storage."""
+        return self.ftp or self.sftp
+
+    def delivered_name(self, file_name: str) -> str:
+        """The name under which a host gets the file."""
+        return (
+            file_name + GZIP_SUFFIX * (self.compression is not None) + OPENPGP_SUFFIX * (self.openpgp_key is not None)
+        )
 
     @property
     def adds_removed(self) -> bool:
@@ -113,7 +157,9 @@ class ExportSettings:
         ftp = asdict(self.ftp) if self.ftp else None
         if ftp and ftp["temporary_name"] is None:
             del ftp["temporary_name"]
-        stored = vars(self) | {"start": self.start.isoformat(), "end": self.end.isoformat(), "ftp": ftp}
+        sftp = asdict(self.sftp) if self.sftp else None
+        times = {"start": self.start.isoformat(), "end": self.end.isoformat()}
+        stored = vars(self) | times | {"ftp": ftp, "sftp": sftp}
         return {name: value for name, value in stored.items() if LATER_SETTINGS.get(name, ...) != value}
 
     @classmethod
@@ -127,6 +173,7 @@ class ExportSettings:
                 "start": datetime.fromisoformat(stored["start"]).astimezone(UTC),
                 "end": datetime.fromisoformat(stored["end"]).astimezone(UTC),
                 "ftp": FtpTarget(**stored["ftp"]) if stored["ftp"] else None,
+                "sftp": SftpTarget(**stored["sftp"]) if stored.get("sftp") else None,
             }
         )
 
@@ -151,11 +198,13 @@ def setting_key(stored: Mapping[str, Any], team: str) -> int:
 class Export:
     """One row of the table `export`. Times are UTC.
 
+    `ftp_secret` is the FTP password, or the credentials for SFTP, encrypted.
     `deliveries` are the last attempts to deliver the file to a host: `attempt`, `at` (ISO 8601) and the host's `reply`.
     `warnings` are texts that a reader of the file must know, such as that changes were not logged.
     `writers_since` is when the export first had to wait for writers of contacts. `notify_secret` is the whole
     notification URL, encrypted, if the settings have only a part of it. A run of a feed has the feed's id, its name at
-    the start, and a number. `columns` are id (None: no field) and name of those of the finished file.
+    the start, and a number. `columns` are id (None: no field) and name of those of the finished file. `delivered` is
+    what the host got, if that is another form of the file.
     """
 
     id: int
@@ -198,13 +247,14 @@ class Export:
     columns: list[tuple[int | None, str]] | None
     removed: int | None
     manifest: str | None
+    delivered: DeliveredFile | None
 
     @property
     def manifest_name(self) -> str:
         """The name of its manifest, which lies beside the file."""
-        return self.file_name + MANIFEST_SUFFIX
+        return self.settings.delivered_name(self.file_name) + MANIFEST_SUFFIX
 
     @property
     def waits_for_delivery(self) -> bool:
-        """True when its file is ready and goes to an FTP host."""
-        return self.status is ExportStatus.READY and self.settings.ftp is not None
+        """True when its file is ready and goes to another computer."""
+        return self.status is ExportStatus.READY and self.settings.remote is not None

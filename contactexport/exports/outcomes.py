@@ -180,7 +180,7 @@ def _delivery_retried(ended: Ended) -> Export:
     """The file stays: only its delivery is retried."""
     conn, export, failure = ended.conn, ended.export, ended.error
     ended.note("delivery failed", error=failure.text)
-    if export.settings.ftp is None:
+    if export.settings.remote is None:
         return store.mark_error(conn, export, failure.text)
     limit = timedelta(seconds=ended.context.settings.delivery_limit)
     too_long = export.ready_at is not None and change_log.clock(conn) - export.ready_at >= limit

@@ -9,7 +9,7 @@ from contactexport.delivery.webhook import receiver
 from contactexport.errors import DeliveryFailed, ExportAlreadyRunning, FileDamaged, UsageError
 from contactexport.exports import lock, store
 from contactexport.exports.accept import BUSY_LOCK_SECONDS, already_running
-from contactexport.exports.deliver import PLAIN_FTP_REFUSED
+from contactexport.exports.deliver import refusal
 from contactexport.exports.models import Export, ExportStatus
 from contactexport.feeds import store as feed_store
 from contactexport.files import export_file
@@ -32,9 +32,10 @@ def retry(
     ftp_username: str | None = None,
     notification_url: str | None = None,
 ) -> Export:
-    """Makes an export in error due now, with new FTP credentials if given, and wakes a worker.
+    """Makes an export in error due now, with new FTP or SFTP credentials if given, and wakes a worker.
 
-    The password was wiped when an export by FTP ended, so it must be given again. So must a notification URL whose
+    `ftp_password` is the FTP password, or the text of the SFTP credentials. It was wiped when the export ended, so it
+    must be given again. So must a notification URL whose
     secrets were wiped. An empty URL means: no notification. A run of a feed takes both from the feed. Raises
     UnknownExport, ExportAlreadyRunning, and UsageError when the export is not in error or lacks one of these.
     """
@@ -42,13 +43,14 @@ def retry(
         export = store.get(conn, export_id)
     if export.status is not ExportStatus.ERROR:
         raise UsageError(f"Export {export_id} is {export.status}: only an export in error can be retried")
-    if context.settings.ftp_tls_required and export.settings.ftp is not None and not export.settings.ftp.tls:
-        raise UsageError(f"Export {export_id}: {PLAIN_FTP_REFUSED}")
+    if refused := refusal(context.settings, export.settings.remote):
+        raise UsageError(f"Export {export_id}: {refused}")
     ftp_secret = None if ftp_password is None else context.secrets.encrypt(ftp_password)
     if export.feed_id is None:
         export = _with_changes(context, export, ftp_username, notification_url)
-        if export.settings.ftp is not None and ftp_secret is None:
-            raise UsageError(f"Export {export_id} goes by FTP and its password was wiped: give it again")
+        if export.settings.remote is not None and ftp_secret is None:
+            method, secret = ("FTP", "password") if export.settings.ftp else ("SFTP", "password or private key")
+            raise UsageError(f"Export {export_id} goes by {method} and its {secret} was wiped: give it again")
         if lacks_url(export):
             raise UsageError(
                 f"Export {export_id} has a notification URL that was wiped: give it again, or an empty one"
@@ -85,13 +87,14 @@ def _with_secrets_of_feed(conn: Connection, export: Export, feed_id: int) -> tup
 
 
 def _with_changes(context: Context, export: Export, ftp_username: str | None, notification_url: str | None) -> Export:
-    if ftp_username is not None and export.settings.ftp is not None:
-        settings = replace(export.settings, ftp=replace(export.settings.ftp, username=ftp_username))
+    if ftp_username is not None and (target := export.settings.remote) is not None:
+        changed = {export.settings.distribution_method: replace(target, username=ftp_username)}
+        settings = replace(export.settings, **changed)  # type: ignore[arg-type] # the target of this very method
         export = replace(export, settings=settings, setting_key=settings.key(export.team))
     if notification_url:
         try:
-            target = receiver(notification_url)
-            context.guard.check_literal(target.host, target.port)
+            to = receiver(notification_url)
+            context.guard.check_literal(to.host, to.port)
         except DeliveryFailed:
             raise UsageError(f"Invalid value for the notification URL: {hidden(notification_url)}") from None
     if notification_url is not None:

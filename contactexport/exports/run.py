@@ -99,7 +99,7 @@ def attempt(
     """
     audit.note("export claimed", export=export.id, user=export.created_by, attempt=export.attempt, status=export.status)
     crash_points.reach("export claimed", export.attempt)
-    hand_over = hand_over and export.settings.ftp is not None
+    hand_over = hand_over and export.settings.remote is not None
     try:
         with translated_errors():
             if export.status is ExportStatus.IN_PROGRESS:

@@ -1,9 +1,11 @@
 """The status of an export, as the API and the command line show it."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from contactexport.context import Context
+from contactexport.delivery.encoding import shown_form
 from contactexport.exports import store
 from contactexport.exports.models import Export, ExportStatus
 from contactexport.users.models import Caller
@@ -28,10 +30,11 @@ def newest(
 def payload(context: Context, export: Export) -> dict[str, Any]:
     """The fields of the original API and our own ones (contract, Status). Times are in the service's time zone.
 
-    `warnings` is there only if there are any, `feed` and `sequence` only for runs of a feed.
+    `warnings` is there only if there are any, `feed` and `sequence` only for runs of a feed, and `delivered` only if
+    the host got another form of the file.
     """
     zone = context.settings.time_zone
-    target = export.settings.ftp
+    target = export.settings.remote
     done = export.status is ExportStatus.DONE
     times = (export.complete_from, export.effective_until, export.due_at)
     complete_from, until, due_at = (moment and moment.astimezone(zone).isoformat() for moment in times)
@@ -39,6 +42,7 @@ def payload(context: Context, export: Export) -> dict[str, Any]:
         {**one, "at": datetime.fromisoformat(one["at"]).astimezone(zone).isoformat()} for one in export.deliveries
     ]
     feed = {} if export.feed_id is None else {"feed": export.feed_name, "sequence": export.feed_sequence}
+    delivered = {} if export.delivered is None else {"delivered": asdict(export.delivered)}
     warnings = {"warnings": list(export.warnings)} if export.warnings else {}
     shown = {
         "id": str(export.id),
@@ -67,4 +71,4 @@ def payload(context: Context, export: Export) -> dict[str, Any]:
         "error": export.error,
         "next_attempt": due_at if export.error else None,
     }
-    return shown | feed | warnings
+    return shown | shown_form(export.settings) | delivered | feed | warnings

@@ -1,7 +1,7 @@
 """Reads and writes the table `export`. Each write of a worker carries its attempt number, the fence."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from psycopg2.errors import LockNotAvailable, UniqueViolation
@@ -10,7 +10,7 @@ from psycopg2.extras import Json
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, UnknownExport
-from contactexport.exports.models import Export, ExportSettings, ExportStatus, setting_key
+from contactexport.exports.models import DeliveredFile, Export, ExportSettings, ExportStatus, setting_key
 from contactexport.manifests.manifest import FileContent
 from contactexport.users.models import Caller
 
@@ -181,9 +181,11 @@ def forget_history(conn: Connection) -> None:
 def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Export:
     """Notes the delivery and the receiver's reply, and wipes the stored password. Raises ExportLost.
 
-    The same statement moves cursor and sequence of the export's feed, if it has one.
+    Stores what was delivered, and the manifest that says so. The same statement moves cursor and sequence of the
+    export's feed, if it has one.
     """
-    return _moved(conn, "mark_done", export, reply=reply)
+    delivered = export.delivered and Json(asdict(export.delivered))
+    return _moved(conn, "mark_done", export, reply=reply, delivered=delivered, manifest=export.manifest)
 
 
 def mark_error(conn: Connection, export: Export, reason: str, *, reply: str | None = None) -> Export:
@@ -273,6 +275,7 @@ def _export(row: Mapping[str, Any]) -> Export:
             "status": ExportStatus(row["status"]),
             "deliveries": tuple(row["deliveries"]),
             "warnings": tuple(row["warnings"] or ()),
+            "delivered": row["delivered"] and DeliveredFile(**row["delivered"]),
             "columns": row["columns"] and [(field_id, name) for field_id, name in row["columns"]],
         }
         | secrets

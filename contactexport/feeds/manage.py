@@ -25,7 +25,7 @@ DECIDE_ROWS = ("origin", "origin_ids", "contact_fields", "language", "removed", 
 class WantedFeed:
     """What somebody asks for. `start`: where the first window starts. None: the first run exports every contact.
 
-    `ftp_password` is None without FTP.
+    `ftp_password` is the FTP password, or the text of the SFTP credentials. It is None if files stay here.
     """
 
     name: str
@@ -60,7 +60,7 @@ def add(context: Context, wanted: WantedFeed, caller: Caller, team: str | None =
 
 
 def change(context: Context, feed: Feed, wanted: WantedFeed, caller: Caller, *, same: Sequence[str] = ()) -> Feed:
-    """Stores other settings of a feed as it was read. `same`: `ftp_settings` or `notification_url`, to leave them.
+    """Stores other settings of a feed as it was read. `same`: `target` or `notification_url`, to leave their secrets.
 
     If the rows of contacts would be others, the next run exports every contact, and an unfinished run is cancelled.
     A new password also serves the run that is under way. Raises InvalidRequest, and DatabaseConflict if somebody else
@@ -71,7 +71,7 @@ def change(context: Context, feed: Feed, wanted: WantedFeed, caller: Caller, *, 
     if "notification_url" in same:
         shown_url, notify_secret = feed.settings.notification_url, feed.notify_secret
     settings = replace(settings, notification_url=shown_url)
-    new_password = settings.ftp is not None and "ftp_settings" not in same
+    new_password = settings.remote is not None and "target" not in same
     ftp_secret = context.secrets.encrypt(wanted.ftp_password or "") if new_password else feed.ftp_secret
     with context.database.transaction() as conn:
         now = store.locked(conn, feed.id)
@@ -82,7 +82,7 @@ def change(context: Context, feed: Feed, wanted: WantedFeed, caller: Caller, *, 
         changed = replace(
             now,
             settings=settings,
-            ftp_secret=None if settings.ftp is None else ftp_secret,
+            ftp_secret=None if settings.remote is None else ftp_secret,
             notify_secret=notify_secret,
         )
         if wanted.schedule != now.schedule:

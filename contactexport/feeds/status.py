@@ -4,13 +4,14 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from contactexport.context import Context
+from contactexport.delivery.encoding import shown_form
 from contactexport.exports.models import ExportSettings
 from contactexport.feeds.models import Feed
 
 
 def payload(context: Context, feed: Feed) -> dict[str, Any]:
     """The feed without its secrets. Times are in the service's time zone."""
-    zone, settings, target = context.settings.time_zone, feed.settings, feed.settings.ftp
+    zone, settings, target = context.settings.time_zone, feed.settings, feed.settings.remote
     return {
         "name": feed.name,
         "team": feed.team,
@@ -31,6 +32,7 @@ def payload(context: Context, feed: Feed) -> dict[str, Any]:
         **asked(settings),
         "ftp_host": target.host if target else None,
         "ftp_dir": target.folder if target else None,
+        **shown_form(settings),
     }
 
 

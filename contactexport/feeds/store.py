@@ -122,9 +122,10 @@ def change(conn: Connection, feed: Feed) -> None:
 
 
 def renew_password(conn: Connection, feed: Feed) -> None:
-    """Gives the feed's password to a run that is under way to the same FTP host and user. It is delivered at once."""
-    ftp = sorted_json(feed.settings.to_json()["ftp"])
-    _QUERIES.renew_ftp_secret(conn, id=feed.id, ftp_secret=feed.ftp_secret, ftp=ftp)
+    """Gives the feed's credentials to a run that is under way to the same host and user. It is delivered at once."""
+    method = feed.settings.distribution_method
+    target = sorted_json(feed.settings.to_json()[method])
+    _QUERIES.renew_ftp_secret(conn, id=feed.id, ftp_secret=feed.ftp_secret, method=method, target=target)
 
 
 def move_cursor(conn: Connection, feed: Feed, cursor: datetime | None) -> None:

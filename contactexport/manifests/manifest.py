@@ -6,7 +6,7 @@ Its bytes are the canonical JSON (RFC 8785) of one object. The signature is over
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from typing import Any
 
 import rfc8785
 
+from contactexport.exports.models import DeliveredFile
 from contactexport.files.export_file import WrittenFile
 from contactexport.manifests.signing import PublicKeys, SigningKey, key_id
 
@@ -41,6 +42,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "columns_changed": (bool,),
     "supersedes": (list,),
 }
+# The members of `delivered`, which only the manifest of a compressed or encrypted file has.
+DELIVERED = {"file_name": str, "bytes": int, "sha256": str}
 Columns = Sequence[tuple[int | None, str]]
 
 
@@ -102,6 +105,12 @@ class Manifest:
     reset: bool
     columns_changed: bool
     supersedes: list[str]
+    delivered: DeliveredFile | None
+
+    @property
+    def file_beside(self) -> DeliveredFile:
+        """The file that lies beside the manifest."""
+        return self.delivered or DeliveredFile(self.file, self.bytes, self.sha256)
 
 
 def build(content: FileContent, run: FeedRun | None, key: SigningKey, made_at: datetime) -> str:
@@ -131,6 +140,16 @@ def build(content: FileContent, run: FeedRun | None, key: SigningKey, made_at: d
         "version": cached_version("contactexport"),
         "key_id": key_id(key.public),
     }
+    return _signed(described, key)
+
+
+def with_delivered(manifest: str, delivered: DeliveredFile, key: SigningKey) -> str:
+    """The same manifest, which also tells in which form a host gets the file, signed anew."""
+    described = {name: value for name, value in json.loads(manifest).items() if name != "signature"}
+    return _signed(described | {"delivered": asdict(delivered), "key_id": key_id(key.public)}, key)
+
+
+def _signed(described: dict[str, Any], key: SigningKey) -> str:
     return rfc8785.dumps({**described, "signature": key.sign(rfc8785.dumps(described))}).decode()
 
 
@@ -156,11 +175,21 @@ def read(written: bytes, keys: PublicKeys) -> Manifest:
         )
     if not isinstance(signature, str) or not keys.has_signed(key, signature, signed):
         raise BadManifest("has a wrong signature: it was altered, or signed with another key")
+    return Manifest(digest(written), **_members(content))
+
+
+def _members(content: dict[str, Any]) -> dict[str, Any]:
     window = content.get("window")
     found = {**content, **(window if isinstance(window, dict) else {})}
-    if lacking := [name for name, types in TYPES.items() if not isinstance(found.get(name, ...), types)]:
+    lacking = [name for name, types in TYPES.items() if not isinstance(found.get(name, ...), types)]
+    form, delivered = found.get("delivered"), None
+    if isinstance(form, dict) and [type(form.get(name)) for name in DELIVERED] == list(DELIVERED.values()):
+        delivered = DeliveredFile(**{name: form[name] for name in DELIVERED})
+    elif form is not None:
+        lacking.append("delivered")
+    if lacking:
         raise BadManifest(f"lacks a proper value for {', '.join(lacking)}")
-    return Manifest(digest(written), **{name: found[name] for name in TYPES})
+    return {name: found[name] for name in TYPES} | {"delivered": delivered}
 
 
 def digest(written: bytes) -> str:

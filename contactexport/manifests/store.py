@@ -10,7 +10,7 @@ from contactexport.db.queries import queries
 from contactexport.exports.models import ALL_TIME, Export
 from contactexport.files.export_file import WrittenFile
 from contactexport.files.writer import RowIndex
-from contactexport.manifests.manifest import FeedRun, FileContent, build, shown
+from contactexport.manifests.manifest import FeedRun, FileContent, build, shown, with_delivered
 from contactexport.manifests.signing import SigningKey, key_id, key_set
 
 
@@ -77,7 +77,10 @@ def signed_on_request(context: Context, conn: Connection, export: Export, now: d
     content = FileContent(
         export.id, export.file_name, window, export.complete_from, export.columns, export.removed or 0, written
     )
-    made = build(content, None, current_key(context, conn), now)
+    key = current_key(context, conn)
+    made = build(content, None, key, now)
+    if export.delivered is not None:
+        made = with_delivered(made, export.delivered, key)
     return str(queries("manifest").keep_manifest(conn, id=export.id, manifest=made))
 
 

@@ -5,24 +5,28 @@ then the rest looks like an older folder. So a receiver asks the service how far
 """
 
 import errno
+import gzip
 import hashlib
 import os
 import stat
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from typing import Protocol
 
 from contactexport.errors import UsageError
-from contactexport.exports.models import MANIFEST_SUFFIX
+from contactexport.exports.models import GZIP_SUFFIX, MANIFEST_SUFFIX, OPENPGP_SUFFIX, DeliveredFile
 from contactexport.manifests.chain import Chain, Fault, chain_faults, chains_of, printable
 from contactexport.manifests.manifest import BadManifest, Manifest, read
 from contactexport.manifests.signing import PublicKeys
 
 MOST_MANIFEST_BYTES = 1 << 24
 TEMPORARY = ".part"  # an upload that has not ended
+BLOCK_BYTES = 1 << 20
 # A link may lead anywhere, and opening a FIFO would wait for a writer.
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -43,12 +47,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found. `files` and `bytes` are those that were read and are right."""
+    """What was found. `files` and `bytes` are those that were read and are right.
+
+    `encrypted` of them are what was delivered, but nobody without the receiver's key can tell what is in them.
+    """
 
     faults: Sequence[Fault]
     chains: Sequence[Chain]
     files: int
     bytes: int
+    encrypted: int
 
 
 def verify(folder: Path, keys: PublicKeys, expected: Expected, key_file: Path | None = None) -> Report:
@@ -79,19 +87,39 @@ def verify(folder: Path, keys: PublicKeys, expected: Expected, key_file: Path | 
     if expected.feed is None:
         faults += without_manifest(names, chains)
     names_of_damaged = {fault.file for fault in damaged}
-    whole = [one for one in manifests if one.file not in names_of_damaged]
-    return Report([*faults, *damaged], chains, len(whole), sum(one.bytes for one in whole))
+    whole = [one for one in manifests if names_of_damaged.isdisjoint(forms(one))]
+    unread = [one for one in whole if not set(names).intersection(forms(one)[1:])]
+    encrypted = sum(one.file_beside.file_name.endswith(OPENPGP_SUFFIX) for one in unread)
+    return Report([*faults, *damaged], chains, len(whole), sum(one.file_beside.bytes for one in whole), encrypted)
+
+
+def forms(manifest: Manifest) -> list[str]:
+    """The names that the file may have: as delivered, then decrypted, then decompressed."""
+    names = [manifest.file_beside.file_name]
+    for suffix in (OPENPGP_SUFFIX, GZIP_SUFFIX):
+        if names[-1] != manifest.file and names[-1].endswith(suffix):
+            names.append(names[-1].removesuffix(suffix))
+    return names
 
 
 def without_manifest(names: Sequence[str], chains: Sequence[Chain]) -> list[Fault]:
     """Files of which no manifest speaks. A reader who takes them for files of the service would be deceived."""
     accounted = {name.removesuffix(MANIFEST_SUFFIX) for name in names if is_manifest(name)}
-    accounted.update(*(chain.superseded for chain in chains))
+    accounted.update(*(forms(one) for chain in chains for one in chain.manifests))
+    superseded = {name for chain in chains for name in chain.superseded}
+    accounted.update(*(forms_of_any(name) for name in superseded))
     return [
         Fault(name, "has no manifest: it is not complete, or does not come from the service")
         for name in names
         if not (is_manifest(name) or name in accounted or name.startswith(".") or name.endswith(TEMPORARY))
     ]
+
+
+def forms_of_any(file: str) -> Iterator[str]:
+    """All names that a file may have at its receiver."""
+    for compressed in ("", GZIP_SUFFIX):
+        for encrypted in ("", OPENPGP_SUFFIX):
+            yield file + compressed + encrypted
 
 
 def is_manifest(name: str) -> bool:
@@ -110,25 +138,58 @@ def read_manifests(folder: Path, names: Iterable[str], keys: PublicKeys, faults:
         except BadManifest as bad:
             faults.append(Fault(name, str(bad)))
         else:
-            if name == manifest.file + MANIFEST_SUFFIX:
+            if name == (proper := manifest.file_beside.file_name + MANIFEST_SUFFIX):
                 yield manifest
             else:
-                faults.append(Fault(name, f"was signed as {printable(manifest.file + MANIFEST_SUFFIX)}"))
+                faults.append(Fault(name, f"was signed as {printable(proper)}"))
 
 
 def file_fault(folder: Path, manifest: Manifest) -> Fault | None:
-    """What is wrong with the file of a manifest, if anything."""
-    try:
-        with opened(folder / manifest.file) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != manifest.bytes:
-                return Fault(manifest.file, f"has {size} bytes, and {manifest.bytes} by its manifest")
-            if hashlib.file_digest(file, "sha256").hexdigest() != manifest.sha256:
-                return Fault(manifest.file, "has another content than its manifest says (SHA-256)")
-    except FileNotFoundError:
-        return Fault(manifest.file, "is missing, and its manifest is there")
-    except OSError as error:
-        return Fault(manifest.file, f"cannot be read: {error.strerror}")
+    """What is wrong with the file of a manifest, if anything. Every form of it that is there is looked at.
+
+    What the receiver has decrypted counts, and so does what is decompressed here.
+    """
+    beside, plain = manifest.file_beside, DeliveredFile(manifest.file, manifest.bytes, manifest.sha256)
+    present = [name for name in forms(manifest) if os.path.lexists(folder / name)]
+    if not present:
+        return Fault(beside.file_name, "is missing, and its manifest is there")
+    for name in present:
+        try:
+            with opened(folder / name) as file:
+                known = {manifest.file: plain, beside.file_name: beside}
+                what = difference(file, known[name]) if name in known else None
+                if not what and name != manifest.file and name.endswith(GZIP_SUFFIX):
+                    file.seek(0)
+                    with gzip.GzipFile(fileobj=file) as content:
+                        what = difference(content, plain, " inside")
+        except (zlib.error, gzip.BadGzipFile, EOFError):
+            what = "is no whole gzip file"
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+        if what:
+            return Fault(name, what)
+    return None
+
+
+class Readable(Protocol):
+    """A file, or what is decompressed from it."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes. Empty: the end."""
+
+
+def difference(file: Readable, expected: DeliveredFile, where: str = "") -> str | None:
+    """How the content differs from what the manifest says, if it does. `where` is a word for the text."""
+    digest, size = hashlib.sha256(), 0
+    while block := file.read(BLOCK_BYTES):
+        size += len(block)
+        digest.update(block)
+        if size > expected.bytes and where:  # a few bytes may decompress to very many
+            return f"has more than the {expected.bytes} bytes{where} that its manifest says"
+    if size != expected.bytes:
+        return f"has {size} bytes{where}, and {expected.bytes} by its manifest"
+    if digest.hexdigest() != expected.sha256:
+        return f"has another content{where} than its manifest says (SHA-256)"
     return None
 
 

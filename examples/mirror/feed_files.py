@@ -17,7 +17,7 @@ def files(feed, source):
 
 
 def _from_folder(folder, feed):
-    texts = [path.read_bytes().decode() for path in folder.glob("*.csv.json")]
+    texts = [path.read_bytes().decode() for path in folder.glob("*.csv*.json")]
     for text in sorted(texts, key=lambda text: json.loads(text)["export"]):  # two runs may have had the same sequence
         if json.loads(text)["feed"] == feed:
             yield text, folder / json.loads(text)["file"]

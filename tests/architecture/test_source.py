@@ -122,6 +122,7 @@ def test_import_of_the_package_loads_nothing_that_only_some_commands_need(tmp_pa
 OPENERS = {
     "adopt/plan_file.py",
     "cli/adopt_run.py",
+    "cli/delivery_options.py",
     "cli/export_output.py",
     "cli/verify.py",
     "console/shown.py",
@@ -133,6 +134,7 @@ OPENERS = {
     "db/version_record.py",
     "delivery/ftp.py",
     "delivery/ftp_upload.py",
+    "delivery/sftp.py",
     "embedded/demo.py",
     "embedded/postgres.py",
     "embedded/sample_catalogue.py",

@@ -22,6 +22,9 @@ NAMES = [
     "ftp_settings",
     "notification_url",
     "spreadsheet",
+    "sftp_settings",
+    "compression",
+    "encryption",
 ]
 
 any_text = st.text(max_size=30)
@@ -90,8 +93,22 @@ ftp_settings = st.fixed_dictionaries(
     },
 ).map(lambda changes: FTP_SETTINGS | changes)
 
+SFTP_SETTINGS = {"host": "www.example.com", "username": "user", "host_key": "SHA256:" + "A" * 43}
+sftp_settings = st.fixed_dictionaries(
+    {},
+    optional={
+        "host": hosts | json_values,
+        "port": ids,
+        "password": any_text | json_values,
+        "private_key": st.sampled_from(["-----BEGIN PRIVATE KEY-----\n", "-----BEGIN OPENSSH PRIVATE KEY-----"])
+        | json_values,
+        "passphrase": any_text | json_values,
+        "host_key": st.sampled_from(["SHA256:" + "A" * 42, "MD5:"]) | json_values,
+    },
+).map(lambda changes: SFTP_SETTINGS | changes)
+
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
-    "distribution_method": st.sampled_from(["ftp", "local", "FTP", ""]),
+    "distribution_method": st.sampled_from(["ftp", "sftp", "local", "FTP", ""]),
     "origin": st.sampled_from(["form", "api", "all", "Form"]),
     "origin_id": ids | st.lists(ids, max_size=5),
     "time_range": st.lists(days, min_size=2, max_size=2, unique=True).map(sorted)
@@ -103,6 +120,11 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "ftp_settings": ftp_settings,
     "notification_url": urls,
     "spreadsheet": st.sampled_from([0, 1, "1"]),
+    "sftp_settings": sftp_settings,
+    "compression": st.sampled_from(["gzip", "zip", ""]),
+    "encryption": st.fixed_dictionaries(
+        {}, optional={"openpgp_key": st.just("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAA") | json_values}
+    ),
 }
 
 
@@ -114,6 +136,8 @@ def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
     body |= {name: draw(LIKELY[name] | json_values if draw(st.booleans()) else LIKELY[name]) for name in changed}
     if draw(st.integers(0, 2)) == 0:
         body |= {"distribution_method": "ftp", "ftp_settings": draw(ftp_settings)}
+    elif draw(st.integers(0, 2)) == 0:
+        body |= {"distribution_method": "sftp", "sftp_settings": draw(sftp_settings)}
     for name in draw(st.lists(st.sampled_from(NAMES), max_size=1)):
         body.pop(name, None)
     return body

@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import fields
 
+from contactexport.api.delivery_fields import MOST_KEY_CHARACTERS, HostKey, OpenpgpKey, PrivateKey
 from contactexport.api.feed_fields import FeedName, Moment, Schedule, Sequence
 from contactexport.api.request_fields import (
     MAX_DIGITS,
@@ -18,6 +19,7 @@ from contactexport.api.request_fields import (
     Port,
     TimeRange,
 )
+from contactexport.delivery.openpgp import MOST_CHARACTERS
 from contactexport.languages import LANGUAGES
 
 # Contract, Request: a JSON integer or a string of decimal digits.
@@ -40,6 +42,9 @@ SCHEMAS: Mapping[type[fields.Field[Any]], Callable[[Any], dict[str, Any]]] = {
         "pattern": NO_CONTROL_CHARACTERS,
         **({"format": "password"} if field.secret else {}),
     },
+    PrivateKey: lambda _: {"type": "string", "maxLength": MOST_KEY_CHARACTERS, "format": "password"},
+    HostKey: lambda _: {"type": "string", "pattern": "^SHA256:[A-Za-z0-9+/]{43}=?$"},
+    OpenpgpKey: lambda _: {"type": "string", "maxLength": MOST_CHARACTERS},
     FeedName: lambda _: {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
     Schedule: lambda _: {"type": "string", "maxLength": 200},
     Moment: lambda _: {"type": "string"},

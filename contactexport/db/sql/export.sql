@@ -74,6 +74,7 @@ WITH locked AS MATERIALIZED (
 ), done AS (
     UPDATE export
     SET status = 'done', finished_at = clock_timestamp(), due_at = NULL, ftp_secret = NULL, error = NULL,
+        delivered = :delivered, manifest = coalesce(CAST(:manifest AS text), manifest),
         deliveries = export_deliveries(deliveries, attempt, :reply),
         notify_due_at = CASE WHEN settings->>'notification_url' IS NOT NULL THEN clock_timestamp() END
     WHERE id = :id AND attempt = :attempt AND delivery_attempts = :fence AND status = 'ready'
@@ -153,7 +154,7 @@ FOR UPDATE SKIP LOCKED;
 -- never became ready. Those that somebody holds are left
 -- out: who has just finished one still tidies up.
 SELECT id, CASE WHEN status IN ('scheduled', 'in progress', 'ready') THEN attempt END AS attempt,
-       file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' = 'ftp')
+       file_deleted_at IS NULL AND NOT (status = 'done' AND settings->>'distribution_method' <> 'local')
            AND NOT (status = 'error' AND ready_at IS NULL) AS keeps_file
 FROM export AS e
 WHERE id = ANY (:ids) AND NOT EXISTS (
@@ -171,7 +172,7 @@ WHERE id = :id AND attempt = :attempt AND status IN ('scheduled', 'in progress',
 -- Due and held by nobody, whose turn it is first. An 'in progress' export that nobody holds has lost its worker.
 -- Round robin over users: first the one with the fewest running, then the one who was served longest ago. Of one user
 -- the smallest comes first, but before it what has waited for `patience` seconds. Nobody has more than `most_running`
--- running, nor does an FTP host receive more. What an export will have written is guessed by its window and origins.
+-- running, nor does a host receive more. What an export will have written is guessed by its window and origins.
 WITH held AS MATERIALIZED (
     SELECT DISTINCT (l.classid::bigint << 32) | l.objid::bigint AS key
     FROM pg_locks AS l
@@ -179,7 +180,7 @@ WITH held AS MATERIALIZED (
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ), candidate AS (
     SELECT e.id, e.setting_key, e.created_by, h.key IS NOT NULL AS runs,
-           e.settings->'ftp'->>'host' AS host,
+           coalesce(e.settings->'ftp'->>'host', e.settings->'sftp'->>'host') AS host,
            CASE WHEN e.due_at < clock_timestamp() - make_interval(secs => :patience) THEN e.due_at END AS late,
            CASE
                WHEN :deliveries THEN e.bytes

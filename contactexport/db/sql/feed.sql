@@ -78,7 +78,8 @@ WHERE id = :id;
 UPDATE export
 SET ftp_secret = :ftp_secret, permanent_failures = 0,
     due_at = CASE WHEN status = 'ready' THEN least(due_at, clock_timestamp()) ELSE due_at END
-WHERE feed_id = :id AND finished_at IS NULL AND settings -> 'ftp' = CAST(:ftp AS jsonb);
+WHERE feed_id = :id AND finished_at IS NULL AND settings ->> 'distribution_method' = :method
+  AND settings -> :method = CAST(:target AS jsonb);
 
 -- name: move_cursor!
 UPDATE feed SET cursor = :cursor, reset = true WHERE id = :id;

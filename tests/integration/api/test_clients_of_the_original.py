@@ -264,6 +264,6 @@ def test_registrations_are_accepted_and_run_like_changes(api: FlaskClient, conte
 
 
 @pytest.mark.parametrize("path", [GETCHANGES, "/api/v2/contact/getregistrations"])
-def test_sftp_is_not_implemented(api: FlaskClient, path: str):
+def test_sftp_has_settings_of_its_own(api: FlaskClient, path: str):
     answer = api.post(path, json=REQUIRED_ONLY | {"distribution_method": "sftp"})
-    assert (answer.status_code, answer.json["replyText"]) == (400, "Invalid distribution method: sftp")
+    assert (answer.status_code, answer.json["replyText"]) == (400, "Missing parameter: sftp_settings")

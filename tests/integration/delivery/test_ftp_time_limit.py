@@ -17,7 +17,7 @@ import pytest
 from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
 
 from contactexport.context import Context
-from contactexport.delivery import ftp
+from contactexport.delivery import time_limit
 from contactexport.delivery.ftp import FtpDelivery
 from contactexport.errors import DeliveryFailed
 from contactexport.exports.models import FtpTarget
@@ -96,7 +96,7 @@ class TakesItsTime(DTPHandler):
 
 @pytest.mark.slow  # the time limit is nine seconds at least
 def test_file_read_too_slowly_is_given_up_and_removed(tmp_path: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ftp, "SLOWEST_BYTES_PER_SECOND", FILE_BYTES)  # in one second
+    monkeypatch.setattr(time_limit, "SLOWEST_BYTES_PER_SECOND", FILE_BYTES)  # in one second
     file = tmp_path / "x.csv"
     file.write_bytes(bytes(FILE_BYTES))
     with serving(inbox, dtp_handler=TakesItsTime) as (port, told):
@@ -233,4 +233,4 @@ def test_removal_of_part_has_time_limit(context: Context, inbox: Path):
     [(0, 240), (12_000_000, 1240)],
 )
 def test_line_of_16_kb_per_second_is_fast_enough(size: int, seconds: float):
-    assert ftp.delivery_seconds(30, size) == seconds > size / 16_000
+    assert time_limit.delivery_seconds(30, size) == seconds > size / 16_000

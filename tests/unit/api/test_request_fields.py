@@ -30,7 +30,9 @@ REFUSED = "Valid start_date and end_date is required"
 
 def load(field, value, name="parameter", **data):
     """Returns what the field makes of a value, in a schema with our catalogue and the time zone of Vienna."""
-    field.parent = SimpleNamespace(catalogue=CATALOGUE, time_zone=VIENNA, rules=STRICT, guard=GUARD)
+    field.parent = SimpleNamespace(
+        catalogue=CATALOGUE, time_zone=VIENNA, rules=STRICT, guard=GUARD, PARAMETER="ftp_settings"
+    )
     return field._deserialize(value, name, data | {name: value})
 
 

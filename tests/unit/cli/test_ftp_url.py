@@ -2,7 +2,7 @@
 
 import pytest
 
-from contactexport.cli.ftp_url import ftp_settings_from_url
+from contactexport.cli.ftp_url import ftp_settings_from_url, sftp_settings_from_url
 from contactexport.errors import InvalidRequest
 
 
@@ -39,3 +39,14 @@ def test_password_in_url_is_refused_and_not_repeated():
         ftp_settings_from_url("ftp://anna:geheim@h/in")
     assert "password" in refusal.value.text
     assert "geheim" not in refusal.value.text
+
+
+def test_sftp_url_has_no_tls():
+    expected = {"host": "h", "port": None, "username": "anna", "folder": "in"}
+    assert sftp_settings_from_url("sftp://anna@h/in") == expected
+
+
+@pytest.mark.parametrize("url", ["ftp://anna@h", "sftp://h", "sftp://a:b@h", "sftp://a@h:x"])
+def test_invalid_sftp_url_is_refused(url):
+    with pytest.raises(InvalidRequest, match=r"^Invalid value for --sftp: "):
+        sftp_settings_from_url(url)

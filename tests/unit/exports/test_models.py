@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contactexport.catalogue import Catalogue, ContactField, Origin
-from contactexport.exports.models import LEGAL_TRANSITIONS, ExportSettings, ExportStatus, FtpTarget
+from contactexport.exports.models import LEGAL_TRANSITIONS, ExportSettings, ExportStatus, FtpTarget, SftpTarget
 
 TIMES = st.datetimes(timezones=st.just(UTC))
 SETTINGS = st.builds(
@@ -28,6 +28,9 @@ SETTINGS = st.builds(
     type=st.sampled_from(["changes", "registrations"]),
     may_end_early=st.booleans(),
     may_be_incomplete=st.booleans(),
+    sftp=st.none() | st.builds(SftpTarget, st.text(), st.integers(1, 65535), st.text(), st.none() | st.text()),
+    compression=st.sampled_from([None, "gzip"]),
+    openpgp_key=st.none() | st.text(),
 )
 BASE = ExportSettings(
     "ftp", "form", (123,), datetime(2012, 2, 9, tzinfo=UTC), datetime(2012, 4, 2, tzinfo=UTC), (1, 3), ",", True, "en",
@@ -72,6 +75,9 @@ def test_key_is_a_signed_64_bit_number_and_ignores_the_notification(settings: Ex
         {"ftp": FtpTarget("www.example.com", 21, "other", "a/b")},
         {"ftp": FtpTarget("www.example.com", 21, "user", None)},
         {"ftp": FtpTarget("www.example.com", 21, "user", "a/b", temporary_name="%s.tmp")},
+        {"sftp": SftpTarget("www.example.com", 22, "user")},
+        {"compression": "gzip"},
+        {"openpgp_key": "a certificate"},
     ],
 )
 def test_every_other_value_changes_the_key(change: dict[str, object]):
