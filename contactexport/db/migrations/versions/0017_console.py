@@ -3,7 +3,7 @@
 from contactexport.db.migration_steps import run_template
 
 revision = "0017"
-down_revision = "0014"
+down_revision = "0016"
 
 
 def upgrade() -> None:
