@@ -1,15 +1,13 @@
 """The errors of a request by parameter, for a form that shows each beside its input. The texts are those of replies."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import Schema, ValidationError
 
-from contactexport.errors import NO_LONGER_KEPT, REMOVALS_UNKNOWN
-
-MISSING = "Missing parameter: "
-# What a schema says of the request as a whole is about the window, if it begins like one of these.
-ABOUT_THE_WINDOW = tuple(text.partition("{")[0] for text in (NO_LONGER_KEPT, REMOVALS_UNKNOWN))
+# What a schema says of the request as a whole names the parameter that it is about.
+NAMED = re.compile(r"(?:Missing parameter: |Invalid value for )([a-z_.]+)")
 
 
 def load_with_errors(schema: Schema, body: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
@@ -30,9 +28,8 @@ def errors_by_parameter(messages: Any, prefix: str = "") -> dict[str, str]:
         if isinstance(told, dict):
             found |= errors_by_parameter(told, f"{prefix}{name}.")
         elif name == "_schema":
-            text = str(told[0])
-            about = text.removeprefix(MISSING) if text.startswith(MISSING) else ""
-            found["time_range" if text.startswith(ABOUT_THE_WINDOW) else about] = text
+            about = NAMED.match(str(told[0]))
+            found[about[1] if about else prefix.rstrip(".")] = str(told[0])
         else:
             found[prefix + name] = str(told[0])
     return found

@@ -40,12 +40,11 @@ def schema_of(context: Context, caller: Caller, kind: str) -> GetChangesSchema:
     """The schema that the API uses for requests of this caller. `kind` is `changes`, `registrations` or `feed`."""
     settings = context.settings
     common = (context.catalogue.current(), settings.time_zone, settings.language, context.guard)
-    tls, rules = settings.ftp_tls_required, caller.rules
+    rules, tls, unknown_hosts = caller.rules, settings.ftp_tls_required, settings.sftp_unknown_hosts
     if kind == "feed":
-        return FeedSchema(*common, rules=rules, ftp_tls_required=tls)
-    return GetChangesSchema(
-        *common, kind if kind in export_form.KINDS else "changes", rules=rules, ftp_tls_required=tls
-    )
+        return FeedSchema(*common, rules=rules, ftp_tls_required=tls, sftp_unknown_hosts=unknown_hosts)
+    export_type = kind if kind in export_form.KINDS else "changes"
+    return GetChangesSchema(*common, export_type, rules=rules, ftp_tls_required=tls, sftp_unknown_hosts=unknown_hosts)
 
 
 def read(context: Context, caller: Caller, form: Form) -> Asked:
@@ -122,7 +121,8 @@ def with_secrets(body: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[st
     """The body with secrets by parameter, such as `ftp_settings.password`."""
     filled = {**body, "notification_url": secrets.get("notification_url")}
     if target := TARGETS.get(body["distribution_method"]):
-        given = {name: secrets.get(f"{target.parameter}.{name}", "") for name in target.secrets}
+        names = {name: f"{target.parameter}.{name}" for name in target.secrets}
+        given = {name: secrets[full] for name, full in names.items() if full in secrets} or {target.secrets[0]: ""}
         filled[target.parameter] = body[target.parameter] | given
     return filled
 

@@ -25,6 +25,12 @@ def command(url: str, body: Mapping[str, Any], asked_for: Mapping[str, Sequence[
     words = [f'"${part}"' if number % 2 else shlex.quote(part) for number, part in enumerate(parts)]
     lines = []
     for variable in asked_for:
+        if variable.endswith("PRIVATE_KEY"):  # it has several lines
+            lines += [
+                f"printf 'file with the {variable}: ' && IFS= read -r {variable} &&",
+                f'{variable}=$(awk \'{{printf "%s\\\\n", $0}}\' "${variable}") &&',
+            ]
+            continue
         lines += [
             f"printf '{variable}: ' && IFS= read -rs {variable} && echo &&",
             f'{variable}=$(printf %s "${variable}" | sed \'s/[\\\\"]/\\\\&/g\') &&',

@@ -14,6 +14,7 @@ from contactexport.console import progress, store, timeline
 from contactexport.console.blueprint import console, current_context, current_viewer
 from contactexport.console.errors import Forbidden
 from contactexport.console.guard import note_action
+from contactexport.delivery.sftp_credentials import SftpCredentials, read_private_key
 from contactexport.errors import ContactExportError, DatabaseUnavailable, DownloadRefused, UsageError
 from contactexport.exports import cancel as cancel_service
 from contactexport.exports import download
@@ -96,7 +97,7 @@ def export_retry(export_id: int) -> AnyResponse:
         retry_service.retry(
             current_context(),
             export_id,
-            request.form.get("password") or None,
+            typed_secret(found),
             username,
             url,
         )
@@ -123,17 +124,32 @@ def _may_act_on(export_id: int) -> Export:
     return found
 
 
+def typed_secret(export: Export) -> str | None:
+    """The password or private key of the form, as it is stored. None: none was typed. Raises UsageError."""
+    password, key, passphrase = (request.form.get(name) or None for name in ("password", "private_key", "passphrase"))
+    if export.settings.sftp is None or (password is None and key is None):
+        return password
+    try:
+        return SftpCredentials(password, None if key is None else read_private_key(key, passphrase)).to_text()
+    except ValueError as wrong:
+        raise UsageError(f"Invalid value for the private key: {wrong}") from None
+
+
 def request_of(export: Export) -> dict[str, Any]:
     """The request for such an export, as the API takes it, without secrets."""
     settings, zone = export.settings, current_context().settings.time_zone
     shown = asked(settings)
     if settings.type != "full":
         shown["time_range"] = [moment.astimezone(zone).isoformat() for moment in (settings.start, settings.end)]
-    method = settings.distribution_method
-    if (target := vars(settings).get(method)) is not None:
-        sent = {name: int(value) if value in (True, False) else value for name, value in vars(target).items()}
-        shown[f"{method}_settings"] = {name: value for name, value in sent.items() if value is not None}
-        shown[f"{method}_settings"]["password"] = "…"  # noqa: S105 - the place of one
+    shown |= {name: value for name, value in (("compression", settings.compression),) if value is not None}
+    if settings.openpgp_key is not None:
+        shown["encryption"] = {"openpgp_key": settings.openpgp_key}
+    if settings.sftp is not None:
+        target = {name: value for name, value in vars(settings.sftp).items() if value is not None}
+        shown["sftp_settings"] = target | {"password": "…"}
+    if settings.ftp is not None:
+        target = {name: value for name, value in vars(settings.ftp).items() if value is not None}
+        shown["ftp_settings"] = target | {"tls": int(settings.ftp.tls), "password": "…"}
     if settings.notification_url is not None:
         shown["notification_url"] = hidden(settings.notification_url)
     return shown

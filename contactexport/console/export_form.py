@@ -41,12 +41,18 @@ class Target:
 
     @property
     def bound(self) -> Sequence[str]:
-        """A stored secret goes to this place only."""
-        return ("host", "port", "username")
+        """A kept secret goes to this place only."""
+        return [name for name in self.texts if name not in ("folder", "temporary_name")]
 
 
 TARGETS = {
-    "ftp": Target("ftp_settings", ("host", "port", "username", "folder", "temporary_name"), ("tls",), ("password",))
+    "ftp": Target("ftp_settings", ("host", "port", "username", "folder", "temporary_name"), ("tls",), ("password",)),
+    "sftp": Target(
+        "sftp_settings",
+        ("host", "port", "username", "host_key", "folder", "temporary_name"),
+        (),
+        ("password", "private_key", "passphrase"),
+    ),
 }
 LABELS = {
     "host": "Host",
@@ -54,10 +60,17 @@ LABELS = {
     "username": "User",
     "folder": "Folder",
     "temporary_name": "Name during the upload, such as %s.tmp",
+    "host_key": "Fingerprint of its key, SHA256:…",
     "password": "Password",
+    "private_key": "Or a private key",
+    "passphrase": "Passphrase of the key",
     "tls": "TLS, with a certificate that is valid for the host",
 }
-METHODS = {"local": "stays in the storage, to be downloaded", "ftp": "is uploaded by FTP"}
+METHODS = {
+    "local": "stays in the storage, to be downloaded",
+    "ftp": "is uploaded by FTP",
+    "sftp": "is uploaded by SFTP",
+}
 
 
 def body_of(form: Form, time_range: Sequence[str]) -> dict[str, Any]:
@@ -76,6 +89,10 @@ def body_of(form: Form, time_range: Sequence[str]) -> dict[str, Any]:
     if target := TARGETS.get(body["distribution_method"]):
         texts = {name: form.get(f"{target.parameter}.{name}", "").strip() for name in target.texts}
         texts = {name: text for name, text in texts.items() if text or name in ("host", "username")}
+        if "compression" in form:
+            body["compression"] = "gzip"
+        if key := form.get("openpgp_key", "").strip():
+            body["encryption"] = {"openpgp_key": key.replace("\r\n", "\n") + "\n"}
         body[target.parameter] = texts | {name: int(f"{target.parameter}.{name}" in form) for name in target.flags}
     return body
 
@@ -118,6 +135,9 @@ def values_of(settings: ExportSettings, zone: tzinfo) -> Form:
     values.setlist("field", [str(one) for one in settings.contact_fields])
     stored: Mapping[str, Any] = vars(settings) | {"add_field_names_header": settings.header}
     values.update({flag: "1" for flag in FLAGS if stored[flag]})
+    if settings.compression:
+        values["compression"] = "1"
+    values["openpgp_key"] = settings.openpgp_key or ""
     target = TARGETS.get(settings.distribution_method)
     if target is not None and (place := getattr(settings, settings.distribution_method)) is not None:
         for name in target.texts:

@@ -60,3 +60,13 @@ def test_command_is_one_that_a_shell_reads_as_a_whole_before_it_asks():
         URL, {"ftp_settings": {"password": "y"}}, {"FTP_PASSWORD": ("ftp_settings", "password")}
     ).splitlines()
     assert all(line.endswith(("&&", "|", "\\")) for line in lines[:-1])
+
+
+def test_command_reads_a_private_key_from_a_file(shell, tmp_path):
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl+/=\n-----END OPENSSH PRIVATE KEY-----\n"
+    (tmp_path / "my key").write_text(key)
+    body = {"sftp_settings": {"private_key": "never shown"}}
+    lines = command(URL, body, {"SFTP_PRIVATE_KEY": ("sftp_settings", "private_key")})
+    assert "never shown" not in lines
+    _, sent = shell(lines, f"{tmp_path}/my key\n")
+    assert json.loads(sent)["sftp_settings"]["private_key"] == key
