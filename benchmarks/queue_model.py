@@ -67,7 +67,9 @@ class Job:
 
     @property
     def waited(self) -> float:
-        """Seconds from the request to the start. Raises TypeError before it has started."""
+        """Seconds from the request to the start. Raises ValueError before it has started."""
+        if self.started is None:
+            raise ValueError(f"export {self.number} has not started")
         return self.started - self.ask.at
 
 
@@ -162,6 +164,7 @@ class Machine:
         yield self.env.timeout(pickup)
         job.started = self.env.now
         me = self.env.active_process
+        assert me is not None  # noqa: S101 - it is the one of this generator
         self._writing.add(me)
         self._interrupt_others(me)
         left = 1.0

@@ -29,7 +29,7 @@ from tools import by_contactexport
 from tools.job import Job
 
 from contactexport.context import Context
-from contactexport.exports import accept
+from contactexport.exports import accept, deliver
 from contactexport.exports.models import Export
 from contactexport.users.models import Caller
 
@@ -144,7 +144,7 @@ class Real:
         for export, expected in zip(exports, rows, strict=True):
             if export.status != "done" or export.rows != expected:
                 raise export_runs.WrongExport(f"{export}, expected {expected} rows")
-            export_runs.deliver.stored_file(self._context, export).unlink()
+            deliver.stored_file(self._context, export).unlink()
         with self._context.database.session() as conn:
             contacts.queries().forget_exports(conn)
 
