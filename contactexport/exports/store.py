@@ -193,7 +193,8 @@ def mark_done(conn: Connection, export: Export, reply: str | None = None) -> Exp
     export's feed, if it has one.
     """
     delivered = export.delivered and Json(asdict(export.delivered))
-    return _moved(conn, "mark_done", export, reply=reply, delivered=delivered, manifest=export.manifest)
+    manifest = export.manifest if delivered else None  # without another form it is stored already
+    return _moved(conn, "mark_done", export, reply=reply, delivered=delivered, manifest=manifest)
 
 
 def mark_error(conn: Connection, export: Export, reason: str, *, reply: str | None = None) -> Export:
