@@ -14,7 +14,7 @@ from contactexport.console import progress, store, timeline
 from contactexport.console.blueprint import console, current_context, current_viewer
 from contactexport.console.errors import Forbidden
 from contactexport.console.guard import note_action
-from contactexport.errors import ContactExportError, DatabaseUnavailable, DownloadRefused
+from contactexport.errors import ContactExportError, DatabaseUnavailable, DownloadRefused, UsageError
 from contactexport.exports import cancel as cancel_service
 from contactexport.exports import download
 from contactexport.exports import retry as retry_service
@@ -89,12 +89,15 @@ def export_retry(export_id: int) -> AnyResponse:
     """Makes an export in error due again. The form has the password that was wiped."""
     found = _may_act_on(export_id)
     url = request.form.get("notification_url") if retry_service.lacks_url(found) else None
+    username = request.form.get("username") or None
     try:
+        if not (username or "").isprintable():
+            raise UsageError("Invalid value for the user name: printable characters expected")
         retry_service.retry(
             current_context(),
             export_id,
             request.form.get("password") or None,
-            request.form.get("username") or None,
+            username,
             url,
         )
     except DatabaseUnavailable:
@@ -126,9 +129,11 @@ def request_of(export: Export) -> dict[str, Any]:
     shown = asked(settings)
     if settings.type != "full":
         shown["time_range"] = [moment.astimezone(zone).isoformat() for moment in (settings.start, settings.end)]
-    if settings.ftp is not None:
-        target = {name: value for name, value in vars(settings.ftp).items() if value is not None}
-        shown["ftp_settings"] = target | {"tls": int(settings.ftp.tls), "password": "…"}
+    method = settings.distribution_method
+    if (target := vars(settings).get(method)) is not None:
+        sent = {name: int(value) if value in (True, False) else value for name, value in vars(target).items()}
+        shown[f"{method}_settings"] = {name: value for name, value in sent.items() if value is not None}
+        shown[f"{method}_settings"]["password"] = "…"  # noqa: S105 - the place of one
     if settings.notification_url is not None:
         shown["notification_url"] = hidden(settings.notification_url)
     return shown

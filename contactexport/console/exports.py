@@ -20,7 +20,10 @@ LONGEST_FILTER = 200
 @console.get("/exports")
 def exports() -> str | tuple[str, int]:
     """Answers the page, or with `part=rows` its table only, and 204 if the table is still the same."""
-    asked = {name: request.args.get(name, "").strip()[:LONGEST_FILTER] for name in ("status", "user", "origin", "q")}
+    asked = {
+        name: request.args.get(name, "").replace("\0", "").strip()[:LONGEST_FILTER]
+        for name in ("status", "user", "origin", "q")
+    }
     filters, problem = _filters(asked)
     before = request.args.get("before", type=int)
     if before is not None and not 0 < before < 2**63:
@@ -30,11 +33,11 @@ def exports() -> str | tuple[str, int]:
     version = progress.version_of(page)
     if request.args.get("seen") == version:
         return "", 204
-    given: dict[str, Any] = {name: value for name, value in asked.items() if value}
+    filled: dict[str, Any] = {name: value for name, value in asked.items() if value}
     here = url_for("console.exports")
-    older = f"{here}?{urlencode(given | {'before': page.older_than})}" if page.older_than else None
-    newest = f"{here}?{urlencode(given)}" if before else None
-    at_this_page = given | ({"before": before} if before else {}) | {"part": "rows", "seen": version}
+    older = f"{here}?{urlencode(filled | {'before': page.older_than})}" if page.older_than else None
+    newest = f"{here}?{urlencode(filled)}" if before else None
+    at_this_page = filled | ({"before": before} if before else {}) | {"part": "rows", "seen": version}
     return render_template(
         "console/_exports.html" if request.args.get("part") == "rows" else "console/exports.html",
         page=page,

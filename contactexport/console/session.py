@@ -11,6 +11,7 @@ from contactexport.context import Context
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
 from contactexport.errors import TooManyRequests, Unauthorized
+from contactexport.users import manage
 from contactexport.users.authenticate import token_hash
 from contactexport.users.models import Caller
 from contactexport.users.store import caller_of
@@ -20,6 +21,8 @@ LONGEST_SECONDS = 7 * 24 * 3600
 # Sign-ins a minute. They protect the service from load: nobody guesses 256 random bits.
 LIMIT_OF_NAME, LIMIT_OF_ADDRESS = 10, 30
 LONGEST_AGENT = 200
+# Secrets are longer.
+LONGEST_TOLD = 40
 
 
 def sign_in(context: Context, name: str, token: str, address: str | None, user_agent: str) -> str:
@@ -35,7 +38,7 @@ def sign_in(context: Context, name: str, token: str, address: str | None, user_a
         known = found is not None and secrets.compare_digest(found["name"].encode(), name.encode())
         opened = _open(conn, found["id"], hashed, address, user_agent) if known else None
     if opened is None:
-        audit.note("sign-in refused", user=name[:LONGEST_AGENT], address=address)
+        audit.note("sign-in refused", user=_told(name), address=address)
         raise Unauthorized("unknown name or token")
     audit.note("signed in", user=name, address=address)
     return opened
@@ -116,11 +119,18 @@ def _count(context: Context, name: str | None, address: str | None) -> None:
         for counted_name, limit in counted:
             row = queries("limit").count_requests(conn, user_name=counted_name, wanted=1, limit=limit)
             if row["requests"] > limit:
-                audit.note("sign-in refused", user=name and name[:LONGEST_AGENT], address=address, by="limit")
+                audit.note("sign-in refused", user=_told(name or ""), address=address, by="limit")
                 raise TooManyRequests("Too many sign-ins in a minute", max(int(row["seconds_left"]), 1))
 
 
+def _told(name: str) -> str | None:
+    """A typed name for the log. None if it may be a secret in the wrong field."""
+    return name if 0 < len(name) <= LONGEST_TOLD and not name.startswith(manage.TOKEN_PREFIX) else None
+
+
 def _network(address: str) -> str:
-    """One IPv6 client has 2**64 addresses."""
+    """One IPv6 client has 2**64 addresses. An IPv4 client may look like one of IPv6."""
     parsed = ipaddress.ip_address(address)
+    if parsed.version == 6 and parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address

@@ -44,11 +44,12 @@ function drawPlot(element) {
   const asTime = Intl.DateTimeFormat("en-GB", part === "hour" ? { timeZone: zone, hour: "2-digit", minute: "2-digit" } : { timeZone: zone, day: "numeric", month: "short" });
   const times = (plot, ticks) => ticks.map((tick) => asTime.format(tick * 1000));
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+  const step = values[0].length > 1 ? values[0][1] - values[0][0] : 3600;
   const options = {
     width: element.clientWidth,
     height: 180,
     cursor: { drag: { x: false, y: false } },
-    scales: { y: { range: (plot, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
+    scales: { x: { range: (plot, low, high) => (bars ? [low - step / 2, high + step / 2] : [low, high]) }, y: { range: (plot, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
     axes: [{ ...axis, values: times, space: 64 }, { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => Intl.NumberFormat("en", { notation: "compact" }).format(tick)) }],
     series: [
       { label: "From", value: (plot, time) => (time === null ? "–" : asTime.format(time * 1000)) },

@@ -46,7 +46,8 @@ def test_filters_choose_the_exports(app, context):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"status": "gone"}, {"origin": "form:x"}, {"origin": "';--"}, {"before": "x"}, {"before": "-1"}]
+    "asked",
+    [{"status": "gone"}, {"origin": "form:x"}, {"origin": "';--"}, {"before": "x"}, {"before": "-1"}, {"user": "\0"}],
 )
 def test_filter_that_means_nothing_is_no_error_of_the_service(app, context, asked):
     only = add_export(context)
