@@ -72,6 +72,7 @@ BEGIN
         WHERE found.event IS NOT NULL;
         RETURN NULL;
     END $function$;
+    REVOKE EXECUTE ON FUNCTION {schema}.export_event_note() FROM PUBLIC;
     CREATE TRIGGER export_event_noted AFTER UPDATE OF status, attempt, claimed_at, due_at ON {schema}.export
         FOR EACH ROW EXECUTE FUNCTION {schema}.export_event_note();
 
