@@ -300,10 +300,10 @@ def _save_waits(scale: float) -> None:
             more = {"95 % wait at most": f"{readable(late)} s", "longest": f"{readable(waits[-1])} s"}
             rows.append(Row(f"{name}, {2 * machines} processes", middle, "s", more=more))
     about = (
-        "Simulated, the median wait and others: two processes to a machine like the measured one, with its part of "
+        "Simulated: two processes to a machine like the measured one, with its part of "
         "Postgres. No user has more than one running for each machine."
     )
-    results.save(Table("growth_waits", "Waiting for a worker", about, "", tuple(rows)))
+    results.save(Table("growth_waits", "Waiting for a worker", about, "", tuple(rows), "median wait"))
 
 
 def _mixed(chance: random.Random) -> int:

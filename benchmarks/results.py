@@ -36,13 +36,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The results of one benchmark, or of one part of it."""
+    """The results of one benchmark, or of one part of it. `values` is how its values were found."""
 
     name: str
     title: str
     about: str
     ratio: str
     rows: tuple[Row, ...]
+    values: str = "measured"
     measured_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -76,7 +77,7 @@ def load_text(name: str) -> str | None:
 
 def headings(table: Table) -> list[str]:
     """The headings of the columns: what was measured, its value, ratio and aim if any row has one, and further ones."""
-    return ["", "measured", *(heading for heading, _ in _optional(table)), *_more(table)]
+    return ["", table.values, *(heading for heading, _ in _optional(table)), *_more(table)]
 
 
 def cells(table: Table, row: Row) -> list[str]:
@@ -107,7 +108,7 @@ def readable(value: float) -> str:
 
 def _print(table: Table) -> None:
     printed = PrintedTable(title=table.title, caption=table.about, title_justify="left", caption_justify="left")
-    numbers = {"measured", table.ratio}
+    numbers = {table.values, table.ratio}
     for place, heading in enumerate(headings(table)):
         printed.add_column(heading, justify="right" if place and heading in numbers else "left")
     for row in table.rows:
