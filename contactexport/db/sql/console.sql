@@ -9,7 +9,7 @@ WITH looked_at AS MATERIALIZED (
            AND (CAST(:origin_id AS text) IS NULL OR e.settings->'origin_ids' @> CAST(:origin_id AS jsonb))
            AND (CAST(:text AS text) IS NULL OR CAST(e.id AS text) = :text
                 OR strpos(lower(concat_ws(
-                    ' ', e.file_name, e.feed_name, e.created_by, e.settings->'ftp'->>'host', e.error
+                    ' ', e.file_name, e.feed_name, e.created_by, e.settings->'ftp'->>'host', e.settings->'sftp'->>'host', e.error
                 )), :text) > 0) AS fits
     FROM export AS e
     WHERE (CAST(:team AS text) IS NULL OR e.team = :team)
@@ -25,7 +25,7 @@ SELECT e.id, e.created_at, e.status, e.error, e.created_by, e.team, e.feed_name,
        e.rows_expected, e.rows_written, e.rows_begun_at, e.rows_written_at, e.claimed_at, e.started_at, e.finished_at,
        e.due_at, e.bytes, e.attempt, e.settings->>'type' AS type, e.settings->>'origin' AS origin,
        e.settings->'origin_ids' AS origin_ids, e.settings->>'distribution_method' AS method,
-       e.settings->'ftp'->>'host' AS host, b.last_looked_at, b.looked_at
+       coalesce(e.settings->'ftp'->>'host', e.settings->'sftp'->>'host') AS host, b.last_looked_at, b.looked_at
 FROM (SELECT min(id) AS last_looked_at, count(*) AS looked_at FROM looked_at) AS b
 LEFT JOIN (found AS f JOIN export AS e ON e.id = f.id) ON true
 ORDER BY e.id DESC;
@@ -36,7 +36,7 @@ SELECT e.id, e.created_at, e.status, e.error, e.created_by, e.team, e.feed_name,
        e.rows_expected, e.rows_written, e.rows_begun_at, e.rows_written_at, e.claimed_at, e.started_at, e.finished_at,
        e.due_at, e.bytes, e.attempt, e.settings->>'type' AS type, e.settings->>'origin' AS origin,
        e.settings->'origin_ids' AS origin_ids, e.settings->>'distribution_method' AS method,
-       e.settings->'ftp'->>'host' AS host
+       coalesce(e.settings->'ftp'->>'host', e.settings->'sftp'->>'host') AS host
 FROM export AS e
 WHERE (CAST(:team AS text) IS NULL OR e.team = :team)
   AND (CAST(:status AS text) IS NULL OR e.status = :status)
@@ -75,7 +75,7 @@ SELECT e.id, e.created_at, e.status, e.error, e.created_by, e.team, e.feed_name,
        e.rows_expected, e.rows_written, e.rows_begun_at, e.rows_written_at, e.claimed_at, e.started_at, e.finished_at,
        e.due_at, e.bytes, e.attempt, e.settings->>'type' AS type, e.settings->>'origin' AS origin,
        e.settings->'origin_ids' AS origin_ids, e.settings->>'distribution_method' AS method,
-       e.settings->'ftp'->>'host' AS host
+       coalesce(e.settings->'ftp'->>'host', e.settings->'sftp'->>'host') AS host
 FROM export AS e
 WHERE e.finished_at IS NULL AND (CAST(:team AS text) IS NULL OR e.team = :team)
 ORDER BY e.status = 'in progress' DESC, e.status = 'ready' DESC, e.id LIMIT :most;
