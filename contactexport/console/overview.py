@@ -61,12 +61,7 @@ def attention(context: Context, conn: Connection, viewer: Viewer) -> tuple[store
     """Counts of the queue, and what somebody should look at, the worst first."""
     patience = doctor.OVERDUE_SECONDS + 2 * context.settings.sweep_interval
     counts = store.queue(conn, viewer, patience)
-    matters = []
-    if overdue := counts["overdue"]:
-        text, kind, detail = f"{overdue:,} exports are overdue", "warn", "More workers would help."
-        if not counts["running"]:
-            text, kind, detail = "No worker works on exports", "bad", f"{overdue:,} wait for one. Start a worker."
-        matters.append(Matter(kind, text, detail, url_for("console.exports", status="unfinished")))
+    matters = _of_queue(counts)
     lines = doctor.look_at(context, "disk", doctor.check_disk) if viewer.sees_all else []
     system = url_for("console.system")
     matters += [Matter("bad", f"Disk: {one.text}", one.remedy, system) for one in lines if one.state != doctor.OK]
@@ -75,6 +70,22 @@ def attention(context: Context, conn: Connection, viewer: Viewer) -> tuple[store
         text = f"Feed {feed['name']} of the team {feed['team']} {state}"
         matters.append(Matter("warn", text, feed["pause_reason"] or "", url_for("console.feeds")))
     return counts, matters + _errors(store.latest_errors(conn, viewer))
+
+
+def _of_queue(counts: store.Row) -> list[Matter]:
+    matters = []
+    url = url_for("console.exports", status="unfinished")
+    if overdue := counts["overdue"]:
+        text, kind, detail = f"{overdue:,} exports are overdue", "warn", "More workers would help."
+        if not counts["running"]:
+            text, kind, detail = "No worker works on exports", "bad", f"{overdue:,} wait for one. Start a worker."
+        matters.append(Matter(kind, text, detail, url))
+    if put_off := counts["put_off"]:
+        text = (
+            "An export was put off after an error" if put_off == 1 else f"{put_off:,} exports were put off after errors"
+        )
+        matters.append(Matter("warn", text, "They are retried.", url))
+    return matters
 
 
 def _errors(errors: list[store.Row]) -> list[Matter]:

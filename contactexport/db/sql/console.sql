@@ -60,13 +60,14 @@ WITH held AS MATERIALIZED (
     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
       AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), unfinished AS (
-    SELECT e.due_at, h.key IS NOT NULL AS held
+    SELECT e.due_at, e.error, h.key IS NOT NULL AS held
     FROM export AS e LEFT JOIN held AS h ON h.key = e.setting_key
     WHERE e.finished_at IS NULL AND (CAST(:team AS text) IS NULL OR e.team = :team)
 )
 SELECT count(*) AS unfinished,
        count(*) FILTER (WHERE held) AS running,
-       count(*) FILTER (WHERE NOT held AND due_at < clock_timestamp() - make_interval(secs => :patience)) AS overdue
+       count(*) FILTER (WHERE NOT held AND due_at < clock_timestamp() - make_interval(secs => :patience)) AS overdue,
+       count(*) FILTER (WHERE NOT held AND error IS NOT NULL) AS put_off
 FROM unfinished;
 
 -- name: running

@@ -43,6 +43,12 @@ def test_overdue_exports_without_a_worker_come_first(app, context):
     assert matters_of(browser)[0] == "No worker works on exports"
 
 
+def test_export_that_is_retried_is_told(app, context):
+    request(context, settings_for())
+    execute(context, "UPDATE export SET error = 'the host is away', due_at = now() + interval '1 hour'")
+    assert matters_of(signed_in(app, context, operator=True)) == ["An export was put off after an error"]
+
+
 def test_feed_that_paused_itself_is_told(app, context):
     feed = add_feed(context)
     execute(context, "UPDATE feed SET paused_at = now(), pause_kind = 'columns', pause_reason = 'The column is gone'")
