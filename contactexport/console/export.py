@@ -141,15 +141,15 @@ def request_of(export: Export) -> dict[str, Any]:
     shown = asked(settings)
     if settings.type != "full":
         shown["time_range"] = [moment.astimezone(zone).isoformat() for moment in (settings.start, settings.end)]
-    shown |= {name: value for name, value in (("compression", settings.compression),) if value is not None}
+    method = settings.distribution_method
+    if (target := vars(settings).get(method)) is not None:
+        sent = {name: int(value) if value in (True, False) else value for name, value in vars(target).items()}
+        shown[f"{method}_settings"] = {name: value for name, value in sent.items() if value is not None}
+        shown[f"{method}_settings"]["password"] = "…"  # noqa: S105 - the place of one
+    if settings.compression is not None:
+        shown["compression"] = settings.compression
     if settings.openpgp_key is not None:
         shown["encryption"] = {"openpgp_key": settings.openpgp_key}
-    if settings.sftp is not None:
-        target = {name: value for name, value in vars(settings.sftp).items() if value is not None}
-        shown["sftp_settings"] = target | {"password": "…"}
-    if settings.ftp is not None:
-        target = {name: value for name, value in vars(settings.ftp).items() if value is not None}
-        shown["ftp_settings"] = target | {"tls": int(settings.ftp.tls), "password": "…"}
     if settings.notification_url is not None:
         shown["notification_url"] = hidden(settings.notification_url)
     return shown
