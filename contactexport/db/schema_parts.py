@@ -20,7 +20,8 @@ CONTACTS = ("contact", "contact_email", "contact_pkey", "contact_id_seq")
 # What a database of contacts does not need.
 OF_EXPORTS = re.compile(
     r".*\b(export|export_row_mark|feed|feed_event|manifest_key|api_user|access_token|wsse_nonce|request_count|ftp_host_trait"
-    r"|installation)(\.|$| \()|(sequence|function) (export|feed|feed_event|manifest_key|api_user)_"
+    r"|installation|console_session|console_link|export_event)(\.|$| \()"
+    r"|(sequence|function) (export|feed|feed_event|manifest_key|api_user)_"
 )
 HASH = re.compile(r" [0-9a-f]{16}$")
 NAME = re.compile(r"(?:table|sequence|index|unique index|function) (\w+)")

@@ -1,5 +1,6 @@
 """What every page says to browsers, and how much it sends."""
 
+import gzip
 import re
 
 import pytest
@@ -54,6 +55,15 @@ def test_first_view_is_small(browser, path):
     assert len(assets) >= 4
     size = len(text.encode()) + sum(len(browser.get(one.replace("&amp;", "&")).data) for one in assets)
     assert size <= MOST_BYTES
+
+
+def test_assets_are_compressed_and_pages_are_not(browser):
+    plain = browser.get("/console/static/htmx.min.js")
+    packed = browser.get("/console/static/htmx.min.js", headers={"Accept-Encoding": "gzip, br"})
+    assert gzip.decompress(packed.data) == plain.data
+    assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert len(packed.data) == int(packed.headers["Content-Length"]) < len(plain.data) / 2
+    assert "Content-Encoding" not in browser.get("/console/", headers={"Accept-Encoding": "gzip"}).headers
 
 
 def test_assets_may_be_cached_for_good_under_their_hash(browser):
