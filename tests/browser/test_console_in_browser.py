@@ -34,13 +34,13 @@ def test_every_page_is_accessible_and_fits_the_window(visit, console, width, sch
 
 def test_first_view_of_every_page_is_small(visit, console):
     sizes = {}
+    opened = visit()
+    console.sign_in(opened)
+    browser = opened.page.context.new_cdp_session(opened.page)
     for name, path in PAGES.items():
-        opened = visit()  # a browser that has nothing in its cache
-        console.sign_in(opened)
-        opened.page.context.new_cdp_session(opened.page).send("Network.clearBrowserCache")
+        browser.send("Network.clearBrowserCache")
         opened.open(path.format(done=console.done, failed=console.failed))
         sizes[name] = opened.transferred
-    print(sizes)
     assert all(2_000 < size <= FIRST_VIEW_BYTES for size in sizes.values()), sizes
 
 
