@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from flask import current_app, render_template
 
+from contactexport import workers
 from contactexport.console.blueprint import console, current_context, current_viewer
 from contactexport.console.errors import Forbidden
 from contactexport.console.system_parts import Examination, shown_settings
@@ -23,13 +24,15 @@ def system() -> str:
     with context.database.transaction() as conn:
         server = queries("doctor").server(conn)
         queue = queries("console_system").queue(conn)
-        workers = list(queries("console_system").workers(conn))
+        alive = workers.alive(conn)
+        held = list(queries("console_system").held_exports(conn))
         applied = list(queries("console_system").versions(conn))
     return render_template(
         "console/system.html",
         **examined(),
         queue=queue,
-        workers=workers,
+        workers=alive,
+        held=held,
         applied=applied,
         newest=version_record.newest(),
         versions={

@@ -11,7 +11,7 @@ from contactexport.db.queries import queries
 from contactexport.errors import FileDamaged
 from contactexport.exports.models import MANIFEST_SUFFIX, sorted_json
 from contactexport.feeds.models import Feed
-from contactexport.files import export_file, storage_check
+from contactexport.files import storage_check
 from contactexport.manifests import store as manifests
 from contactexport.manifests.chain import Fault, chain_faults, chains_of
 from contactexport.manifests.manifest import BadManifest, Manifest, read
@@ -96,7 +96,7 @@ def file_state(context: Context, row: dict[str, Any], deadline: float) -> Fault 
     if time.monotonic() >= deadline:
         return False
     try:
-        with export_file.open_finished(context.settings.storage_dir, row["file_name"], row["bytes"]) as file:
+        with context.storage.open_finished(row["stored_name"], row["bytes"]) as file:
             digest = hashed(file, deadline)
     except FileDamaged as damaged:
         return Fault(row["file_name"], damaged.text)

@@ -1,7 +1,6 @@
 """The figures of the whole service, read from Postgres at each look. Every server tells the same ones."""
 
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import accumulate
@@ -26,6 +25,7 @@ FILES = {
     "rows": ("contactexport_export_rows", "Rows of an export, of exports done"),
     "bytes": ("contactexport_export_bytes", "Bytes of the file of an export, of exports done"),
 }
+STORAGE = {"free": "Free space of the disk of the storage folder", "size": "Size of the disk of the storage folder"}
 
 _QUERIES = queries("metrics")
 logger = logging.getLogger(__name__)
@@ -51,15 +51,16 @@ class ServiceCollector(Collector):
             except ContactExportError as error:
                 logger.warning("figures lacking: %s: %s", part, error.text)
                 up[part,] = 0
-        up["storage",] = 1
         try:
-            size, _used, free = shutil.disk_usage(context.settings.storage_dir)
-        except OSError as error:
-            logger.warning("figures lacking: storage: %s", error)
+            context.storage.read_marker()
+            up["storage",] = int(context.storage.exists())
+        except ContactExportError as error:
+            logger.warning("figures lacking: storage: %s", error.text)
             up["storage",] = 0
-        else:
-            found.append(gauge("storage_free_bytes", "Free space of the disk of the storage folder", [], {(): free}))
-            found.append(gauge("storage_size_bytes", "Size of the disk of the storage folder", [], {(): size}))
+        space = context.storage.space()
+        if space is not None and up["storage",]:  # object stores do not tell
+            for name, value in (("free", space.free), ("size", space.total)):
+                found.append(gauge(f"storage_{name}_bytes", STORAGE[name], [], {(): value}))
         yield gauge("up", "1 if this part answers this server", ["part"], up)
         yield from found
 

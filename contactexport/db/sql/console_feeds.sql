@@ -50,8 +50,8 @@ ORDER BY feed_sequence DESC, id DESC LIMIT :most;
 
 -- name: manifests_of_feed
 -- Of delivered files, the newest `most`, newest first.
-SELECT id, feed_sequence AS sequence, manifest, file_name, bytes, sha256,
-       file_deleted_at IS NULL AND settings->>'distribution_method' = 'local' AS is_here
+SELECT id, feed_sequence AS sequence, manifest, file_name, coalesce(stored_as, file_name) AS stored_name,
+       bytes, sha256, file_deleted_at IS NULL AND settings->>'distribution_method' = 'local' AS is_here
 FROM export
 WHERE feed_id = :feed_id AND status = 'done'
 ORDER BY feed_sequence DESC, id DESC LIMIT :most;

@@ -9,7 +9,7 @@ SELECT count(*) FILTER (WHERE status = 'scheduled') AS scheduled,
        min(due_at) FILTER (WHERE due_at <= clock_timestamp() AND status <> 'in progress') AS oldest_due
 FROM export WHERE finished_at IS NULL;
 
--- name: workers
+-- name: held_exports
 -- Sessions that hold the lock of an export: each belongs to a process of a worker that runs or delivers it.
 SELECT a.pid, a.client_addr::text AS address, e.id AS export, e.status, e.attempt, e.claimed_at
 FROM pg_locks AS l

@@ -129,13 +129,8 @@ def test_cancelled_export_is_in_the_audit_log_with_who_and_where(app, context, c
     assert "The export is cancelled." in answer.text
     assert row_of(context, export_id)["error"] == "cancelled"
     lines = [json.loads(one.message) for one in caplog.records if one.name == "contactexport.audit"]
-    assert {
-        "event": "export cancelled",
-        "user": "olga",
-        "address": "127.0.0.1",
-        "door": "console",
-        "export": export_id,
-    } in lines
+    wanted = {"user": "olga", "address": "127.0.0.1", "door": "console", "export": export_id}
+    assert [wanted.items() <= line.items() for line in lines if line["event"] == "export cancelled"].count(True) == 1
 
 
 def test_failed_export_is_retried_with_its_password(app, context):

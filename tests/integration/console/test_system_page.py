@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from contactexport import doctor
+from contactexport import doctor, workers
 from contactexport.console.system_parts import Examination, shown_settings
 from contactexport.doctor import Line
 from contactexport.settings import load_settings
@@ -64,7 +64,12 @@ def test_queue_and_who_works_on_it(app, context):
     export_id = request(context, settings_for())
     browser = signed_in(app, context, operator=True)
     assert "<dt>scheduled</dt><dd>1</dd>" in browser.get(SYSTEM).text
-    assert "No worker holds an export" in browser.get(SYSTEM).text
+    text = browser.get(SYSTEM).text
+    assert "No worker is alive" in text
+    assert "No export is worked on now" in text
+    with context.database.transaction() as conn:
+        workers.note_alive(conn, 4711, ["exports"], 2, 10)
+    assert ", process 4711</td><td>exports</td><td>2</td>" in browser.get(SYSTEM).text
     with other_session(context) as conn, conn.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (row_of(context, export_id)["setting_key"],))
         assert f'<a href="/console/exports/{export_id}">{export_id}</a>' in browser.get(SYSTEM).text

@@ -19,8 +19,8 @@ CASES = json.loads((ROOT / "data" / "error_cases.json").read_text())
 EVERY_STATUS = {"400", "401", "404", "405", "408", "413", "415", "429", "500", "503"}
 # The document lists language codes in lower case and knows one kind of ftp_settings.
 STRICTER = {"language in upper case", "ftp_settings are ignored for local"}
-# Pages for people. HEAD comes with every GET (RFC 9110, 9.3.2).
-NOT_DESCRIBED = {"/", "/docs", "/docs/assets/<path:filename>"}
+# Pages for people, and figures for Prometheus. HEAD comes with every GET (RFC 9110, 9.3.2).
+NOT_DESCRIBED = {"/", "/docs", "/docs/assets/<path:filename>", "/metrics"}
 
 
 @pytest.fixture(scope="module")
