@@ -76,12 +76,25 @@ def export_file(export_id: int) -> AnyResponse:
 
 @console.post("/exports/<int:export_id>/cancel")
 def export_cancel(export_id: int) -> AnyResponse:
-    """Ends an unfinished export, or deletes the file of a finished one."""
-    context = current_context()
-    found = _may_act_on(export_id)
-    cancel_service.cancel(context, export_id, current_viewer().caller)
-    note_action("export cancelled" if not found.status.finished else "file deleted", export=export_id)
-    flash("The file is deleted." if found.status.finished else "The export is cancelled.", "done")
+    """Ends an unfinished export. One that has ended since the page was shown keeps its file."""
+    _may_act_on(export_id)
+    if cancel_service.cancel(current_context(), export_id, current_viewer().caller, keep_finished=True):
+        note_action("export cancelled", export=export_id)
+        flash("The export is cancelled.", "done")
+    else:
+        flash("The export had already ended, so nothing was cancelled.", "problem")
+    return redirect(url_for("console.export", export_id=export_id), 303)
+
+
+@console.post("/exports/<int:export_id>/delete-file")
+def export_delete_file(export_id: int) -> AnyResponse:
+    """Deletes the file of a finished export. One that was retried since the page was shown goes on."""
+    if _may_act_on(export_id).status.finished:
+        cancel_service.cancel(current_context(), export_id, current_viewer().caller)
+        note_action("file deleted", export=export_id)
+        flash("The file is deleted.", "done")
+    else:
+        flash("The export has not ended, so no file was deleted.", "problem")
     return redirect(url_for("console.export", export_id=export_id), 303)
 
 

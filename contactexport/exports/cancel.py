@@ -7,8 +7,10 @@ from contactexport.exports.models import Export
 from contactexport.users.models import Caller
 
 
-def cancel(context: Context, export_id: int, caller: Caller) -> Export:
+def cancel(context: Context, export_id: int, caller: Caller, *, keep_finished: bool = False) -> Export | None:
     """Ends an unfinished export in `error` with the reason "cancelled". A finished export only loses its file.
+
+    With `keep_finished` it keeps its file, and the answer is None: somebody saw it unfinished, and it ended meanwhile.
 
     A worker that runs it notices within a second (`lock`), stops its query or upload and removes its temporary
     file. Its session with the lock is ended. If the process dies after the commit, the sweep deletes the file.
@@ -17,6 +19,8 @@ def cancel(context: Context, export_id: int, caller: Caller) -> Export:
     with context.database.transaction() as conn:
         export = store.get_visible(conn, export_id, caller)
         cancelled = store.cancel(conn, export_id)
+        if cancelled is None and keep_finished:
+            return None
         store.note_file_deleted(conn, export_id)
         if cancelled is not None:
             # Even if the worker hangs. Before the commit, because then the lock may belong to a newer export.

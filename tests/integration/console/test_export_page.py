@@ -154,6 +154,29 @@ def test_failed_export_is_retried_with_its_password(app, context):
     assert moments_of(answer.text)[-1] == "Retried"
 
 
+def test_export_that_has_ended_since_the_page_was_shown_keeps_its_file(app, context):
+    contact_changed(context)
+    export_id = request(context, settings_for())
+    browser = signed_in(app, context, operator=True)
+    assert "Cancel" in page_of(browser, export_id)
+    run(context, export_id)
+    answer = browser.post(f"/console/exports/{export_id}/cancel", follow=True)
+    assert "had already ended" in answer.text
+    assert browser.get(f"/console/exports/{export_id}/file").status_code == 200
+    answer = browser.post(f"/console/exports/{export_id}/delete-file", follow=True)
+    assert "The file is deleted." in answer.text
+    assert row_of(context, export_id)["file_deleted_at"] is not None
+
+
+def test_export_that_goes_on_is_not_ended_by_deleting_its_file(app, context):
+    export_id = request(context, settings_for())
+    browser = signed_in(app, context, operator=True)
+    page_of(browser, export_id)
+    answer = browser.post(f"/console/exports/{export_id}/delete-file", follow=True)
+    assert "has not ended" in answer.text
+    assert row_of(context, export_id)["status"] == "scheduled"
+
+
 def test_download_has_the_bytes_of_the_file(app, context, caplog):
     caplog.set_level("INFO")
     contact_changed(context, first_name="Zoë")
