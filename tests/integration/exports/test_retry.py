@@ -1,11 +1,12 @@
 """Retrying an export in error, from its file if it has one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from contactexport.context import Context
-from contactexport.errors import ExportAlreadyRunning, UnknownExport, UsageError
+from contactexport.errors import ExportAlreadyRunning, TooManyRequests, UnknownExport, UsageError
 from contactexport.exports import cancel, deliver
 from contactexport.exports import retry as retry_export
 from contactexport.exports import store as export_store
@@ -127,6 +128,39 @@ def test_retry_is_refused_while_the_same_setting_runs(context: Context):
     assert row_of(context, export_id)["error"] == "cancelled"
     run(context, running)
     assert retry(context, export_id, None).status == "scheduled"
+
+
+def cancelled_exports(context: Context, number: int) -> list[int]:
+    others = ({"delimiter": ","}, {"delimiter": ";"}, {"language": "de"}, {"header": True})
+    exports = [request(context, settings_for(**changes)) for changes in others[:number]]
+    for export_id in exports:
+        cancel.cancel(context, export_id, TESTER)
+    return exports
+
+
+def test_retry_counts_among_the_unfinished_exports_of_the_user(context: Context):
+    exports = cancelled_exports(context, 3)
+    for export_id in exports[:2]:
+        retry(context, export_id, None, most_unfinished=2)
+    with pytest.raises(TooManyRequests, match="Too many unfinished exports: 2 is the limit"):
+        retry(context, exports[2], None, most_unfinished=2)
+    assert row_of(context, exports[2])["status"] == "error"
+    run(context, exports[0])
+    assert retry(context, exports[2], None, most_unfinished=2).status == "scheduled"
+
+
+def test_retries_at_once_do_not_pass_the_limit_together(context: Context):
+    exports = cancelled_exports(context, 4)
+
+    def refused(export_id: int) -> bool:
+        try:
+            retry(context, export_id, None, most_unfinished=1)
+        except TooManyRequests:
+            return True
+        return False
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(refused, exports)) == [False, True, True, True]
 
 
 def test_two_retries_at_once_retry_the_export_once(context: Context):
