@@ -12,7 +12,7 @@ from flask import Flask, current_app, g, request
 
 from contactexport import log_context
 from contactexport.api.proxies import TRUSTED_PROXIES, first_untrusted
-from contactexport.api.query_values import refuse_nul
+from contactexport.api.query_values import query_of, refuse_nul
 from contactexport.context import Context
 from contactexport.errors import TooManyRequests, Unauthorized
 from contactexport.users.authenticate import authenticate
@@ -55,7 +55,7 @@ def require_user() -> None:
         raise ReadOnly
     # An id with NUL is refused like any other text that is no id. Bodies are read by request_json and request_form.
     refuse_nul(value for value in (request.view_args or {}).items() if not value[0].endswith("_id"))
-    refuse_nul(request.args.items(multi=True))
+    refuse_nul(query_of(request))
 
 
 def admit(caller: Caller) -> None:

@@ -2,9 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 
+from flask import Request
+
 from contactexport.api.request_fields import integer
 from contactexport.catalogue import Catalogue, ContactField
 from contactexport.errors import InvalidRequest
+
+
+def query_of(request: Request) -> list[tuple[str, str]]:
+    """Returns the parameters of the query. Raises InvalidRequest if its bytes are not UTF-8."""
+    try:
+        return list(request.args.items(multi=True))
+    except UnicodeDecodeError:
+        raise InvalidRequest("Invalid query: UTF-8 text expected") from None
 
 
 def refuse_nul(values: Iterable[tuple[str, object]]) -> None:

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import ValidationError
 
 from contactexport import audit
-from contactexport.api.query_values import refuse_nul
+from contactexport.api.query_values import query_of, refuse_nul
 from contactexport.console import session
 from contactexport.console.blueprint import Viewer, console, current_context, current_viewer
 from contactexport.errors import ContactExportError, TooManyRequests, UnknownExport
@@ -68,6 +68,13 @@ class FormSession(SecureCookieSessionInterface):
 
 
 @console.before_request
+def refuse_odd_texts() -> None:
+    """Of the path, the query and the form, before anything reads them. Raises InvalidRequest."""
+    for values in ((request.view_args or {}).items(), query_of(request), request.form.items(multi=True)):
+        refuse_nul(values)
+
+
+@console.before_request
 def require_viewer() -> AnyResponse | None:
     """Finds who is signed in. Sends others to the sign-in, and refuses what a viewer may not do."""
     is_open = request.endpoint in OPEN_TO_ALL
@@ -94,13 +101,6 @@ def require_viewer() -> AnyResponse | None:
     if request.endpoint not in OPEN_TO_VIEWERS and not current_viewer().may_act:
         raise ReadOnly
     return None
-
-
-@console.before_request
-def refuse_texts_with_nul() -> None:
-    """Of the path, the query and the form. Raises InvalidRequest."""
-    for values in ((request.view_args or {}).items(), request.args.items(multi=True), request.form.items(multi=True)):
-        refuse_nul(values)
 
 
 def _to_sign_in() -> AnyResponse:

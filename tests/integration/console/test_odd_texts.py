@@ -1,4 +1,4 @@
-"""NUL characters, which Postgres and file systems cannot have, are refused at both doors."""
+"""NUL, which Postgres and file systems cannot have, and bytes that are no text, are refused at both doors."""
 
 import json
 
@@ -65,6 +65,12 @@ def test_page_refuses_nul_in_a_form(app, context, path, fields):
 def test_api_refuses_nul_in_the_address(api, path, text):
     answer = api.get(f"/api/v2{path}")
     assert (answer.status_code, answer.json["replyCode"], answer.json["replyText"]) == (400, 10001, text)
+
+
+@pytest.mark.parametrize("path", ["/api/v2/export", "/api/v2/feed", "/console/exports", "/console/sign-in"])
+def test_query_that_is_no_text_is_refused(api, path):
+    answer = api.get(path, environ_overrides={"QUERY_STRING": "status=\x80"}, headers={"HX-Request": "true"})
+    assert (answer.status_code, "Invalid query: UTF-8 text expected" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize("name", sorted({*REQUIRED_ONLY, "sftp_settings", "encryption", "notification_url", "x"}))
