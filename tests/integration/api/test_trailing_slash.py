@@ -13,6 +13,8 @@ VALUES = {
     "parameters": "offset=0&limit=10",
     "filename": "docs.css",
     "name": "nightly",
+    "_path": "nowhere",
+    "link": "used",
 }
 
 
@@ -33,9 +35,7 @@ def answer(api: FlaskClient, method: str, path: str) -> tuple[int, object]:
 def test_trailing_slash_makes_no_difference_on_any_route(app: Flask, api: FlaskClient):
     tried = paths(app)
     assert ("POST", "/api/v2/contact/getchanges") in tried
-    for method, path in tried:
-        if path == "/":
-            continue
+    for method, path in {(method, path.rstrip("/")) for method, path in tried if path != "/"}:
         assert answer(api, method, path + "/") == answer(api, method, path), (method, path)
 
 
