@@ -12,6 +12,7 @@ from flask import Flask, current_app, g, request
 
 from contactexport import log_context
 from contactexport.api.proxies import TRUSTED_PROXIES, first_untrusted
+from contactexport.api.query_values import query_of, refuse_nul
 from contactexport.context import Context
 from contactexport.errors import TooManyRequests, Unauthorized
 from contactexport.users.authenticate import authenticate
@@ -30,7 +31,7 @@ def init_app(app: Flask) -> None:
 def require_user() -> None:
     """Runs before the route does, so unknown paths and wrong methods are refused alike.
 
-    Raises Unauthorized, TooManyRequests, ReadOnly.
+    Raises Unauthorized, TooManyRequests, ReadOnly, InvalidRequest.
     """
     g.started = time.perf_counter()
     g.request_id = log_context.begin(request.headers.get(log_context.HEADER))
@@ -52,6 +53,9 @@ def require_user() -> None:
     admit(authenticate(current_context(), wsse, request.headers.get("Authorization")))
     if g.caller.viewer and request.method not in {"GET", "HEAD"}:
         raise ReadOnly
+    # An id with NUL is refused like any other text that is no id. Bodies are read by request_json and request_form.
+    refuse_nul(value for value in (request.view_args or {}).items() if not value[0].endswith("_id"))
+    refuse_nul(query_of(request))
 
 
 def admit(caller: Caller) -> None:

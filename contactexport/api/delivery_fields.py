@@ -8,10 +8,9 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load
 
 from contactexport.api.request_fields import FtpSettingsSchema, InvalidValue, Line, Port, TemporaryName
 from contactexport.delivery import openpgp, sftp_credentials
-from contactexport.delivery.sftp_credentials import SftpCredentials
+from contactexport.delivery.sftp_credentials import MOST_KEY_CHARACTERS, SftpCredentials
 from contactexport.exports.models import FtpTarget, SftpTarget
 
-MOST_KEY_CHARACTERS = 20_000
 FINGERPRINT_EXPECTED = "SHA256: and 43 characters expected, as `ssh-keygen -l` prints the key of the host"
 
 
@@ -94,7 +93,7 @@ class SftpSettingsSchema(Schema):
     @post_load
     def read_credentials(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
         """Raises ValidationError unless there is one secret, and a key that can be read."""
-        password, key, passphrase = (data.pop(name) for name in ("password", "private_key", "passphrase"))
+        password, key, passphrase = (data.pop(name, None) for name in ("password", "private_key", "passphrase"))
         if key is None and passphrase is not None:
             raise self._wrong("passphrase", "it is for a private key")
         if key is not None and password is not None:

@@ -1,10 +1,31 @@
 """Values of query strings and paths that several routes read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from flask import Request
 
 from contactexport.api.request_fields import integer
 from contactexport.catalogue import Catalogue, ContactField
 from contactexport.errors import InvalidRequest
+
+
+def query_of(request: Request) -> list[tuple[str, str]]:
+    """Returns the parameters of the query. Raises InvalidRequest if its bytes are not UTF-8."""
+    try:
+        return list(request.args.items(multi=True))
+    except UnicodeDecodeError:
+        raise InvalidRequest("Invalid query: UTF-8 text expected") from None
+
+
+def refuse_nul(values: Iterable[tuple[str, object]]) -> None:
+    """Raises InvalidRequest for a name or a text with a NUL character, which Postgres and file systems cannot have.
+
+    The error does not show the text, which may be a secret.
+    """
+    for name, value in values:
+        if "\0" in name or (isinstance(value, str) and "\0" in value):
+            shown = name.replace("\0", "\N{REPLACEMENT CHARACTER}")
+            raise InvalidRequest(f"Invalid value for {shown}: it has a NUL character")
 
 
 def page_number(asked: Mapping[str, str], name: str, default: int) -> int:

@@ -94,17 +94,19 @@ def moment(value: Any, time_zone: tzinfo) -> datetime:
         raise ValidationError(NO_MOMENT)
     try:
         sent = datetime.fromisoformat(text)
-        time_zone = sent.tzinfo or time_zone
-        first, second = (sent.replace(tzinfo=time_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        own_zone = sent.tzinfo or time_zone
+        first, second = (sent.replace(tzinfo=own_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        # The answers show it in the time zone of the service, too.
+        first.astimezone(time_zone)
     except (ValueError, OverflowError):  # a day that does not exist, a year out of range
         raise ValidationError(NO_MOMENT) from None
     if first <= second:
         return first
     before, after = second, first  # bisected until `after` is the change
-    old_offset = before.astimezone(time_zone).utcoffset()
+    old_offset = before.astimezone(own_zone).utcoffset()
     while after - before > timedelta.resolution:
         middle = before + (after - before) / 2
-        if middle.astimezone(time_zone).utcoffset() == old_offset:
+        if middle.astimezone(own_zone).utcoffset() == old_offset:
             before = middle
         else:
             after = middle

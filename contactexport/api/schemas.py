@@ -35,6 +35,7 @@ from contactexport.catalogue import Catalogue
 from contactexport.errors import FTP_TLS_REQUIRED, NO_LONGER_KEPT, REMOVALS_UNKNOWN, HostRefused, InvalidRequest
 from contactexport.exports.models import ALL_TIME, ExportSettings
 from contactexport.hosts.guard import NetworkGuard
+from contactexport.moments import in_zone
 from contactexport.users.client_rules import STRICT, ClientRules
 
 REQUIRED = ("distribution_method", "time_range", "origin", "origin_id", "contact_fields")
@@ -229,7 +230,7 @@ class GetChangesSchema(Schema):
                 (REMOVALS_UNKNOWN, self.catalogue.removals_only_from(start) if removed else None),
             ):
                 if since is not None:
-                    raise ValidationError(text.format(since=since.astimezone(self.time_zone).isoformat()))
+                    raise ValidationError(text.format(since=in_zone(since, self.time_zone).isoformat()))
         return GetChanges(
             ExportSettings(
                 **delivery,

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from contactexport.api.retry_fields import load_typed
 from contactexport.cli import export_output, export_progress
 from contactexport.cli.current import current_context, current_operator
 from contactexport.cli.delivery_options import ask_ftp_password, ask_sftp_credentials, delivery_options
@@ -149,13 +150,14 @@ def retry(export_id: int, username: str | None, sftp_key_file: Path | None, as_j
     secrets_are_kept = export.feed_id is not None
     if sftp_key_file and (secrets_are_kept or export.settings.sftp is None):
         raise UsageError(f"--sftp-key-file is for an export by SFTP, and {export_id} is none that needs a key")
-    password = None
+    secrets: dict[str, str | None] = {}
     if export.settings.ftp is not None and not secrets_are_kept:
-        password = ask_ftp_password()
+        secrets = {"password": ask_ftp_password()}
     elif export.settings.sftp is not None and not secrets_are_kept:
-        password = ask_sftp_credentials(sftp_key_file).to_text()
+        secrets = vars(ask_sftp_credentials(sftp_key_file))
     url = ask_notification_url() if retry_export.lacks_url(export) and not secrets_are_kept else None
-    retry_export.retry(context, export_id, password, username, url)
+    typed = load_typed(export, {"username": username, **secrets, "notification_url": url}, context.guard)
+    retry_export.retry(context, export_id, typed.secret, typed.username, typed.notification_url)
     _print_status(export_status.status(context, export_id, current_operator()), as_json)
 
 

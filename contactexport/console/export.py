@@ -10,23 +10,24 @@ from flask import Response, flash, g, redirect, render_template, request, url_fo
 from werkzeug.wrappers import Response as AnyResponse
 from werkzeug.wsgi import wrap_file
 
+from contactexport.api.retry_fields import load_typed
 from contactexport.console import progress, store, timeline
 from contactexport.console.blueprint import console, current_context, current_viewer
 from contactexport.console.errors import Forbidden
 from contactexport.console.guard import note_action
-from contactexport.delivery.sftp_credentials import SftpCredentials, read_private_key
-from contactexport.errors import ContactExportError, DatabaseUnavailable, DownloadRefused, UsageError
+from contactexport.errors import ContactExportError, DatabaseUnavailable, DownloadRefused
 from contactexport.exports import cancel as cancel_service
 from contactexport.exports import download
 from contactexport.exports import retry as retry_service
 from contactexport.exports import store as export_store
 from contactexport.exports.models import Export
 from contactexport.feeds.status import asked
+from contactexport.moments import in_zone
 from contactexport.secrets.hidden_url import hidden
 
 PREVIEW_LINES = 20
-# Of a preview: a longer line is left out, so that a page stays small.
-LONGEST_PREVIEW = 200_000
+# Bytes of a preview, so that a page stays small. Fewer than the characters of csv.field_size_limit.
+LONGEST_PREVIEW = 100_000
 
 
 @console.get("/exports/<int:export_id>")
@@ -101,22 +102,23 @@ def export_delete_file(export_id: int) -> AnyResponse:
 @console.post("/exports/<int:export_id>/retry")
 def export_retry(export_id: int) -> AnyResponse:
     """Makes an export in error due again. The form has the password that was wiped."""
-    found = _may_act_on(export_id)
-    url = request.form.get("notification_url") if retry_service.lacks_url(found) else None
-    username = request.form.get("username") or None
+    context, caller, found = current_context(), current_viewer().caller, _may_act_on(export_id)
+    form = {name: request.form.get(name) or None for name in ("username", "password", "private_key", "passphrase")}
+    if retry_service.lacks_url(found):
+        form["notification_url"] = request.form.get("notification_url")
     try:
-        if not (username or "").isprintable():
-            raise UsageError("Invalid value for the user name: printable characters expected")
+        typed = load_typed(found, form, context.guard)
         retry_service.retry(
-            current_context(),
+            context,
             export_id,
-            typed_secret(found),
-            username,
-            url,
+            typed.secret,
+            typed.username,
+            typed.notification_url,
+            most_unfinished=caller.exports_per_user or context.settings.exports_per_user,
         )
-    except DatabaseUnavailable:
-        raise
     except ContactExportError as refused:
+        if refused.http_status >= 500:
+            raise
         flash(refused.text, "problem")
     else:
         note_action("export retried", export=export_id)
@@ -137,23 +139,12 @@ def _may_act_on(export_id: int) -> Export:
     return found
 
 
-def typed_secret(export: Export) -> str | None:
-    """The password or private key of the form, as it is stored. None: none was typed. Raises UsageError."""
-    password, key, passphrase = (request.form.get(name) or None for name in ("password", "private_key", "passphrase"))
-    if export.settings.sftp is None or (password is None and key is None):
-        return password
-    try:
-        return SftpCredentials(password, None if key is None else read_private_key(key, passphrase)).to_text()
-    except ValueError as wrong:
-        raise UsageError(f"Invalid value for the private key: {wrong}") from None
-
-
 def request_of(export: Export) -> dict[str, Any]:
     """The request for such an export, as the API takes it, without secrets."""
     settings, zone = export.settings, current_context().settings.time_zone
     shown = asked(settings)
     if settings.type != "full":
-        shown["time_range"] = [moment.astimezone(zone).isoformat() for moment in (settings.start, settings.end)]
+        shown["time_range"] = [in_zone(moment, zone).isoformat() for moment in (settings.start, settings.end)]
     method = settings.distribution_method
     if (target := vars(settings).get(method)) is not None:
         sent = {name: int(value) if value in (True, False) else value for name, value in vars(target).items()}
@@ -169,7 +160,7 @@ def request_of(export: Export) -> dict[str, Any]:
 
 
 def preview(export: Export) -> list[list[str]] | None:
-    """The first lines of the stored file, read as a download reads them. None: there is no file to show."""
+    """The first lines of the stored file, read as a download reads them. None: there is no file to show as a table."""
     try:
         file, slices = download.part(
             current_context(), export.id, current_viewer().caller, 0, PREVIEW_LINES - int(export.settings.header)
@@ -184,4 +175,7 @@ def preview(export: Export) -> list[list[str]] | None:
             file.seek(one.start)
             content += file.read(min(one.end - one.start, LONGEST_PREVIEW - len(content)))
     lines = csv.reader(io.StringIO(content.decode("utf-8", "replace")), delimiter=export.settings.delimiter)
-    return list(islice(lines, PREVIEW_LINES))
+    try:
+        return list(islice(lines, PREVIEW_LINES))
+    except csv.Error:
+        return None

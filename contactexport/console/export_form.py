@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from contactexport.exports.models import ExportSettings
 from contactexport.feeds.status import asked
+from contactexport.moments import in_zone
 
 Form = MultiDict[str, str]
 
@@ -119,7 +120,7 @@ def window_of(preset: str, now: datetime, zone: tzinfo) -> tuple[str, str] | Non
 
 def shown_moment(moment: datetime, zone: tzinfo) -> str:
     """The moment as the API takes it, with its offset and no microseconds that are zero."""
-    return moment.astimezone(zone).isoformat(timespec="auto" if moment.microsecond else "seconds")
+    return in_zone(moment, zone).isoformat(timespec="auto" if moment.microsecond else "seconds")
 
 
 def values_of(settings: ExportSettings, zone: tzinfo) -> Form:

@@ -63,6 +63,8 @@ def resume_feed(name: str) -> Response:
     try:
         manage.resume(current_context(), found, g.caller)
     except ContactExportError as refusal:
+        if refusal.http_status >= 500:
+            raise
         flash(refusal.text, "problem")
     else:
         note_action("feed resumed", feed=found.name, team=found.team)
@@ -80,6 +82,8 @@ def run_feed(name: str) -> Response:
         flash(f"{found.name} is running already.", "problem")
         return redirect(url_for("console.export", export_id=refusal.export_id), 303)
     except ContactExportError as refusal:
+        if refusal.http_status >= 500:
+            raise
         flash(refusal.text, "problem")
         return back(found)
     context.queue.publish(RUN_EXPORT)

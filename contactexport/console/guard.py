@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import ValidationError
 
 from contactexport import audit
+from contactexport.api.query_values import query_of, refuse_nul
 from contactexport.console import session
 from contactexport.console.blueprint import Viewer, console, current_context, current_viewer
 from contactexport.errors import ContactExportError, TooManyRequests, UnknownExport
@@ -64,6 +65,13 @@ class FormSession(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
         """Only by https, if the request came so."""
         return request.is_secure
+
+
+@console.before_request
+def refuse_odd_texts() -> None:
+    """Of the path, the query and the form, before anything reads them. Raises InvalidRequest."""
+    for values in ((request.view_args or {}).items(), query_of(request), request.form.items(multi=True)):
+        refuse_nul(values)
 
 
 @console.before_request

@@ -10,6 +10,7 @@ from typing import Any
 from flask import url_for
 
 from contactexport.console.blueprint import console, current_context
+from contactexport.moments import in_zone
 
 STATIC = Path(__file__).parent / "static"
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -35,13 +36,13 @@ def values() -> dict[str, Any]:
 @console.app_template_filter("iso_time")
 def iso_time(moment: datetime) -> str:
     """2026-11-29T13:37:00+01:00, in the service's time zone."""
-    return moment.astimezone(current_context().settings.time_zone).isoformat(timespec="seconds")
+    return in_zone(moment, current_context().settings.time_zone).isoformat(timespec="seconds")
 
 
 @console.app_template_filter("local_time")
 def local_time(moment: datetime) -> str:
     """2026-11-29 13:37:00, in the service's time zone."""
-    return f"{moment.astimezone(current_context().settings.time_zone):%Y-%m-%d %H:%M:%S}"
+    return f"{in_zone(moment, current_context().settings.time_zone):%Y-%m-%d %H:%M:%S}"
 
 
 @console.app_template_filter("grouped")

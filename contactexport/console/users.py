@@ -187,7 +187,8 @@ def rights_of(form: Mapping[str, str]) -> dict[str, Any]:
     limits: dict[str, int | None] = {}
     for name in LIMITS:
         text = form.get(name, "").strip()
-        if text and not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= LARGEST_LIMIT):
+        is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_LIMIT))
+        if text and not (is_number and 1 <= int(text) <= LARGEST_LIMIT):
             raise UsageError(
                 f"Invalid {name.replace('_', ' ')} {text!r}: a whole number from 1 on expected, or nothing"
             )

@@ -9,7 +9,7 @@ import threading
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from contactexport.delivery.sftp_credentials import SftpCredentials, fingerprint
+from contactexport.delivery.sftp_credentials import SftpCredentials, fingerprint, require_quickly_read
 from contactexport.delivery.sftp_errors import SFTP_ERRORS, login_refused
 from contactexport.delivery.sftp_wire import SftpSession
 from contactexport.errors import DeliveryFailed
@@ -139,7 +139,9 @@ class SftpConnection:
 
 def read(private_key: str) -> paramiko.PKey:
     """The key that `read_private_key` has returned."""
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        with contextlib.suppress(paramiko.SSHException):
-            return kind.from_private_key(io.StringIO(private_key))
+    with contextlib.suppress(ValueError):
+        require_quickly_read(private_key)
+        for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+            with contextlib.suppress(paramiko.SSHException):
+                return kind.from_private_key(io.StringIO(private_key))
     raise DeliveryFailed("The stored private key cannot be read", permanent=True)

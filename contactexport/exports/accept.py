@@ -6,9 +6,12 @@ from dataclasses import replace
 
 from contactexport import audit, crash_points
 from contactexport.context import Context
+from contactexport.db.connection import Connection
+from contactexport.db.queries import queries
 from contactexport.errors import ExportAlreadyRunning, TooManyRequests
+from contactexport.exports import lock
 from contactexport.exports import store as export_store
-from contactexport.exports.models import ExportSettings
+from contactexport.exports.models import Export, ExportSettings
 from contactexport.queue.publisher import RUN_EXPORT
 from contactexport.users.models import DEFAULT_TEAM, Caller
 
@@ -84,9 +87,26 @@ def store(
     except ExportAlreadyRunning:
         raise already_running(context, settings.key(team), team) from None
     if export_id is None:
-        raise TooManyRequests(f"Too many unfinished exports: {most_unfinished} is the limit", UNFINISHED_RETRY_SECONDS)
+        raise too_many(most_unfinished)
     audit.note("export accepted", export=export_id, user=created_by, method=settings.distribution_method)
     return export_id
+
+
+def require_few_unfinished(conn: Connection, export: Export, most: int | None) -> None:
+    """Raises TooManyRequests unless the user may have this one too. None: no limit. Runs of feeds do not count.
+
+    Other requests of the user wait until this transaction ends. Raises DatabaseUnavailable if that takes long.
+    """
+    if most is None or export.feed_id is not None:
+        return
+    lock.take_turn_of_user(conn, export.created_by)
+    if queries("preview").unfinished_of_user(conn, created_by=export.created_by) >= most:
+        raise too_many(most)
+
+
+def too_many(most: int | None) -> TooManyRequests:
+    """The refusal of a user who has so many unfinished exports."""
+    return TooManyRequests(f"Too many unfinished exports: {most} is the limit", UNFINISHED_RETRY_SECONDS)
 
 
 def already_running(context: Context, setting_key: int, team: str) -> ExportAlreadyRunning:

@@ -63,6 +63,14 @@ def require_for_transaction(conn: Connection, setting_key: int, wait_seconds: fl
         raise ExportAlreadyRunning from None
 
 
+def take_turn_of_user(conn: Connection, user: str) -> None:
+    """The user's other requests for exports wait until the transaction ends. Raises DatabaseUnavailable."""
+    try:
+        queries("advisory_lock").take_turn_of_user(conn, created_by=user)
+    except LockNotAvailable:
+        raise DatabaseUnavailable("The user's requests wait for each other") from None
+
+
 def free(conn: Connection, setting_key: int) -> None:
     """Ends the session that holds the lock, if this role may. Its process notices at its next statement."""
     list(queries("advisory_lock").end_holder(conn, key=setting_key))

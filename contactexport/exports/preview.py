@@ -9,7 +9,7 @@ from contactexport.contacts import table as contact_table
 from contactexport.context import Context
 from contactexport.db.errors import query_errors_translated
 from contactexport.db.queries import queries
-from contactexport.errors import ContactExportError, QueryCancelled
+from contactexport.errors import QueryCancelled, QueryFailed
 from contactexport.exports.models import ExportSettings, sorted_json
 from contactexport.users.models import Caller
 
@@ -77,8 +77,8 @@ def preview(context: Context, settings: ExportSettings, caller: Caller) -> Previ
         contacts = count(context, settings)
     except QueryCancelled:
         uncounted = f"more than can be counted in {MEASURE_SECONDS:.0f} seconds"
-    except ContactExportError as error:
-        uncounted = error.text
+    except QueryFailed as error:
+        uncounted = error.status_text  # its text is for the log
     most = caller.exports_per_user or context.settings.exports_per_user
     with context.database.transaction() as conn:
         past = queries("preview").past_exports(

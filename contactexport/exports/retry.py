@@ -8,7 +8,7 @@ from contactexport.db.connection import Connection
 from contactexport.delivery.webhook import receiver
 from contactexport.errors import DeliveryFailed, ExportAlreadyRunning, FileDamaged, UsageError
 from contactexport.exports import lock, store
-from contactexport.exports.accept import BUSY_LOCK_SECONDS, already_running
+from contactexport.exports.accept import BUSY_LOCK_SECONDS, already_running, require_few_unfinished
 from contactexport.exports.deliver import refusal
 from contactexport.exports.models import Export, ExportStatus
 from contactexport.feeds import store as feed_store
@@ -30,13 +30,17 @@ def retry(
     ftp_password: str | None,
     ftp_username: str | None = None,
     notification_url: str | None = None,
+    *,
+    most_unfinished: int | None = None,
 ) -> Export:
     """Makes an export in error due now, with new FTP or SFTP credentials if given, and wakes a worker.
 
     `ftp_password` is the FTP password, or the text of the SFTP credentials. It was wiped when the export ended, so it
     must be given again. So must a notification URL whose
-    secrets were wiped. An empty URL means: no notification. A run of a feed takes both from the feed. Raises
-    UnknownExport, ExportAlreadyRunning, and UsageError when the export is not in error or lacks one of these.
+    secrets were wiped. An empty URL means: no notification. A run of a feed takes both from the feed.
+    `most_unfinished` counts for the user who asked for the export, as when it was accepted. None: no limit. Raises
+    UnknownExport, ExportAlreadyRunning, TooManyRequests, and UsageError when the export is not in error or lacks one of
+    these.
     """
     with context.database.transaction() as conn:
         export = store.get(conn, export_id)
@@ -59,6 +63,7 @@ def retry(
             if export.feed_id is not None:
                 export, ftp_secret = _with_secrets_of_feed(conn, export, export.feed_id)
             lock.require_for_transaction(conn, export.setting_key, BUSY_LOCK_SECONDS)
+            require_few_unfinished(conn, export, most_unfinished)
             revived = store.retry(conn, export, ftp_secret, has_file=_has_file(context, export))
     except ExportAlreadyRunning:
         raise already_running(context, export.setting_key, export.team) from None

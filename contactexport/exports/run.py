@@ -43,6 +43,7 @@ from contactexport.files import csv_format, storage_check
 from contactexport.files.writer import RowsFile
 from contactexport.manifests import store as manifests
 from contactexport.manifests.manifest import FileContent
+from contactexport.moments import in_zone
 
 # The first attempt waits for writers longer. A later one only catches those that are about to end.
 SECOND_LOOK_SECONDS = 2
@@ -204,7 +205,7 @@ def _complete_from(context: Context, settings: ExportSettings, catalogue: Catalo
         return None
     complete_from = catalogue.complete_only_from(settings.start)
     if complete_from is not None and not settings.may_be_incomplete:
-        local_time = complete_from.astimezone(context.settings.time_zone)
+        local_time = in_zone(complete_from, context.settings.time_zone)
         raise ExportFailed(NO_LONGER_KEPT.format(since=local_time.isoformat()))
     removals_from = catalogue.removals_only_from(settings.start) if settings.removed else None
     if removals_from is not None:

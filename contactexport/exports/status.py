@@ -8,6 +8,7 @@ from contactexport.context import Context
 from contactexport.delivery.encoding import shown_form
 from contactexport.exports import store
 from contactexport.exports.models import Export, ExportStatus
+from contactexport.moments import in_zone
 from contactexport.users.models import Caller
 
 
@@ -37,16 +38,16 @@ def payload(context: Context, export: Export) -> dict[str, Any]:
     target = export.settings.remote
     done = export.status is ExportStatus.DONE
     times = (export.complete_from, export.effective_until, export.due_at)
-    complete_from, until, due_at = (moment and moment.astimezone(zone).isoformat() for moment in times)
+    complete_from, until, due_at = (moment and in_zone(moment, zone).isoformat() for moment in times)
     deliveries = [
-        {**one, "at": datetime.fromisoformat(one["at"]).astimezone(zone).isoformat()} for one in export.deliveries
+        {**one, "at": in_zone(datetime.fromisoformat(one["at"]), zone).isoformat()} for one in export.deliveries
     ]
     feed = {} if export.feed_id is None else {"feed": export.feed_name, "sequence": export.feed_sequence}
     delivered = {} if export.delivered is None else {"delivered": asdict(export.delivered)}
     warnings = {"warnings": list(export.warnings)} if export.warnings else {}
     shown = {
         "id": str(export.id),
-        "created": f"{export.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+        "created": f"{in_zone(export.created_at, zone):%Y-%m-%d %H:%M:%S}",
         "status": str(export.status),
         "type": export.settings.type,
         "distribution_method": export.settings.distribution_method,
@@ -62,7 +63,7 @@ def payload(context: Context, export: Export) -> dict[str, Any]:
         "rows_expected_exact": export.ready_at is not None,
         "bytes": export.bytes,
         "sha256": export.sha256,
-        "time_range": [moment.astimezone(zone).isoformat() for moment in (export.settings.start, export.settings.end)],
+        "time_range": [in_zone(moment, zone).isoformat() for moment in (export.settings.start, export.settings.end)],
         "complete_from": complete_from,
         "effective_until": until,
         "next_from": until,

@@ -10,6 +10,7 @@ from contactexport.feeds import store
 from contactexport.feeds.errors import FeedMustPause
 from contactexport.feeds.models import PauseKind
 from contactexport.files import csv_format
+from contactexport.moments import in_zone
 
 LONGEST_SET_BACK = timedelta(days=1)
 
@@ -43,14 +44,14 @@ def require_kept(
         if since is not None:
             raise FeedMustPause(
                 PauseKind.LOG,
-                f"The log has {what} from {since.astimezone(zone).isoformat()} on, the last file ends at "
-                f"{settings.start.astimezone(zone).isoformat()}. `flask feeds reset {feed.name} --full` starts anew",
+                f"The log has {what} from {in_zone(since, zone).isoformat()} on, the last file ends at "
+                f"{in_zone(settings.start, zone).isoformat()}. `flask feeds reset {feed.name} --full` starts anew",
             )
     if settings.start - now > LONGEST_SET_BACK:
         raise FeedMustPause(
             PauseKind.LOG,
-            f"The clock was set back to {now.astimezone(zone).isoformat()}, the last file ends at "
-            f"{settings.start.astimezone(zone).isoformat()}. `flask feeds reset {feed.name} --full` starts anew",
+            f"The clock was set back to {in_zone(now, zone).isoformat()}, the last file ends at "
+            f"{in_zone(settings.start, zone).isoformat()}. `flask feeds reset {feed.name} --full` starts anew",
         )
     fields = [catalogue.fields[field] for field in settings.contact_fields]
     columns = csv_format.columns(fields, settings.language, settings.last_columns)

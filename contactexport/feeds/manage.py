@@ -9,12 +9,14 @@ from contactexport.catalogue import Catalogue
 from contactexport.changes import log as change_log
 from contactexport.context import Context
 from contactexport.db.connection import Connection
-from contactexport.errors import DatabaseConflict, InvalidRequest
+from contactexport.errors import DatabaseConflict, InvalidRequest, UsageError
 from contactexport.exports.models import ALL_TIME, ExportSettings
 from contactexport.feeds import store
 from contactexport.feeds.errors import UnknownFeed
 from contactexport.feeds.models import Feed, PauseKind
 from contactexport.feeds.schedule import due_and_late, require_valid
+from contactexport.moments import in_zone
+from contactexport.users.manage import require_name
 from contactexport.users.models import Caller
 
 # With others, contacts that did not change would have other rows. So the next file has all contacts.
@@ -37,6 +39,11 @@ class WantedFeed:
 
 def add(context: Context, wanted: WantedFeed, caller: Caller, team: str | None = None) -> Feed:
     """Adds a feed of the caller's team, or as an operator of another one. Raises InvalidRequest."""
+    if team is not None:
+        try:
+            require_name("team", team)
+        except UsageError as wrong:
+            raise InvalidRequest(f"Invalid value for team: {wrong.text}") from None
     require_start(context, wanted.settings, wanted.start)
     shown_url, notify_secret = context.secrets.split_url(wanted.settings.notification_url)
     ftp_secret = None if wanted.ftp_password is None else context.secrets.encrypt(wanted.ftp_password)
@@ -198,12 +205,12 @@ def require_start(context: Context, settings: ExportSettings, start: datetime | 
         return
     with context.contacts.autocommit() as conn:
         catalogue, now = Catalogue.read(conn), change_log.clock(conn)
-    shown = start.astimezone(context.settings.time_zone).isoformat()
+    shown = in_zone(start, context.settings.time_zone).isoformat()
     if not ALL_TIME[0] <= start <= now:
         raise InvalidRequest(f"Invalid value for from: {shown}: a time in the past expected")
     lost = [catalogue.complete_only_from(start), catalogue.removals_only_from(start) if settings.removed else None]
     if since := max((one for one in lost if one is not None), default=None):
-        kept = since.astimezone(context.settings.time_zone).isoformat()
+        kept = in_zone(since, context.settings.time_zone).isoformat()
         raise InvalidRequest(f"Invalid value for from: {shown}: the log is complete from {kept} on")
 
 

@@ -7,6 +7,7 @@ from contactexport.context import Context
 from contactexport.delivery.encoding import shown_form
 from contactexport.exports.models import ExportSettings
 from contactexport.feeds.models import Feed
+from contactexport.moments import in_zone
 
 
 def payload(context: Context, feed: Feed) -> dict[str, Any]:
@@ -15,7 +16,7 @@ def payload(context: Context, feed: Feed) -> dict[str, Any]:
     return {
         "name": feed.name,
         "team": feed.team,
-        "created": f"{feed.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+        "created": f"{in_zone(feed.created_at, zone):%Y-%m-%d %H:%M:%S}",
         "created_by": feed.created_by,
         "schedule": feed.schedule,
         "next_run": _iso(feed.due_at, zone) if feed.paused_at is None else None,
@@ -66,4 +67,4 @@ def event_payload(context: Context, feed: Feed, event: str, reason: str, happene
 
 
 def _iso(moment: datetime | None, zone: tzinfo) -> str | None:
-    return None if moment is None else moment.astimezone(zone).isoformat()
+    return None if moment is None else in_zone(moment, zone).isoformat()

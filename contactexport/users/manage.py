@@ -46,8 +46,8 @@ def add_user(
     The name of a revoked user may be used again. Raises UsageError for a name that is taken or not allowed, and for an
     invalid `expires`.
     """
-    _require_name("user", name)
-    _require_name("team", rights.team)
+    require_name("user", name)
+    require_name("team", rights.team)
     if not (with_wsse or with_token or with_oauth):
         with_wsse = with_token = True
     if expires is not None and not with_token:
@@ -65,7 +65,7 @@ def set_user(context: Context, name: str, expires: str | None, rights: Mapping[s
     `rights` are the attributes of Rights that change. They count from the next request on. Secrets stay. Raises
     UsageError for an unknown or revoked user, for a team name that is not allowed, and for an invalid `expires`.
     """
-    _require_name("team", rights.get("team", DEFAULT_RIGHTS.team))
+    require_name("team", rights.get("team", DEFAULT_RIGHTS.team))
     with context.database.transaction() as conn:
         user = _locked(conn, name)
         if expires is not None and not user.has_token:
@@ -156,7 +156,8 @@ def _stored(context: Context, new: NewCredentials) -> Credentials:
     )
 
 
-def _require_name(kind: str, name: str) -> None:
+def require_name(kind: str, name: str) -> None:
+    """Raises UsageError for a name that no user or team may have. `kind` is `user` or `team`."""
     allowed = 1 <= len(name) <= LONGEST_USERNAME and name.isprintable() and name == name.strip()
     if not allowed or any(sign in name for sign in "\"'\\"):
         raise UsageError(

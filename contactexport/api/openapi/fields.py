@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from contactexport.api.delivery_fields import MOST_KEY_CHARACTERS, HostKey, OpenpgpKey, PrivateKey
+from contactexport.api.delivery_fields import HostKey, OpenpgpKey, PrivateKey
 from contactexport.api.feed_fields import FeedName, Moment, Schedule, Sequence
 from contactexport.api.request_fields import (
     MAX_DIGITS,
@@ -20,6 +20,7 @@ from contactexport.api.request_fields import (
     TimeRange,
 )
 from contactexport.delivery.openpgp import MOST_CHARACTERS
+from contactexport.delivery.sftp_credentials import MOST_KEY_CHARACTERS
 from contactexport.languages import LANGUAGES
 
 # Contract, Request: a JSON integer or a string of decimal digits.

@@ -27,3 +27,7 @@ SELECT set_config('lock_timeout', :milliseconds, true);
 
 -- name: take_transaction_lock$
 SELECT pg_advisory_xact_lock(:key);
+
+-- name: take_turn_of_user$
+-- The lock that export_accept_request takes before it counts a user's unfinished exports.
+SELECT pg_advisory_xact_lock(hashtext('contactexport user'), hashtext(:created_by));

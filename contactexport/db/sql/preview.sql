@@ -10,7 +10,8 @@ SELECT id FROM export
 WHERE setting_key = :setting_key AND team = :team AND status IN ('scheduled', 'in progress', 'ready');
 
 -- name: unfinished_of_user$
-SELECT count(*) FROM export WHERE created_by = :created_by AND finished_at IS NULL;
+-- As export_accept_request counts.
+SELECT count(*) FROM export WHERE created_by = :created_by AND finished_at IS NULL AND feed_id IS NULL;
 
 -- name: past_exports^
 -- Rows, bytes and seconds of the newest exports with the same fields and method that needed one attempt. `team` may be

@@ -74,6 +74,7 @@ def test_lists_say_what_a_feed_waits_for(context: Context, runner):
         (["feeds", "add", "x", "--origin", "form", "--fields", "1"], 2, "Missing option '--origin-id'"),
         (["feeds", "add", "x", "--origin", "all", "--fields", "nothing"], 2, "nothing"),
         (["feeds", "add", "../x", "--origin", "all", "--fields", "1"], 2, "Invalid value for name: ../x"),
+        (["feeds", "add", "x", "--origin", "all", "--fields", "1", "--team", "a'b"], 2, "Invalid team name"),
         (["feeds", "show", "x"], 1, "Invalid value for name: x: no such feed"),
         (["feeds", "run", "x"], 1, "Invalid value for name: x: no such feed"),
         (["feeds", "reset", "there"], 2, "Either --from DATE or --full expected"),

@@ -6,8 +6,11 @@ import re
 
 import pytest
 
+from contactexport.errors import StorageUnfit
+from contactexport.exports import deliver
 from contactexport.exports import store as export_store
 from contactexport.exports.lock import aborting_when_lost
+from contactexport.exports.models import SftpTarget
 from contactexport.users import manage
 from contactexport.users.store import Rights
 from tests.support.console_pages import signed_in
@@ -57,6 +60,23 @@ def test_preview_ends_after_twenty_lines(app, context):
     export = run(context, request(context, settings_for(header=True)))
     text = page_of(signed_in(app, context, operator=True), export.id)
     assert len(re.findall(r"<td>name\d+</td>", text)) == 19
+
+
+@pytest.mark.parametrize("value", ["x" * 140_000, "a\rb" * 70_000])
+def test_file_with_a_long_value_has_a_page(app, context, value):
+    """csv refuses a field of more than 131,072 characters."""
+    contact_changed(context, first_name=value)
+    export = run(context, request(context, settings_for(header=True)))
+    assert "Done" in moments_of(page_of(signed_in(app, context, operator=True), export.id))
+
+
+def test_file_that_is_no_table_has_no_preview(app, context):
+    contact_changed(context, first_name="Anna")
+    export = run(context, request(context, settings_for(header=True)))
+    path = deliver.stored_file(context, export)
+    path.chmod(0o600)
+    path.write_bytes(b"a\rb".ljust(export.bytes, b"c"))
+    assert "Done" in moments_of(page_of(signed_in(app, context, operator=True), export.id))
 
 
 def test_history_that_was_deleted_leaves_a_timeline(app, context):
@@ -152,6 +172,83 @@ def test_failed_export_is_retried_with_its_password(app, context):
     assert (row["status"], row["settings"]["ftp"]["username"]) == ("scheduled", "other")
     assert context.secrets.decrypt(bytes(row["ftp_secret"])) == "geheim2"
     assert moments_of(answer.text)[-1] == "Retried"
+
+
+def failed(context, settings) -> int:
+    export_id = request(context, settings, PASSWORD)
+    execute(
+        context,
+        "UPDATE export SET status = 'error', error = 'x', due_at = NULL, finished_at = now(), ftp_secret = NULL, "
+        "notify_secret = NULL WHERE id = %s",
+        [export_id],
+    )
+    return export_id
+
+
+def test_retries_count_among_the_unfinished_exports_of_the_user(app, context):
+    exports = [failed(context, settings_for(delimiter=delimiter)) for delimiter in ",;"]
+    browser = signed_in(app, context, exports_per_user=1)
+    texts = []
+    for export_id in exports:
+        page_of(browser, export_id)
+        texts.append(browser.post(f"/console/exports/{export_id}/retry", follow=True).text)
+    assert "The export is due again." in texts[0]
+    assert "Too many unfinished exports: 1 is the limit" in texts[1]
+    assert [row_of(context, one)["status"] for one in exports] == ["scheduled", "error"]
+
+
+SFTP = SftpTarget("127.0.0.1", 22, "anna", "SHA256:" + "A" * 43)
+
+
+@pytest.mark.parametrize(
+    ("settings", "typed", "text"),
+    [
+        (vars(by_ftp(21)), {"password": "x\r\nDELE file"}, "Invalid value for ftp_settings.password: ***"),
+        (vars(by_ftp(21)), {"password": "x" * 1025}, "Invalid value for ftp_settings.password: ***"),
+        (vars(by_ftp(21)), {"password": "x", "username": "a\nb"}, "Invalid value for ftp_settings.username: a"),
+        (vars(by_ftp(21)), {"password": "x", "username": "u" * 1025}, "Invalid value for ftp_settings.username: uuu"),
+        (
+            {"distribution_method": "sftp", "sftp": SFTP},
+            {"private_key": "k" * 30_000},
+            "Invalid value for sftp_settings.private_key: ***",
+        ),
+        (
+            {"distribution_method": "sftp", "sftp": SFTP},
+            {"password": "x", "private_key": "y"},
+            "either a password or a private key expected",
+        ),
+        (
+            {"notification_url": "http://127.0.0.1/x?token=geheim"},
+            {"notification_url": "http://127.0.0.1/" + "x" * 2048},
+            "Invalid value for notification_url",
+        ),
+        (
+            {"notification_url": "http://127.0.0.1/x?token=geheim"},
+            {"notification_url": "http://127.0.0.1/\x01"},
+            "Invalid value for notification_url",
+        ),
+    ],
+)
+def test_what_is_typed_for_a_retry_is_checked_like_a_request(app, context, settings, typed, text):
+    export_id = failed(context, settings_for(**settings))
+    browser = signed_in(app, context, operator=True)
+    page_of(browser, export_id)
+    answer = browser.post(f"/console/exports/{export_id}/retry", follow=True, **typed)
+    assert answer.status_code == 200
+    assert text in html.unescape(answer.text)
+    assert row_of(context, export_id)["status"] == "error"
+
+
+def test_retry_tells_nothing_of_the_storage_to_users(app, context, monkeypatch):
+    def unfit(*_args, **_kwargs):
+        raise StorageUnfit("/srv/secret/exports has another marker", "another marker")
+
+    export_id = failed(context, settings_for())
+    browser = signed_in(app, context, operator=True)
+    page_of(browser, export_id)
+    monkeypatch.setattr("contactexport.exports.retry._has_file", unfit)
+    answer = browser.post(f"/console/exports/{export_id}/retry", follow=True)
+    assert (answer.status_code, "/srv/secret" in answer.text) == (503, False)
 
 
 def test_export_that_has_ended_since_the_page_was_shown_keeps_its_file(app, context):

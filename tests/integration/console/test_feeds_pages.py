@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from contactexport.errors import DatabaseUnavailable
 from contactexport.feeds import manage, store
 from contactexport.feeds.models import PauseKind
 from contactexport.users.models import Caller
@@ -96,6 +97,22 @@ def test_feed_is_paused_and_resumed_with_lines_in_the_audit_log(app, context, ca
         ("feed paused", "olga", "127.0.0.1", "nightly"),
         ("feed resumed", "olga", "127.0.0.1", "nightly"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("button", "used"),
+    [("resume", "contactexport.feeds.manage.resume"), ("run", "contactexport.feeds.run.start")],
+)
+def test_fault_of_the_service_is_not_told_on_the_page(app, context, monkeypatch, button, used):
+    def unavailable(*_args):
+        raise DatabaseUnavailable("connection to server at 10.1.2.3 failed for role anna")
+
+    add_feed(context)
+    browser = operator(app, context)
+    monkeypatch.setattr(used, unavailable)
+    answer = press(browser, FEEDS, "nightly", button)
+    assert (answer.status_code, "10.1.2.3" in answer.text) == (503, False)
+    assert "10.1.2.3" not in browser.get(FEEDS).text
 
 
 def test_feed_that_paused_itself_shows_why_and_the_new_columns(app, context):

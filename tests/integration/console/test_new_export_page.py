@@ -199,6 +199,9 @@ def test_form_is_saved_as_a_feed_with_the_checks_of_the_api(app, context):
     assert (wrong.status_code, 'id="wrong-name"' in wrong.text) == (400, True)
     wrong = posted(browser, SAVE, name="nightly", schedule="61 2 * * *")
     assert (wrong.status_code, 'id="wrong-schedule"' in wrong.text) == (400, True)
+    for team in ("x" * 10_000, "a'b"):
+        wrong = posted(browser, SAVE, name="nightly", team=team)
+        assert (wrong.status_code, "Invalid team name" in wrong.text) == (400, True)
     saved = posted(
         browser, SAVE, name="nightly", schedule="0 2 * * *", removed="1", **BY_FTP, **{"ftp_settings.password": SECRET}
     )

@@ -49,6 +49,8 @@ def test_user_is_added_with_a_token_that_is_shown_once_and_works(app, context):
         ({"team": 'x"'}, "Invalid team name"),
         ({"requests_per_minute": "many"}, "Invalid requests per minute &#39;many&#39;"),
         ({"exports_per_user": "0"}, "Invalid exports per user"),
+        ({"exports_per_user": "0" * 11 + "9" * 11}, "Invalid exports per user"),
+        ({"requests_per_minute": "2147483648"}, "Invalid requests per minute"),
         ({"expires": "tomorrow"}, "Invalid expiry &#39;tomorrow&#39;"),
         ({"name": "olga"}, "exists already"),
     ],

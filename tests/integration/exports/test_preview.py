@@ -2,7 +2,11 @@
 
 import dataclasses
 
+import pytest
+
 from contactexport.context import Context
+from contactexport.db.connection import Database
+from contactexport.errors import DatabaseUnavailable
 from contactexport.exports import preview
 from contactexport.users.models import Caller
 from tests.support.exporting import END, TESTER, contact_changed, execute, export_file, request, run, settings_for
@@ -43,6 +47,26 @@ def test_counting_that_takes_too_long_is_given_up(context, monkeypatch):
     with context.database.autocommit() as conn, conn.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone()["statement_timeout"] == "0"
+
+
+def test_reason_why_nothing_was_counted_is_that_of_the_status(context):
+    """The text of Postgres may have a value of a contact, and the query."""
+    contact_changed(context, zip_code="many")
+    execute(context, "UPDATE contact_change SET kind = 'c', changed_at = '2012-02-09'")
+    execute(
+        context,
+        "ALTER TABLE contact RENAME TO customer; CREATE VIEW contact AS SELECT id, origin_kind, origin_id, email,"
+        " first_name FROM customer WHERE zip_code::integer > 0",
+    )
+    found = expected(context, type="registrations")
+    assert found.contacts is None
+    assert found.uncounted == "A value of a contact cannot be read: invalid text representation (22P02)"
+
+
+def test_page_is_not_told_where_the_contacts_are(context):
+    away = dataclasses.replace(context, contacts=Database(lambda: "postgresql://anna@127.0.0.1:1/secret", "public"))
+    with pytest.raises(DatabaseUnavailable):
+        preview.preview(away, settings_for(), OPERATOR)
 
 
 def test_size_and_time_are_unknown_without_an_export_of_the_same_fields(context):

@@ -1,12 +1,13 @@
 """Retrying an export in error, from its file if it has one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from contactexport.context import Context
-from contactexport.errors import ExportAlreadyRunning, UnknownExport, UsageError
-from contactexport.exports import cancel, deliver
+from contactexport.errors import ExportAlreadyRunning, TooManyRequests, UnknownExport, UsageError
+from contactexport.exports import accept, cancel, deliver
 from contactexport.exports import retry as retry_export
 from contactexport.exports import store as export_store
 from contactexport.exports.retry import retry
@@ -127,6 +128,42 @@ def test_retry_is_refused_while_the_same_setting_runs(context: Context):
     assert row_of(context, export_id)["error"] == "cancelled"
     run(context, running)
     assert retry(context, export_id, None).status == "scheduled"
+
+
+def cancelled_exports(context: Context, number: int) -> list[int]:
+    others = ({"delimiter": ","}, {"delimiter": ";"}, {"language": "de"}, {"header": True})
+    exports = [request(context, settings_for(**changes)) for changes in others[:number]]
+    for export_id in exports:
+        cancel.cancel(context, export_id, TESTER)
+    return exports
+
+
+def test_retry_counts_among_the_unfinished_exports_of_the_user(context: Context):
+    exports = cancelled_exports(context, 3)
+    for export_id in exports[:2]:
+        retry(context, export_id, None, most_unfinished=2)
+    with pytest.raises(TooManyRequests, match="Too many unfinished exports: 2 is the limit"):
+        retry(context, exports[2], None, most_unfinished=2)
+    assert row_of(context, exports[2])["status"] == "error"
+    run(context, exports[0])
+    assert retry(context, exports[2], None, most_unfinished=2).status == "scheduled"
+
+
+def test_retries_at_once_do_not_pass_the_limit_together(context: Context, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retry_export, "BUSY_LOCK_SECONDS", 60)
+    first, second = cancelled_exports(context, 2)
+    with ThreadPoolExecutor(1) as thread:
+        with context.database.transaction() as conn:
+            export = export_store.get(conn, first)
+            accept.require_few_unfinished(conn, export, 1)
+            export_store.retry(conn, export, None, has_file=False)
+            other = thread.submit(retry, context, second, None, most_unfinished=1)
+            waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            while not (other.done() or execute(context, waiting)):
+                pass
+        with pytest.raises(TooManyRequests):
+            other.result()
+    assert [row_of(context, one)["status"] for one in (first, second)] == ["scheduled", "error"]
 
 
 def test_two_retries_at_once_retry_the_export_once(context: Context):

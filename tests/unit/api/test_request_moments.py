@@ -155,6 +155,22 @@ def test_time_outside_years_in_utc_is_refused(text, zone):
         moment(text, ZoneInfo(zone))
 
 
+@pytest.mark.parametrize(
+    "text, zone",
+    [
+        ("9999-12-31T23:59:59Z", "Europe/Vienna"),
+        ("9999-12-31T23:59:59-00:00", "Pacific/Kiritimati"),
+        ("9999-12-31T20:00-03:00", "Asia/Tokyo"),
+        ("0001-01-01T00:00Z", "America/New_York"),
+        ("0001-01-01T12:00+12:00", "Etc/GMT+12"),
+    ],
+)
+def test_time_outside_years_in_the_time_zone_is_refused(text, zone):
+    """No answer could show it."""
+    with pytest.raises(ValidationError, match=REFUSED):
+        moment(text, ZoneInfo(zone))
+
+
 @given(st.text())
 def test_any_text_is_moment_or_refused(text):
     with contextlib.suppress(ValidationError):
