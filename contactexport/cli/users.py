@@ -232,8 +232,10 @@ def _changed(name: str, expires: str | None, rights: dict[str, Any]) -> ApiUser:
 
 def _note(event: str, **values: Any) -> None:
     """Writes a line of the audit log, as the console does. Other lines of commands are warnings only."""
+    level = audit.logger.level
     audit.logger.setLevel(current_context().settings.log_level)
     audit.note(event, user=current_operator().name, by="command line", **values)
+    audit.logger.setLevel(level)
 
 
 def _given(rights: dict[str, Any]) -> dict[str, Any]:
