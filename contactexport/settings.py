@@ -231,9 +231,14 @@ def load_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
 
 
 def setting_source(name: str, configured: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, str | None]:
-    """Who has set a setting, and the text that counts. By variable, by CONTACTEXPORT_ENV, by a file, or by default."""
+    """Who has set a setting, and the text that counts. By variable, by CONTACTEXPORT_ENV, by a file, or by default.
+
+    The text of a file that a variable names is secret: it is None.
+    """
     if (text := environment.get(PREFIX + name)) not in (None, ""):
         return PREFIX + name, text
+    if environment.get(PREFIX + name + FILE_SUFFIX) and name.endswith(SECRET_ENDINGS):
+        return PREFIX + name + FILE_SUFFIX, None
     if configured.get(name) in (None, ""):
         return "default", next(one.metadata["default"] for one in fields(Settings) if one.name == name.lower())
     profile = environment.get(PREFIX + "ENV", "")

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 # Contract, "Everything else". Other statuses have the names of HTTP.
 REPLY_TEXTS = {404: "Not found", 405: "Method not allowed"}
 PROBES, METRICS = "health", "metrics"  # the names of their blueprints
+GOT_ITS_PART = {200, 204, 286}  # by the last one htmx is told to stop
 OF_THE_BODY = {"content-type", "content-length"}
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -91,7 +92,7 @@ def finish(response: Response) -> Response:
     """Adds the headers, those about security only where the answer does not set them, and writes the audit line.
 
     No line have probes of /healthz and /readyz, a /metrics that is read, and a page of the console that reloads a part
-    of itself. Counts every request.
+    of itself and gets it. Counts every request.
     """
     response.headers[log_context.HEADER] = g.request_id
     for name, value in SECURITY_HEADERS.items():
@@ -111,7 +112,8 @@ def finish(response: Response) -> Response:
     route = UNKNOWN if request.url_rule is None else f"{request.method} {request.url_rule.rule}"
     request_metrics.of_this_process().count(route, response.status_code, g.get("reply_code"), seconds)
     is_read = request.blueprint == METRICS and response.status_code == 200
-    if not (request.blueprint == PROBES or is_read or g.get("is_poll")):
+    is_reloaded = g.get("is_poll") and response.status_code in GOT_ITS_PART
+    if not (request.blueprint == PROBES or is_read or is_reloaded):
         audit.note(
             "request",
             user=g.caller.name if "caller" in g else None,

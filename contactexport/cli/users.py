@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from contactexport.cli.current import current_context
+from contactexport import audit
+from contactexport.cli.current import current_context, current_operator
 from contactexport.cli.errors import CommandGroup
 from contactexport.errors import UsageError
 from contactexport.users import manage
@@ -115,6 +116,7 @@ def add(
       flask users add shop --wsse --compatible --team shop
       flask users add sync --oauth
     """
+    wanted = Rights(**_given(rights))
     new = manage.add_user(
         current_context(),
         name,
@@ -122,8 +124,9 @@ def add(
         with_token=with_token,
         with_oauth=with_oauth,
         expires=expires,
-        rights=Rights(**_given(rights)),
+        rights=wanted,
     )
+    _note("user added", added=name, kinds=new.kinds, **manage.told(wanted, new.token_expires_at))
     _show(new, as_json)
 
 
@@ -145,7 +148,7 @@ def set_(name: str, expires: str | None, as_json: bool, **rights: str | int | bo
     changes = _given(rights)
     if not changes and expires is None:
         raise UsageError("Nothing to change: name at least one option, see `flask users set --help`")
-    user = manage.set_user(current_context(), name, expires, changes)
+    user = _changed(name, expires, changes)
     if as_json:
         click.echo(json.dumps(asdict(user), default=datetime.isoformat))
     else:
@@ -167,7 +170,7 @@ def role(name: str, role: str) -> None:
       flask users role anna none
     """
     rights = {"operator": role == OPERATOR, "viewer": role == VIEWER}
-    _print_table([manage.set_user(current_context(), name, None, rights)])
+    _print_table([_changed(name, None, rights)])
 
 
 @group.command()
@@ -186,7 +189,9 @@ def rotate(name: str, as_json: bool, **changes: Any) -> None:
       flask users rotate cron --token --expires 2027-01-31
       flask users rotate sync --oauth
     """
-    _show(manage.rotate_user(current_context(), name, **changes), as_json)
+    new = manage.rotate_user(current_context(), name, **changes)
+    _note("credentials replaced", changed=name, kinds=new.kinds, replay=changes["replay"])
+    _show(new, as_json)
 
 
 @group.command()
@@ -199,6 +204,7 @@ def revoke(name: str) -> None:
       flask users revoke anna
     """
     manage.revoke_user(current_context(), name)
+    _note("user revoked", changed=name)
     click.echo(f"revoked {name}")
 
 
@@ -216,6 +222,20 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps([asdict(user) for user in users], default=datetime.isoformat, indent=2))
     else:
         _print_table(users)
+
+
+def _changed(name: str, expires: str | None, rights: dict[str, Any]) -> ApiUser:
+    user = manage.set_user(current_context(), name, expires, rights)
+    _note("user changed", changed=name, **manage.told(user.rights, user.token_expires_at))
+    return user
+
+
+def _note(event: str, **values: Any) -> None:
+    """Writes a line of the audit log, as the console does. Other lines of commands are warnings only."""
+    level = audit.logger.level
+    audit.logger.setLevel(current_context().settings.log_level)
+    audit.note(event, user=current_operator().name, by="command line", **values)
+    audit.logger.setLevel(level)
 
 
 def _given(rights: dict[str, Any]) -> dict[str, Any]:

@@ -164,5 +164,8 @@ def new_values(language: str) -> Form:
 
 
 def now() -> datetime:
-    """The moment by the clock of this machine. The window of a preset is shown before it counts."""
-    return datetime.now(UTC)
+    """The second by the clock of this machine. The window of a preset is shown before it counts.
+
+    Whoever clicks twice asks for the same window twice, which is refused with 4001.
+    """
+    return datetime.now(UTC).replace(microsecond=0)

@@ -15,6 +15,7 @@ from contactexport.feeds import store
 from contactexport.feeds.models import Feed
 from contactexport.users.models import Caller
 
+FEEDS_PER_PAGE = 50  # with a line each, so that the first view of the page stays below 150 kB
 MOST_WINDOWS = 31  # of a feed in the list: a month of nights
 FILES_PER_PAGE = 50
 MOST_EVENTS = 20
@@ -29,23 +30,35 @@ class ShownFeed:
     lag: timedelta | None
 
 
-def list_feeds(context: Context, caller: Caller, days: float) -> tuple[list[ShownFeed], datetime, datetime]:
-    """The feeds that the caller may see with their lines of the last `days`, and from when to when these are."""
+@dataclass(frozen=True)
+class FeedPage:
+    """A page of the list, with lines from `since` to `now`. `has_more`: another page comes after it."""
+
+    feeds: list[ShownFeed]
+    has_more: bool
+    since: datetime
+    now: datetime
+
+
+def list_feeds(context: Context, caller: Caller, days: float, after: tuple[int, str, str] | None) -> FeedPage:
+    """FEEDS_PER_PAGE feeds that the caller may see, those after a place of `feeds.store`, with lines of `days`."""
     with context.database.transaction() as conn:
         now = change_log.clock(conn)
         since = now - timedelta(days=days)
-        found = store.visible(conn, caller)
-        scope = {"team": None if caller.sees_all else caller.team, "feed_id": None, "since": since}
+        found = store.page(conn, caller, after, FEEDS_PER_PAGE + 1)
+        shown = found[:FEEDS_PER_PAGE]
+        scope = {"feed_ids": [feed.id for feed in shown], "since": since}
         runs = runs_by_feed(conn, MOST_WINDOWS, scope)
         late = late_by_feed(conn, scope)
-    return [_shown(feed, runs, late, since, now, MOST_WINDOWS) for feed in found], since, now
+    lines = [_shown(feed, runs, late, since, now, MOST_WINDOWS) for feed in shown]
+    return FeedPage(lines, len(found) > FEEDS_PER_PAGE, since, now)
 
 
 def with_line(conn: Connection, feed: Feed, days: float, most: int) -> ShownFeed:
     """One feed with its line of the last `days`."""
     now = change_log.clock(conn)
     since = now - timedelta(days=days)
-    scope = {"team": None, "feed_id": feed.id, "since": since}
+    scope = {"feed_ids": [feed.id], "since": since}
     runs, late = runs_by_feed(conn, most, scope), late_by_feed(conn, scope)
     return _shown(feed, runs, late, since, now, most)
 

@@ -7,7 +7,7 @@ from contactexport.catalogue import Catalogue
 from contactexport.console import feed_store
 from contactexport.console.blueprint import console, current_context, current_viewer
 from contactexport.console.errors import Forbidden
-from contactexport.console.guard import note_action
+from contactexport.console.guard import alone, note_action
 from contactexport.db.connection import Connection
 from contactexport.errors import ContactExportError, ExportAlreadyRunning
 from contactexport.exports import download, verify_feed
@@ -20,23 +20,35 @@ from contactexport.queue.publisher import RUN_EXPORT
 
 PERIODS = {"1": "24 hours", "7": "7 days", "30": "30 days"}
 ONE_FEED_WINDOWS = 400
+LONGEST_NAME = 200  # of a team or feed, in a link
 
 
 @console.get("/feeds")
 def feeds() -> str:
-    """All feeds that the viewer may see, each with its line of the chosen period."""
-    days = period()
-    shown, since, now = feed_store.list_feeds(current_context(), g.caller, float(days))
-    # What needs attention comes first: paused by itself, late, then by name.
-    shown.sort(key=lambda one: (one.feed.paused_at is None, one.feed.late_told_at is None))
+    """The feeds that the viewer may see, each with its line of the chosen period. Those to look at come first.
+
+    `rank`, `of` and `after` are the place of the last feed on the page before: its rank, team and name.
+    """
+    days, rank = period(), request.args.get("rank", type=int)
+    after = None
+    if rank is not None and 0 <= rank < 10:
+        of, name = (request.args.get(one, "").replace("\0", "")[:LONGEST_NAME] for one in ("of", "after"))
+        after = (rank, of, name)
+    shown = feed_store.list_feeds(current_context(), g.caller, float(days), after)
+    following = None
+    if shown.has_more:
+        last_rank, of, name = store.place(shown.feeds[-1].feed)
+        following = url_for("console.feeds", days=days, rank=last_rank, of=of, after=name)
     return render_template(
         "console/feeds.html",
-        feeds=shown,
-        since=since,
-        now=now,
+        feeds=shown.feeds,
+        since=shown.since,
+        now=shown.now,
         days=days,
         periods=PERIODS,
-        middle=since + (now - since) / 2,
+        middle=shown.since + (shown.now - shown.since) / 2,
+        following=following,
+        first=None if after is None else url_for("console.feeds", days=days),
     )
 
 
@@ -95,7 +107,8 @@ def run_feed(name: str) -> Response:
 def verify(name: str) -> str:
     """Checks the chain of manifests and the stored files, and shows one line for each fault."""
     found = to_act_on(name)
-    report = verify_feed.verify(current_context(), found)
+    with alone("A check"):
+        report = verify_feed.verify(current_context(), found)
     note_action("feed verified", feed=found.name, team=found.team, faults=len(report.faults))
     return feed_page(name, report)
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from contactexport import audit
 from contactexport.console.session import new_one_time_link
 from contactexport.context import Context
 from contactexport.db.queries import queries
@@ -19,10 +20,14 @@ def operator_link(context: Context) -> str:
     Adds the user if there is none. Raises UsageError if the name belongs to somebody who is no operator.
     """
     # Its token is shown to nobody. `flask users rotate operator` makes one that is.
+    rights = Rights(operator=True)
     with suppress(UsageError):
-        manage.add_user(context, OPERATOR_NAME, with_wsse=False, with_token=True, rights=Rights(operator=True))
+        new = manage.add_user(context, OPERATOR_NAME, with_wsse=False, with_token=True, rights=rights)
+        audit.note("user added", by="command line", added=OPERATOR_NAME, kinds=new.kinds, **manage.told(rights, None))
     with context.database.transaction() as conn:
         user_id = queries("console_link").find_operator(conn, name=OPERATOR_NAME)
         if user_id is None:
             raise UsageError(f"User {OPERATOR_NAME!r} is no operator: sign in to the console with a token")
-        return f"/console/sign-in/once/{new_one_time_link(conn, user_id, LINK_SECONDS)}"
+        link = new_one_time_link(conn, user_id, LINK_SECONDS)
+    audit.note("console link made", by="command line", changed=OPERATOR_NAME, seconds=round(LINK_SECONDS))
+    return f"/console/sign-in/once/{link}"

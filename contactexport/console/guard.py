@@ -1,13 +1,17 @@
-"""What holds for every page: who may see it, tokens against cross-site requests, headers, and pages about errors."""
+"""What holds for every page: who may see it and how often, what other sites may not do, headers, and error pages."""
 
 import gzip
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
+from flask import session as form_session
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, validate_csrf
 from itsdangerous import URLSafeTimedSerializer
@@ -16,16 +20,24 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import ValidationError
 
 from contactexport import audit
+from contactexport.api.authentication import admit
 from contactexport.api.query_values import query_of, refuse_nul
 from contactexport.console import session
 from contactexport.console.blueprint import Viewer, console, current_context, current_viewer
 from contactexport.errors import ContactExportError, TooManyRequests, UnknownExport
 from contactexport.feeds.errors import UnknownFeed
+from contactexport.users.authenticate import token_hash
 from contactexport.users.errors import ReadOnly
 
 COOKIE = "contactexport_console"  # the id of the session
 FORM_COOKIE = "contactexport_console_form"  # signed: the CSRF token and messages for the next page
 SAFE_METHODS = frozenset({"GET", "HEAD"})
+OWN_SITES = frozenset({"same-origin", "none"})  # Sec-Fetch-Site of our pages, and of what somebody typed
+BOUND = "of"  # in the form cookie: the session that it belongs to
+POLLED = frozenset({"console.overview", "console.exports", "console.export", "console.doctor_lines"})
+POLLS_PER_MINUTE = 900  # thirty open pages, each every two seconds
+# Whoever has used up the requests of a minute may still sign out.
+UNCOUNTED = frozenset({"console.sign_out", "console.sign_out_everywhere", "console.end_session"})
 OPEN_TO_ALL = frozenset({"console.static", "console.sign_in", "console.sign_in_once"})
 OPEN_TO_VIEWERS = OPEN_TO_ALL | {
     "console.sign_out",
@@ -77,30 +89,78 @@ def refuse_odd_texts() -> None:
 @console.before_request
 def require_viewer() -> AnyResponse | None:
     """Finds who is signed in. Sends others to the sign-in, and refuses what a viewer may not do."""
-    is_open = request.endpoint in OPEN_TO_ALL
     if request.endpoint == "console.static":
         return None
-    g.is_poll = "HX-Request" in request.headers and request.method in SAFE_METHODS and "part" in request.args
-    context = current_context()
-    session_id = request.cookies.get(COOKIE)
-    if session_id:
-        with context.database.autocommit() as conn:
-            found = session.find(conn, session_id)
-        if found is not None:
-            g.caller, catalogue_version = found
-            g.viewer = Viewer(g.caller)
-            context.catalogue.note_version(catalogue_version)
-    if not is_open and "viewer" not in g:
+    if session_id := request.cookies.get(COOKIE):
+        _find_viewer(session_id)
+    if "viewer" in g:
+        _count_request()
+    elif request.endpoint not in OPEN_TO_ALL:
         return _to_sign_in()
     if request.method in SAFE_METHODS:
         return None
+    _refuse_other_sites()
+    if request.endpoint not in OPEN_TO_VIEWERS and not current_viewer().may_act:
+        raise ReadOnly
+    return None
+
+
+def _find_viewer(session_id: str) -> None:
+    """Finds whose session it is. A form cookie that belongs to another session loses its token.
+
+    Another host of the same domain could plant a form cookie, whose token it knows.
+    """
+    context = current_context()
+    with context.database.autocommit() as conn:
+        found = session.find(conn, session_id)
+    if found is None:
+        return
+    g.caller, catalogue_version = found
+    g.viewer = Viewer(g.caller)
+    context.catalogue.note_version(catalogue_version)
+    bound_to = token_hash(session_id).hex()
+    if form_session.get(BOUND) != bound_to:
+        form_session.pop("csrf_token", None)
+        form_session[BOUND] = bound_to
+
+
+def _count_request() -> None:
+    """Counts the request as the API does. Parts of pages that reload themselves have a limit of their own."""
+    g.is_poll = (
+        request.endpoint in POLLED
+        and "HX-Request" in request.headers
+        and request.method in SAFE_METHODS
+        and "part" in request.args
+    )
+    if g.is_poll:
+        context = current_context()
+        polls = replace(g.caller, name=f'"parts" of {g.caller.name}', requests_per_minute=POLLS_PER_MINUTE)
+        counted = context.rate_limit_reserve.count_request(context.database, polls, POLLS_PER_MINUTE)
+        if counted.refused:
+            raise TooManyRequests("Too many open pages", counted.retry_after)
+    elif request.endpoint not in UNCOUNTED:
+        admit(g.caller)
+
+
+def _refuse_other_sites() -> None:
+    """Raises CSRFError for a form that is not of our pages. Not all browsers send Sec-Fetch-Site, and none by HTTP."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
+        raise CSRFError("a page of another site sends this")
     try:
         validate_csrf(request.form.get("csrf_token") or request.headers.get("X-CSRFToken"))
     except ValidationError as error:
         raise CSRFError(str(error)) from None
-    if request.endpoint not in OPEN_TO_VIEWERS and not current_viewer().may_act:
-        raise ReadOnly
-    return None
+
+
+@contextmanager
+def alone(work: str) -> Iterator[None]:
+    """Runs work that takes seconds, for each user one at a time in this process. Raises TooManyRequests."""
+    name = current_viewer().name
+    end = current_context().downloads.begin(f'"{work}" of {name}', 1, f"{work} of yours is still running")
+    try:
+        yield
+    finally:
+        end()
 
 
 def _to_sign_in() -> AnyResponse:

@@ -10,7 +10,7 @@ from contactexport.console import asked_export, curl, export_form
 from contactexport.console.asked_export import Asked
 from contactexport.console.blueprint import console, current_context
 from contactexport.console.export_form import TARGETS
-from contactexport.console.guard import note_action
+from contactexport.console.guard import alone, note_action
 from contactexport.errors import ContactExportError, ExportAlreadyRunning, InvalidRequest, TooManyRequests
 from contactexport.exports import accept, preview, store
 from contactexport.feeds import manage
@@ -39,7 +39,8 @@ def preview_export() -> tuple[str, int]:
     asked = asked_export.read(context, g.caller, request.form)
     if asked.settings is None:
         return page(asked), 400
-    expected = preview.preview(context, asked.settings.settings, g.caller)
+    with alone("A preview"):
+        expected = preview.preview(context, asked.settings.settings, g.caller)
     return page(asked, expected=expected, command=command_of(asked)), 200
 
 

@@ -18,7 +18,8 @@ from contactexport.users.store import caller_of
 
 IDLE_SECONDS = 12 * 3600
 LONGEST_SECONDS = 7 * 24 * 3600
-# Sign-ins a minute. They protect the service from load: nobody guesses 256 random bits.
+# Sign-ins a minute: of a name from one address, and from that address. They protect the service from load: nobody
+# guesses 256 random bits. Of a name alone there is no limit: with one, a stranger who knows the name could use it up.
 LIMIT_OF_NAME, LIMIT_OF_ADDRESS = 10, 30
 LONGEST_AGENT = 200
 # Secrets are longer.
@@ -111,10 +112,11 @@ def _count(context: Context, name: str | None, address: str | None) -> None:
     No user has a name with quotes. A name that somebody types may be long, so its hash is counted.
     """
     counted = []
-    if address is not None:
-        counted.append((f'"sign-in" from {_network(address)}', LIMIT_OF_ADDRESS))
+    place = "" if address is None else f" from {_network(address)}"
+    if place:
+        counted.append((f'"sign-in"{place}', LIMIT_OF_ADDRESS))
     if name is not None:
-        counted.append((f'"sign-in" of {token_hash(name).hex()}', LIMIT_OF_NAME))
+        counted.append((f'"sign-in" of {token_hash(name).hex()}{place}', LIMIT_OF_NAME))
     with context.database.autocommit() as conn:
         for counted_name, limit in counted:
             row = queries("limit").count_requests(conn, user_name=counted_name, wanted=1, limit=limit)

@@ -25,7 +25,7 @@ def hide_link() -> None:
 def sign_in() -> AnyResponse:
     """Shows the form, and opens a session. `next` is the page of the console that was asked for."""
     wanted = _own_page(request.values.get("next", ""))
-    if request.method == "GET":
+    if request.method != "POST":
         if "viewer" in g:
             return redirect(wanted, 303)
         return make_response(render_template("console/sign_in.html", next=wanted, name="", problem=""))
@@ -41,7 +41,7 @@ def sign_in() -> AnyResponse:
 @console.route("/sign-in/once/<link>", methods=["GET", "POST"])
 def sign_in_once(link: str) -> AnyResponse:
     """Shows one button, so that a browser which fetches the page in advance does not use the link up."""
-    if request.method == "GET":
+    if request.method != "POST":
         return make_response(render_template("console/sign_in_once.html", next=request.args.get("next", "")))
     try:
         session_id = session.sign_in_once(current_context(), link, g.address, request.user_agent.string)

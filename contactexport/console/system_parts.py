@@ -12,7 +12,7 @@ from contactexport import doctor
 from contactexport.context import Context
 from contactexport.doctor import Line
 from contactexport.secrets.hidden_url import hidden
-from contactexport.settings import PREFIX, Settings, setting_source
+from contactexport.settings import FILE_SUFFIX, PREFIX, Settings, setting_source
 
 FRESH_SECONDS = 20.0
 WAIT_SECONDS = 0.03  # for a look that is under way. The page does not wait for a part that does not answer
@@ -85,7 +85,8 @@ def shown_settings(
         name = one.name.upper()
         is_set = getattr(settings, one.name) is not None
         source, text = setting_source(name, configured, environment) if is_set else ("default", None)
-        found.append(ShownSetting(PREFIX + name, shown_value(name, text), source, one.metadata["meaning"]))
+        value = "***" if source == PREFIX + name + FILE_SUFFIX else shown_value(name, text)
+        found.append(ShownSetting(PREFIX + name, value, source, one.metadata["meaning"]))
     return found
 
 

@@ -13,12 +13,14 @@ from contactexport.console.guard import COOKIE, note_action
 from contactexport.db.queries import queries
 from contactexport.errors import UsageError
 from contactexport.users import manage
+from contactexport.users import store as user_store
 from contactexport.users.authenticate import token_hash
 from contactexport.users.manage import NewCredentials
 from contactexport.users.models import DEFAULT_TEAM, OPERATOR, VIEWER
-from contactexport.users.store import ApiUser, Rights
+from contactexport.users.store import Rights
 
 MOST_SESSIONS = 200
+USERS_PER_PAGE = 100
 
 
 class Kinds(TypedDict):
@@ -29,14 +31,13 @@ class Kinds(TypedDict):
     with_oauth: bool
 
 
-KINDS = ("token", "wsse", "oauth")
 LIMITS = ("requests_per_minute", "exports_per_user")
 LARGEST_LIMIT = 2**31 - 1
 
 
 @console.get("/users")
 def users() -> str:
-    """All users. Of a team's user only itself."""
+    """Users by name, those after `after`. Of a team's user only itself."""
     return users_page()
 
 
@@ -50,7 +51,7 @@ def add_user() -> str | tuple[str, int]:
         new = manage.add_user(current_context(), name, rights=rights, expires=expires_of(request.form), **kinds())
     except UsageError as wrong:
         return users_page(wrong=plain(wrong), values=request.form), 400
-    note_action("user added", added=name, role=rights_name(rights))
+    note_action("user added", added=name, kinds=new.kinds, **manage.told(rights, new.token_expires_at))
     return user_page(name, new=new)
 
 
@@ -69,7 +70,7 @@ def change_user() -> Response | tuple[str, int]:
         changed = manage.set_user(current_context(), name, expires_of(request.form), rights_of(request.form))
     except UsageError as wrong:
         return user_page(name, wrong=plain(wrong)), 400
-    note_action("user changed", changed=name, role=rights_name(changed.rights), team=changed.team)
+    note_action("user changed", changed=name, **manage.told(changed.rights, changed.token_expires_at))
     flash(f"{name} is changed.", "done")
     return redirect(url_for("console.user", name=name), 303)
 
@@ -83,7 +84,7 @@ def new_credentials() -> str | tuple[str, int]:
         new = manage.rotate_user(current_context(), name, expires=expires_of(request.form), **kinds())
     except UsageError as wrong:
         return user_page(name, wrong=plain(wrong)), 400
-    note_action("credentials replaced", changed=name, kinds=[kind for kind in KINDS if kind in request.form])
+    note_action("credentials replaced", changed=name, kinds=new.kinds)
     return user_page(name, new=new)
 
 
@@ -109,25 +110,32 @@ def end_session() -> Response:
         require_operator()
     with current_context().database.autocommit() as conn:
         if one:
-            queries("console_users").end_session(conn, name=name, id=one)
+            ended = int(queries("console_users").end_session(conn, name=name, id=one))
         else:
-            session.sign_out_everywhere(conn, name)
-    note_action("session ended" if one else "signed out everywhere", changed=name)
-    flash("The session has ended." if one else f"All sessions of {name} have ended.", "done")
+            ended = session.sign_out_everywhere(conn, name)
+    if ended:
+        note_action("session ended" if one else "signed out everywhere", changed=name, sessions=ended)
+        flash("The session has ended." if one else f"All sessions of {name} have ended.", "done")
+    else:
+        flash("There was no such session any more.", "problem")
     return redirect(url_for("console.user", name=name), 303)
 
 
 def users_page(wrong: str = "", values: Mapping[str, Any] | None = None) -> str:
     """The list of users, with what is wrong with the form of a new one."""
-    context = current_context()
+    context, only = current_context(), None if g.viewer.sees_all else g.viewer.name
+    after = request.args.get("after", "").replace("\0", "") or None
     with context.database.autocommit() as conn:
-        sessions = sessions_of(conn, None if g.viewer.sees_all else g.viewer.name)
+        sessions = sessions_of(conn, only)
+        found = user_store.page(conn, only, after, USERS_PER_PAGE + 1)
     counts: dict[str, int] = {}
     for one in sessions:
         counts[one["name"]] = counts.get(one["name"], 0) + 1
     return render_template(
         "console/users.html",
-        users=visible_users(),
+        users=found[:USERS_PER_PAGE],
+        following=url_for("console.users", after=found[-2].name) if len(found) > USERS_PER_PAGE else None,
+        first=url_for("console.users") if after else None,
         sessions=counts,
         settings=context.settings,
         wrong=wrong,
@@ -139,11 +147,14 @@ def users_page(wrong: str = "", values: Mapping[str, Any] | None = None) -> str:
 def user_page(name: str, wrong: str = "", new: NewCredentials | None = None) -> str:
     """The page of a user. Raises Forbidden for one that is not the viewer's to see."""
     context = current_context()
-    found = next((one for one in visible_users() if one.name == name), None)
-    if found is None:
-        raise Forbidden("There is no such user, or you may not see it")
+    refusal = Forbidden("There is no such user, or you may not see it")
+    if not (g.viewer.sees_all or name == g.viewer.name) or "\0" in name:
+        raise refusal
     with context.database.autocommit() as conn:
+        found = next(iter(user_store.page(conn, name, None, 1)), None)
         sessions = sessions_of(conn, name)
+    if found is None:
+        raise refusal
     return render_template(
         "console/user.html",
         user=found,
@@ -154,12 +165,6 @@ def user_page(name: str, wrong: str = "", new: NewCredentials | None = None) -> 
         new=new,
         may_change=g.viewer.role == OPERATOR and found.revoked_at is None,
     )
-
-
-def visible_users() -> list[ApiUser]:
-    """All users by name, of a team's user only itself."""
-    viewer = current_viewer()
-    return [one for one in manage.list_users(current_context()) if viewer.sees_all or one.name == viewer.name]
 
 
 def sessions_of(conn: Any, name: str | None) -> list[dict[str, Any]]:
@@ -202,11 +207,6 @@ def rights_of(form: Mapping[str, str]) -> dict[str, Any]:
         "replay": "off" if "replay_off" in form else "strict",
         **limits,
     }
-
-
-def rights_name(rights: Rights) -> str:
-    """The role in a word, for the audit log."""
-    return OPERATOR if rights.operator else VIEWER if rights.viewer else "team"
 
 
 def expires_of(form: Mapping[str, str]) -> str | None:

@@ -46,6 +46,29 @@ def visible(conn: Connection, caller: Caller, team: str | None = None) -> list[F
     return [_feed(row) for row in _QUERIES.find_feeds(conn, team=team, name=None)]
 
 
+def page(conn: Connection, caller: Caller, after: tuple[int, str, str] | None, most: int) -> list[Feed]:
+    """At most `most` of the feeds that the caller may see: paused, late, then the others, by team and name.
+
+    `after`: `place` of the last feed on the page before.
+    """
+    rank, team, name = after or (None, None, None)
+    rows = _QUERIES.page_of_feeds(
+        conn,
+        team=None if caller.sees_all else caller.team,
+        after_rank=rank,
+        after_team=team,
+        after_name=name,
+        most=most,
+    )
+    return [_feed(row) for row in rows]
+
+
+def place(feed: Feed) -> tuple[int, str, str]:
+    """Where a feed is in the order of `page`."""
+    rank = 0 if feed.paused_at is not None else 1 if feed.late_told_at is not None else 2
+    return rank, feed.team, feed.name
+
+
 def get_visible(conn: Connection, name: str, caller: Caller, team: str | None = None) -> Feed:
     """The feed, if the caller may see it. An operator's own team comes first. Raises UnknownFeed, and InvalidRequest
     when several other teams have a feed of this name.

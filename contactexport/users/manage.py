@@ -12,6 +12,7 @@ from contactexport.db.connection import Connection
 from contactexport.errors import UsageError
 from contactexport.users import oauth, store
 from contactexport.users.authenticate import token_hash
+from contactexport.users.models import role_of
 from contactexport.users.store import ApiUser, Credentials, Rights
 from contactexport.users.wsse import LONGEST_USERNAME
 
@@ -29,6 +30,12 @@ class NewCredentials:
     token_expires_at: datetime | None
     client_id: str | None
     client_secret: str | None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which kinds of credentials were created, for the audit log."""
+        made = {"token": self.token, "wsse": self.secret, "oauth": self.client_secret}
+        return [kind for kind, value in made.items() if value is not None]
 
 
 def add_user(
@@ -118,6 +125,14 @@ def revoke_user(context: Context, name: str) -> None:
     with context.database.transaction() as conn:
         if not store.revoke_user(conn, name):
             raise UsageError(f"No active user {name!r}")
+
+
+def told(rights: Rights, token_expires_at: datetime | None) -> dict[str, Any]:
+    """What the audit log tells of a user who was added or changed. A limit of the settings is absent."""
+    ends = None if token_expires_at is None else token_expires_at.isoformat(timespec="seconds")
+    roles = ("operator", "viewer")
+    shown = {name: value for name, value in vars(rights).items() if name not in roles}
+    return {"role": role_of(rights) or "team", **shown, "token_expires": ends}
 
 
 def list_users(context: Context) -> list[ApiUser]:

@@ -18,15 +18,17 @@ class RunningDownloads:
         self._lock = threading.Lock()
         self._running: dict[str, set[object]] = defaultdict(set)
 
-    def begin(self, user_name: str, most: int) -> Callable[[], None]:
+    def begin(self, user_name: str, most: int, refusal: str | None = None) -> Callable[[], None]:
         """Counts one more download. Returns the function that ends it, which may be called twice.
 
+        Other work that keeps a thread busy counts too, under a name of its own. `refusal` then says what is running.
         Raises TooManyRequests if the user has `most` running, or if all users together have MAX_DOWNLOADS.
         """
         download = object()
         with self._lock:
             if len(self._running.get(user_name, ())) >= most:
-                raise TooManyRequests(f"{most} downloads of this user are running, which is the limit", RETRY_SECONDS)
+                refusal = refusal or f"{most} downloads of this user are running, which is the limit"
+                raise TooManyRequests(refusal, RETRY_SECONDS)
             if sum(map(len, self._running.values())) >= MAX_DOWNLOADS:
                 raise TooManyRequests("Too many downloads are running now", RETRY_SECONDS)
             self._running[user_name].add(download)

@@ -139,10 +139,16 @@ def list_users(conn: Connection) -> list[ApiUser]:
     return [ApiUser(**row) for row in _QUERIES.list_users(conn)]
 
 
+def page(conn: Connection, name: str | None, after: str | None, most: int) -> list[ApiUser]:
+    """At most `most` users by name, those after `after`, revoked ones included. `name`: only this one."""
+    return [ApiUser(**row) for row in _QUERIES.page_of_users(conn, name=name, after=after, most=most)]
+
+
 def replace_credentials(conn: Connection, name: str, credentials: Credentials) -> None:
     """Replaces the credentials that are given. The others stay.
 
-    A new client secret ends the access tokens of the former one.
+    A new client secret ends the access tokens of the former one. A new token ends the sessions of the former one, and
+    the links that would open one.
     """
     if credentials.wsse_secret:
         _QUERIES.set_wsse_secret(conn, name=name, wsse_secret=credentials.wsse_secret)
@@ -150,6 +156,7 @@ def replace_credentials(conn: Connection, name: str, credentials: Credentials) -
         _QUERIES.set_token(
             conn, name=name, token_hash=credentials.token_hash, token_expires_at=credentials.token_expires_at
         )
+        queries("console_session").delete_links(conn, name=name)
     if credentials.client_secret_hash:
         _QUERIES.set_client(
             conn,

@@ -75,6 +75,25 @@ def test_wrong_token_is_told_and_the_right_one_signs_in_and_out(visit, console):
     page.get_by_role("heading", level=1, name="Sign in").wait_for()
 
 
+def test_second_click_sends_nothing(visit, console):
+    opened = visit()
+    page = console.sign_in(opened)
+    opened.open("/console/new-export")
+    page.locator("input[name=origin][value=all]").check()
+    page.locator("#contact_fields input[type=checkbox]").first.check()
+    page.get_by_label("When", exact=True).select_option("today")
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    with stopped_workers(console.service):
+        button = page.get_by_role("button", name="Send without a preview")
+        button.evaluate("button => { button.click(); setTimeout(() => button.click(), 1); }")
+        page.get_by_role("heading", level=1, name="Export").wait_for()
+        assert [url.rpartition("/console")[2] for url in sent] == ["/new-export/send"]
+        page.get_by_role("button", name="Cancel").wait_for()
+    page.go_back()
+    assert page.get_by_role("button", name="Preview", exact=True).is_enabled()
+
+
 def test_exports_are_filtered_as_soon_as_a_status_is_chosen(visit, console):
     opened = visit()
     page = console.sign_in(opened)

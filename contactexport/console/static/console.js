@@ -8,6 +8,26 @@ document.addEventListener("submit", (event) => {
   }
 });
 
+// A second click sends nothing. The button is disabled after the form is read, because its own name and address count.
+document.addEventListener("submit", (event) => {
+  if (!event.defaultPrevented && event.target.method === "post") {
+    setTimeout(() => setButtons(event.target, true));
+  }
+});
+
+// A page that the browser shows again by "back" is as it was left.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) {
+    document.querySelectorAll("form").forEach((form) => setButtons(form, false));
+  }
+});
+
+function setButtons(form, disabled) {
+  for (const button of form.querySelectorAll("button")) {
+    button.disabled = disabled;
+  }
+}
+
 // A form with this attribute is sent as soon as a list in it is changed.
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-sent-at-once]");

@@ -1,9 +1,8 @@
 -- What the console shows of feeds.
 
 -- name: windows_of_feeds
--- Of each feed at most `most` of the newest runs that have not ended before `since`, oldest first: one row for a feed, because
--- a page shows thousands of runs. Times are seconds since 1970, which are read and reckoned with faster. `team` may be NULL:
--- all teams.
+-- Of each of these feeds at most `most` of the newest runs that have not ended before `since`, oldest first: one row for a
+-- feed, because a page shows thousands of runs. Times are seconds since 1970, which are read and reckoned with faster.
 SELECT f.id AS feed_id, r.statuses, r.starts, r.ends, r.finished
 FROM feed AS f CROSS JOIN LATERAL (
     SELECT array_agg(n.status) AS statuses, array_agg(n.start) AS starts, array_agg(n.ended) AS ends,
@@ -23,15 +22,13 @@ FROM feed AS f CROSS JOIN LATERAL (
         ORDER BY m.feed_sequence, m.id
     ) AS n
 ) AS r
-WHERE (CAST(:team AS text) IS NULL OR f.team = :team) AND (CAST(:feed_id AS bigint) IS NULL OR f.id = :feed_id)
-  AND r.statuses IS NOT NULL;
+WHERE f.id = ANY(CAST(:feed_ids AS bigint[])) AND r.statuses IS NOT NULL;
 
 -- name: late_events
--- When feeds were late, by feed and time.
+-- When these feeds were late, by feed and time.
 SELECT v.feed_id, v.happened_at
-FROM feed_event AS v JOIN feed AS f ON f.id = v.feed_id
-WHERE v.event = 'feed late' AND v.happened_at >= :since
-  AND (CAST(:team AS text) IS NULL OR f.team = :team) AND (CAST(:feed_id AS bigint) IS NULL OR f.id = :feed_id)
+FROM feed_event AS v
+WHERE v.feed_id = ANY(CAST(:feed_ids AS bigint[])) AND v.event = 'feed late' AND v.happened_at >= :since
 ORDER BY v.feed_id, v.happened_at;
 
 -- name: events_of_feed

@@ -28,6 +28,11 @@ DELETE FROM console_session WHERE id_hash = :id_hash;
 WITH links AS (DELETE FROM console_link WHERE user_id = (SELECT id FROM api_user WHERE name = :name))
 DELETE FROM console_session WHERE user_id = (SELECT id FROM api_user WHERE name = :name);
 
+-- name: delete_links!
+-- Of a user whose token was replaced, and in that transaction. A link that is being used just then opens a session of the
+-- former token, which has ended.
+DELETE FROM console_link WHERE user_id = (SELECT id FROM api_user WHERE name = :name);
+
 -- name: forget_sessions!
 WITH links AS (DELETE FROM console_link WHERE expires_at < clock_timestamp())
 DELETE FROM console_session WHERE expires_at < clock_timestamp();

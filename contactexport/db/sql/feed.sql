@@ -13,6 +13,18 @@ FROM feed AS f
 WHERE (CAST(:team AS text) IS NULL OR f.team = :team) AND (CAST(:name AS text) IS NULL OR f.name = :name)
 ORDER BY f.team, f.name;
 
+-- name: page_of_feeds
+-- Those that need somebody first: paused, late, then the others, by team and name. `after_rank` is that of the last feed of
+-- the page before, with its team and name. It may be NULL: the first page. `team` may be NULL: any.
+SELECT f.*, (SELECT e.id FROM export AS e WHERE e.feed_id = f.id AND e.finished_at IS NULL) AS running_export
+FROM feed AS f
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN f.paused_at IS NOT NULL THEN 0 WHEN f.late_told_at IS NOT NULL THEN 1 ELSE 2 END AS rank
+) AS r
+WHERE (CAST(:team AS text) IS NULL OR f.team = :team)
+  AND (CAST(:after_rank AS int) IS NULL OR (r.rank, f.team, f.name) > (:after_rank, :after_team, :after_name))
+ORDER BY r.rank, f.team, f.name LIMIT :most;
+
 -- name: lock_feed$
 -- What changes a feed and its run locks the feed first.
 SELECT id FROM feed WHERE id = :id FOR UPDATE;

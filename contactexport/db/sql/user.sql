@@ -56,6 +56,15 @@ SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_
 FROM api_user
 ORDER BY name;
 
+-- name: page_of_users
+-- By name, those after `after`. `name` and `after` may be NULL: any, and from the first on.
+SELECT name, wsse_secret IS NOT NULL AS has_wsse, token_hash IS NOT NULL AS has_token,
+       client_id IS NOT NULL AS has_oauth, client_id, token_expires_at, replay,
+       team, operator, viewer, compatible, requests_per_minute, exports_per_user, created_at, revoked_at
+FROM api_user
+WHERE (CAST(:name AS text) IS NULL OR name = :name) AND (CAST(:after AS text) IS NULL OR name > :after)
+ORDER BY name LIMIT :most;
+
 -- name: set_wsse_secret!
 UPDATE api_user SET wsse_secret = :wsse_secret WHERE name = :name;
 

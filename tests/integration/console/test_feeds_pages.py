@@ -1,5 +1,6 @@
 """Feeds in the console: their lines, one feed, and its buttons."""
 
+import html
 import json
 import re
 from datetime import timedelta
@@ -59,6 +60,74 @@ def test_late_feed_comes_first_and_says_so(app, context):
     assert page.index("z-late") < page.index("a-good-one")
     assert 'class="w-overdue"' in page
     assert re.search(r"badge bad.*late", page)
+
+
+def pages_of(browser) -> list[str]:
+    """Every page of the list, by its links."""
+    found, url = [], FEEDS
+    while url:
+        found.append(browser.get(url).text)
+        following = re.search(r'href="([^"]+)" rel="next"', found[-1])
+        url = following and html.unescape(following[1])
+    return found
+
+
+def test_list_goes_on_by_key_from_those_to_look_at(app, context, monkeypatch):
+    monkeypatch.setattr("contactexport.console.feed_store.FEEDS_PER_PAGE", 2)
+    for name, team in (("b", "shop"), ("a", "shop"), ("a", "x &amp;='"), ("c", "default"), ("z", "default")):
+        add_feed(context, name, team=team, cron=None)
+    manage.pause(context, add_feed(context, "paused", team="z"), TESTER)
+    execute(context, "UPDATE feed SET late_told_at = now() WHERE name = 'z'")
+    browser = operator(app, context)
+    pages = pages_of(browser)
+    assert [re.findall(r'aria-label="([^":]+): \d+ files', page) for page in pages] == [
+        ["paused", "z"],
+        ["c", "a"],
+        ["b", "a"],
+    ]
+    assert ['rel="prev"' in page for page in pages] == [False, True, True]
+    assert "There is no feed after these." in browser.get(f"{FEEDS}?rank=9&of=z&after=z").text
+    assert 'aria-label="paused' in browser.get(f"{FEEDS}?rank=x").text
+    of_team = signed_in(app, context, "tim", team="shop")
+    assert [re.findall(r'aria-label="([^":]+): \d+ files', page) for page in pages_of(of_team)] == [["a", "b"]]
+
+
+def test_first_view_of_many_feeds_is_small(app, context):
+    feed = add_feed(context, f"{0:03} of the newsletter")
+    export = run_feed(context, feed)
+    execute(
+        context,
+        "INSERT INTO feed (name, team, created_by, settings, schedule, sequence, cursor, due_at, next_late_at, "
+        "late_at) SELECT to_char(n, 'FM000') || ' of the newsletter', team, created_by, settings, schedule, 7, now(), "
+        "due_at, next_late_at, late_at FROM feed, generate_series(1, 199) AS n",
+    )
+    columns = [
+        row["column_name"]
+        for row in execute(
+            context,
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'export' AND is_generated = 'NEVER' "
+            "AND column_name NOT IN ('id', 'feed_id', 'feed_sequence', 'finished_at', 'effective_until', 'file_name') "
+            "AND table_schema = current_schema()",
+        )
+    ]
+    copied = ", ".join(columns)
+    execute(
+        context,
+        f"INSERT INTO export (feed_id, feed_sequence, finished_at, effective_until, file_name, {copied}) "
+        "SELECT f.id, 1 + n, e.finished_at - make_interval(days => 6 - n), "
+        "e.effective_until - make_interval(days => 6 - n), e.file_name || f.id || '-' || n, "
+        + ", ".join(f"e.{one}" for one in columns)
+        + " FROM export AS e, feed AS f, generate_series(0, 6) AS n WHERE e.id = %s AND f.id <> e.feed_id",
+        (export.id,),
+    )
+    browser = operator(app, context)
+    pages = [browser.get(FEEDS).text]
+    assert pages[0].count(": 7 files") >= 49
+    assets = re.findall(r'(?:src|href)="(/console/static/[^"]+)"', pages[0])
+    gzipped = {"Accept-Encoding": "gzip"}
+    size = len(pages[0].encode()) + sum(len(browser.get(html.unescape(one), headers=gzipped).data) for one in assets)
+    assert size <= 150_000
+    assert len(pages_of(browser)) == 4
 
 
 def test_feeds_of_other_teams_are_on_no_page_of_a_user(app, context):

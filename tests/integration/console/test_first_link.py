@@ -1,5 +1,7 @@
 """The link that `flask serve` prints signs in the user `operator`, whom it adds."""
 
+import json
+
 import pytest
 
 from contactexport.console.first_link import operator_link
@@ -38,3 +40,15 @@ def test_link_of_a_refused_request_is_not_logged(app, context, caplog, method):
     app.test_client().open(link, method=method)
     assert "/console/sign-in/once/..." in caplog.text
     assert link.rpartition("/")[2] not in caplog.text
+
+
+def test_new_link_is_in_the_audit_log_without_its_token(context, caplog):
+    caplog.set_level("INFO", "contactexport.audit")
+    links = [operator_link(context) for _ in range(2)]
+    lines = [json.loads(one.getMessage()) for one in caplog.records if one.name == "contactexport.audit"]
+    assert [(one["event"], one.get("added") or one["changed"], one["by"]) for one in lines] == [
+        ("user added", "operator", "command line"),
+        ("console link made", "operator", "command line"),
+        ("console link made", "operator", "command line"),
+    ]
+    assert not [one for one in links if one.rpartition("/")[2] in caplog.text]

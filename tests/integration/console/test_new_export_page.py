@@ -3,7 +3,9 @@
 import html
 import json
 import re
+from datetime import UTC, datetime
 
+from contactexport.console import export_form
 from contactexport.exports import status as export_status
 from contactexport.feeds import store as feed_store
 from contactexport.users.models import Caller
@@ -94,6 +96,24 @@ def test_same_setting_is_refused_with_a_link_to_the_export(app, context):
     refused = posted(browser, SEND)
     assert refused.status_code == 400  # as from the API
     assert f'/console/exports/{export_id}">export {export_id}</a>' in refused.text
+    assert len(exports(context)) == 1
+
+
+def test_window_of_the_clock_is_the_same_for_a_second_click(app, context, monkeypatch):
+    browser = operator(app, context)
+    moments = [datetime(2026, 3, 5, 12, 0, 7, micros, UTC) for micros in (1, 400_000)]
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, _zone):
+            return moments.pop(0)
+
+    monkeypatch.setattr(export_form, "datetime", Clock)
+    answers = [posted(browser, SEND, window="today", start="", end="") for _ in range(2)]
+    assert [one.status_code for one in answers] == [303, 400]
+    assert (
+        "has the same setting" in answers[1].text or f"/console/exports/{exports(context)[0]['id']}" in answers[1].text
+    )
     assert len(exports(context)) == 1
 
 

@@ -94,6 +94,18 @@ def test_settings_name_who_has_set_them_and_hide_secrets(tmp_path):
     assert shown["BROKER_URL"] == ("", "default")
 
 
+def test_secret_in_a_file_is_hidden_and_its_variable_is_named(tmp_path):
+    files = {"SECRET_KEY": "geheim-" * 8, "DATABASE_URL": "postgresql://anna:geheim@db.example.com/x"}
+    environment = {}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        environment[f"CONTACTEXPORT_{name}_FILE"] = str(tmp_path / name)
+    settings = load_settings({}, environment)
+    found = {one.name: (one.value, one.source) for one in shown_settings(settings, {}, environment)}
+    for name in files:
+        assert found[f"CONTACTEXPORT_{name}"] == ("***", f"CONTACTEXPORT_{name}_FILE")
+
+
 def test_page_shows_no_secret_and_no_key_that_nobody_set(app, context, monkeypatch):
     monkeypatch.setenv("CONTACTEXPORT_BROKER_URL", "redis://anna:geheim@127.0.0.1/3")
     page = signed_in(app, context, operator=True).get(SYSTEM).text

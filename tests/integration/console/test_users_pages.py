@@ -1,5 +1,7 @@
 """Users in the console: roles, limits, tokens that are shown once, and sessions."""
 
+import html
+import json
 import re
 
 import pytest
@@ -161,3 +163,52 @@ def test_audit_log_names_who_has_changed_whom(app, context, caplog):
     assert '"user": "olga"' in line
     assert '"address": "127.0.0.1"' in line
     assert "cx_" not in line
+
+
+def told(caplog, event: str) -> dict:
+    """The values of the last such line."""
+    lines = [json.loads(one.getMessage()) for one in caplog.records if one.name == "contactexport.audit"]
+    return [one for one in lines if one["event"] == event][-1]
+
+
+def test_audit_log_tells_all_that_was_changed(app, context, caplog):
+    manage.add_user(context, "anna", with_wsse=True, with_token=True)
+    browser = operator(app, context)
+    caplog.set_level("INFO", "contactexport.audit")
+    rights = {"role": "viewer", "team": "shop", "replay_off": "1", "compatible": "1", "requests_per_minute": "7"}
+    browser.post(f"{USERS}/rights", name="anna", expires="2099-01-31", exports_per_user="3", **rights)
+    expected = {"changed": "anna", "role": "viewer", "team": "shop", "replay": "off", "compatible": True}
+    expected |= {"requests_per_minute": 7, "exports_per_user": 3}
+    line = told(caplog, "user changed")
+    assert expected.items() <= line.items()
+    assert line["token_expires"].startswith("2099-01-31") or line["token_expires"].startswith("2099-02-01")
+    browser.post(f"{USERS}/credentials", name="anna")
+    assert told(caplog, "credentials replaced")["kinds"] == ["token", "wsse"]
+    browser.post(f"{USERS}/credentials", name="anna", wsse="1")
+    assert told(caplog, "credentials replaced")["kinds"] == ["wsse"]
+
+
+@pytest.mark.parametrize("fields", [{"session": "0" * 64}, {}])
+def test_session_that_has_ended_before_is_not_said_to_end(app, context, caplog, fields):
+    add(context, "anna")
+    browser = operator(app, context)
+    caplog.set_level("INFO", "contactexport.audit")
+    assert browser.post(f"{USERS}/sessions", name="anna", **fields).status_code == 303
+    assert "There was no such session any more." in browser.get(f"{USERS}/user?name=anna").text
+    for event in ("session ended", "signed out everywhere"):
+        assert event not in caplog.text
+
+
+def test_users_are_paged_by_name(app, context, monkeypatch):
+    monkeypatch.setattr("contactexport.console.users.USERS_PER_PAGE", 2)
+    browser = operator(app, context)
+    for name in ("d&e", "anna", "zoe", "m"):
+        add(context, name)
+    url, pages = USERS, []
+    while url:
+        text = browser.get(url).text
+        pages.append([html.unescape(one) for one in re.findall(r'<td><a href="[^"]+">([^<]+)</a>', text)])
+        following = re.search(r'href="([^"]+)" rel="next"', text)
+        url = following and html.unescape(following[1])
+    assert pages == [["anna", "d&e"], ["m", "olga"], ["zoe"]]
+    assert browser.get(f"{USERS}/user?name=zoe").status_code == 200

@@ -339,3 +339,27 @@ def test_nobody_is_operator_and_viewer(context, runner):
     runner.invoke(args=["users", "set", "vera", "--viewer"])
     user = next(one for one in manage.list_users(context) if one.name == "vera")
     assert (user.role, user.operator) == ("viewer", False)
+
+
+def test_commands_have_lines_in_the_audit_log_without_secrets(runner: FlaskCliRunner, caplog: pytest.LogCaptureFixture):
+    made = [add(runner, "anna", "--operator", "--wsse", "--token")]
+    users(runner, "role", "anna", "viewer")
+    users(runner, "set", "anna", "--exports", "3", "--replay", "off")
+    made.append(json.loads(users(runner, "rotate", "anna", "--token", "--json").stdout))
+    users(runner, "revoke", "anna")
+    users(runner, "revoke", "anna", exit_code=2)
+    lines = [json.loads(one.getMessage()) for one in caplog.records if one.name == "contactexport.audit"]
+    shown = [
+        (one["event"], one.get("added") or one["changed"], one["by"], one.get("role"), one.get("kinds"))
+        for one in lines
+    ]
+    assert shown == [
+        ("user added", "anna", "command line", "operator", ["token", "wsse"]),
+        ("user changed", "anna", "command line", "viewer", None),
+        ("user changed", "anna", "command line", "viewer", None),
+        ("credentials replaced", "anna", "command line", None, ["token"]),
+        ("user revoked", "anna", "command line", None, None),
+    ]
+    assert (lines[2]["exports_per_user"], lines[2]["replay"]) == (3, "off")
+    assert all(one["user"].startswith("cli:") for one in lines)
+    assert not [one for new in made for one in (new["secret"], new["token"]) if one and one in caplog.text]
