@@ -6,6 +6,7 @@ In this process, with its own Postgres. Each page is asked for many times, and t
 """
 
 import argparse
+import logging
 import re
 import statistics
 import time
@@ -88,6 +89,7 @@ def _signed_in(context: Context) -> FlaskClient:
     """A browser of an operator."""
     app = create_app()
     app.extensions["contactexport"] = context
+    logging.getLogger("contactexport").setLevel(logging.WARNING)
     token = manage.add_user(context, "olga", with_wsse=False, with_token=True, rights=Rights(operator=True)).token
     browser = app.test_client()
     form = CSRF_TOKEN.search(browser.get("/console/sign-in").text)

@@ -50,6 +50,7 @@ OF_UNFINISHED = (
     "metrics: unfinished",
 )
 AFTER_CHANGES = ("next exports", "next deliveries", "is one held back", "list: an operator's ready", "doctor: queue")
+NO_OTHER_FORM = {"delivered": None, "manifest": None}
 
 
 def main() -> None:
@@ -170,7 +171,11 @@ def _queries(conn: Any, numbers: Mapping[str, int]) -> dict[str, tuple[str, str,
         "place in its feed": ("manifest", "place_in_feed", {"id": middle // 5 * 5}),
         "doctor: queue": ("doctor", "queue", {"patience": 600}),
         "claim": ("export", "claim_export", {"id": newest + 1, "setting_key": key, "deliveries": None}),
-        "done": ("export", "mark_done", fence | {"id": newest + 1, "reply": "226 Transfer complete"}),
+        "done": (
+            "export",
+            "mark_done",
+            fence | {"id": newest + 1, "reply": "226 Transfer complete", "delivered": None, "manifest": None},
+        ),
     }
     for name in (
         "bounds",

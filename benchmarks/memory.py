@@ -85,7 +85,10 @@ def _watched(pid: int) -> Iterator[Peak]:
 
     def look() -> None:
         while not ended.wait(LOOK_SECONDS):
-            now = _now(psutil.Process(pid))
+            try:
+                now = _now(psutil.Process(pid))
+            except psutil.NoSuchProcess:  # a process ended during the look
+                continue
             peak.rss, peak.uss = max(peak.rss, now.rss), max(peak.uss, now.uss)
 
     watcher = threading.Thread(target=look)

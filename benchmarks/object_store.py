@@ -1,6 +1,6 @@
 """Exports into an object store against exports into a folder: speed, and memory of a worker.
 
-    PYTHONPATH=. python benchmarks/object_store.py --scale 0.01
+    python benchmarks/object_store.py --scale 0.01
 
 The store is SeaweedFS on this machine, so it takes processor time from the export that it stores.
 """
@@ -8,6 +8,7 @@ The store is SeaweedFS on this machine, so it takes processor time from the expo
 import argparse
 import dataclasses
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,6 +23,8 @@ import contactexport
 from contactexport import setting_values
 from contactexport.context import Context
 from contactexport.files import storage_check
+
+sys.path.append(str(contacts.PROJECT))
 from tests.support import object_stores
 
 ROWS = 10_000_000

@@ -101,7 +101,7 @@ def _to_sign_in() -> AnyResponse:
         answer = make_response("", 200)
         answer.headers["HX-Redirect"] = url
         return answer
-    here = request.full_path.removesuffix("?")
+    here = request.full_path.removesuffix("?").removesuffix("/").replace("/?", "?", 1)
     return redirect(
         f"{url}?{urlencode({'next': here})}" if request.method in SAFE_METHODS and len(here) < 1000 else url, 303
     )

@@ -13,6 +13,8 @@ VALUES = {
     "parameters": "offset=0&limit=10",
     "filename": "docs.css",
     "name": "nightly",
+    "_path": "nowhere",
+    "link": "used",
 }
 
 

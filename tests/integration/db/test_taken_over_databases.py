@@ -80,7 +80,7 @@ def test_upgrade_ignores_the_version_table_of_another_program(empty: Context, re
 # What editions of version 0001 that were never released created differently.
 EDITIONS = {
     "no table": ("DROP TABLE catalogue_version", "lacks .*table catalogue_version"),
-    "no column": ("ALTER TABLE export DROP COLUMN deliveries", "lacks column export.deliveries jsonb not null"),
+    "no column": ("ALTER TABLE export DROP COLUMN rows_expected", "lacks column export.rows_expected bigint"),
     "another type": ("ALTER TABLE origin ALTER id TYPE bigint", "lacks column origin.id integer not null and has"),
     "no function": (
         "DROP FUNCTION export_accept; DROP FUNCTION api_user_of_token", "upgraded: .*export_accept.* does not exist"

@@ -87,8 +87,8 @@ def test_log_names_who_cancelled(clients, done, caplog):
     clients["carl"].post(GETCHANGES, json=REQUIRED_ONLY)
     clients["carl"].delete("/api/v2/export/2")
     clients["bert"].delete(f"/api/v2/export/{done}")
-    assert '{"event": "export cancelled", "export": 2, "user": "carl"}' in caplog.text
-    assert '{"event": "file deleted", "export": 1, "user": "bert"}' in caplog.text
+    assert '{"event": "export cancelled", "export": 2, "user": "carl"' in caplog.text
+    assert '{"event": "file deleted", "export": 1, "user": "bert"' in caplog.text
 
 
 def test_user_sees_exports_of_a_new_team_from_the_next_request_on(clients, done, context):

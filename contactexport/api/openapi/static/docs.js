@@ -190,7 +190,9 @@
     form.append(button, box);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      button.disabled = true;
+      // Not `disabled`: the button would lose the focus of the keyboard.
+      if (button.ariaDisabled === "true") return;
+      button.ariaDisabled = "true";
       box.hidden = false;
       title.textContent = "Sending";
       try {
@@ -199,7 +201,7 @@
         title.textContent = "No answer";
         pre.textContent = `${error.message}. The service is not reached, or it sends the file from another host.`;
       }
-      button.disabled = false;
+      button.ariaDisabled = "false";
     });
     return form;
   }
