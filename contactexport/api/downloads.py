@@ -155,8 +155,8 @@ def _signed_url(export: Export) -> str | None:
         return None
     try:
         return current_context().storage.signed_url(export.stored_name, SIGNED_SECONDS)
-    except OSError as refused:  # the credentials of this machine cannot sign
-        logger.warning("download not redirected: reason=%s", refused.strerror)
+    except (OSError, StorageUnfit) as refused:  # the credentials of this machine cannot sign, such as a token of Azure
+        logger.warning("download not redirected: reason=%s", getattr(refused, "strerror", None) or refused)
         return None
 
 

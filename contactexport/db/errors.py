@@ -6,7 +6,13 @@ from contextlib import contextmanager
 
 import psycopg2
 from psycopg2 import errors as conditions
-from psycopg2.errors import InsufficientPrivilege, QueryCanceled, ReadOnlySqlTransaction, UndefinedTable
+from psycopg2.errors import (
+    InsufficientPrivilege,
+    LockNotAvailable,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+    UndefinedTable,
+)
 
 from contactexport.errors import (
     ContactsIncomplete,
@@ -48,6 +54,7 @@ def translated_errors() -> Iterator[None]:
       DatabaseInTrouble are for conflicts between transactions and for a server in trouble.
     - Rows that would be hidden become ContactsIncomplete.
     - A missing table becomes SchemaMismatch.
+    - A lock that another transaction holds for too long becomes DatabaseConflict.
     - A limit of Postgres itself becomes QueryFailed.
     """
     try:
@@ -58,6 +65,8 @@ def translated_errors() -> Iterator[None]:
     except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
         require_all_rows(error)
         raise DatabaseUnavailable(f"The database refuses this user: {_first_line(error)}") from error
+    except LockNotAvailable as error:
+        raise DatabaseConflict(f"Another transaction holds a lock for too long: {_first_line(error)}") from error
     except psycopg2.Error as error:
         if connection_is_lost(error):
             raise DatabaseUnavailable(f"The database does not answer: {_first_line(error)}") from error

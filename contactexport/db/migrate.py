@@ -120,8 +120,8 @@ def _plain_errors(schema: str) -> Iterator[None]:
         error = wrapped.orig if isinstance(wrapped, DBAPIError) else wrapped
         if isinstance(error, LockNotAvailable):
             raise LogInUse(
-                "The change log is in use by an export or a writer: nothing was upgraded, "
-                "try again later or stop the workers"
+                "The change log or the table of exports is in use by an export, a request or a writer: "
+                "nothing was upgraded, try again later or stop the workers"
             ) from None
         if isinstance(error, MISFITS) and not isinstance(error, InsufficientPrivilege):
             reason = " ".join(str(error.diag.message_primary).split())

@@ -93,8 +93,11 @@ def _encrypt(
                 process.kill()
                 raise
     if process.returncode != 0:
+        require_wanted()  # whoever stops the worker may have killed both processes
         reason = told.strip().splitlines()[-1:] or [f"its process ended with {process.returncode}"]
-        raise DeliveryFailed(f"The file cannot be encrypted: {one_line(reason[0], '')}", permanent=True)
+        # A full disk, a lack of memory and a kill pass. A certificate stays as it is.
+        permanent = process.returncode == openpgp.KEY_REFUSES
+        raise DeliveryFailed(f"The file cannot be encrypted: {one_line(reason[0], '')}", permanent=permanent)
 
 
 def _not_made(error: OSError) -> DeliveryFailed:

@@ -25,7 +25,7 @@ from contactexport.delivery.ftp_errors import (
     says_busy,
     says_denied,
 )
-from contactexport.delivery.host_traits import NO_TEMPORARY_NAME, OWN_NAME, HostTrait, HostTraits
+from contactexport.delivery.host_traits import ASIDE, NO_TEMPORARY_NAME, OWN_NAME, HostTrait, HostTraits, left_by
 from contactexport.errors import DeliveryFailed
 from contactexport.exports.models import Export
 
@@ -66,8 +66,7 @@ class FtpUpload:
 
     def run(self, ftp: FtpConnection) -> str:
         """Uploads the file and returns the last reply of the host. Raises Unconfirmed if the result is unknown."""
-        if self._attempt > 1:  # parts of earlier attempts, and a file that was moved aside
-            _remove(ftp, *(self._part(attempt) for attempt in range(self._attempt)))
+        _remove(ftp, *map(self._part, left_by(self._attempt)))
         return self._send(ftp)
 
     def settle(self, ftp: FtpConnection, doubt: Unconfirmed) -> str:
@@ -188,7 +187,7 @@ class FtpUpload:
         """
         self._before_publish()
         crash_points.reach("upload to be replaced", self._attempt)
-        aside = self._part(0)
+        aside = self._part(ASIDE)
         try:
             ftp.rename(self._final, aside)
         except ftplib.Error:  # no such file: the host refused the name for another reason

@@ -48,10 +48,10 @@ def epsv_port(reply: str) -> int:
     return int(found[2])
 
 
-def one_line(text: str, password: str) -> str:
+def one_line(text: str, password: str, longest: int = LONGEST_SHOWN) -> str:
     """Returns a reply that may be shown and stored. Hosts may repeat the command, and so the password."""
     shown = " ".join((text.replace(password, "***") if password else text).split())
-    return "".join(sign if sign.isprintable() else "?" for sign in shown)[:LONGEST_SHOWN]  # Postgres does not store NUL
+    return "".join(sign if sign.isprintable() else "?" for sign in shown)[:longest]  # Postgres does not store NUL
 
 
 def send(data: socket.socket, content: BinaryIO, seconds: float) -> None:

@@ -43,7 +43,16 @@ MEANINGS = {
 NO_TEMPORARY_NAME = "%s"
 # With one of these a file is uploaded under its final name at once.
 OWN_NAME = frozenset({HostTrait.NO_TEMPORARY_NAME, HostTrait.NO_RENAME, HostTrait.ARCHIVES})
+# A file that was moved aside is part 0.
+ASIDE = 0
+# Parts of older attempts are not looked for: an outage may raise the number without limit, and each costs a round trip.
+ATTEMPTS_BACK = 50
 EXCLUDES = {HostTrait.OTHER_ADDRESS: HostTrait.OWN_ADDRESS, HostTrait.OWN_ADDRESS: HostTrait.OTHER_ADDRESS}
+
+
+def left_by(attempt: int) -> tuple[int, ...]:
+    """Which parts attempts before this one may have left."""
+    return (ASIDE, *range(max(1, attempt - ATTEMPTS_BACK), attempt)) if attempt > 1 else ()
 
 
 @dataclass

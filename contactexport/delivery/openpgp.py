@@ -12,14 +12,21 @@ MOST_CHARACTERS = 100_000
 EXPECTED = "an armored public key (BEGIN PGP PUBLIC KEY BLOCK) expected"
 # Run by a process of its own. Its arguments are the files of the certificate and of the result. It reads what is to be
 # encrypted from its standard input, so that the memory of both processes stays flat, and no thread here has to wait.
+# Who stops a service signals all its processes at once. This one ends with its standard input, so its parent decides.
 ENCRYPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 from pysequoia import Cert, encrypt_file
 try:
     encrypt_file("/dev/stdin", sys.argv[2], recipients=[Cert.from_file(sys.argv[1])], armor=False)
 except RuntimeError as error:
-    sys.exit(str(error).splitlines()[0])
+    text = str(error).splitlines()[0]
+    print(text, file=sys.stderr)
+    sys.exit({} if "os error" in str(error) else {})
 """
+# How it ends: a disk that is full may have room later, a certificate does not change.
+DISK_REFUSES, KEY_REFUSES = 10, 11
 
 
 class BadCertificate(ValueError):
@@ -66,4 +73,4 @@ def fingerprint(certificate: str) -> str:
 
 def encrypting(certificate: Path, result: Path) -> list[str]:
     """The command that encrypts its standard input for the certificate in one file into the other file."""
-    return [sys.executable, "-P", "-c", ENCRYPT, str(certificate), str(result)]
+    return [sys.executable, "-P", "-c", ENCRYPT.format(DISK_REFUSES, KEY_REFUSES), str(certificate), str(result)]

@@ -1,5 +1,6 @@
 """Distribution method `sftp`: one upload within a time limit."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -8,10 +9,11 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import BinaryIO
 
 from contactexport import crash_points
+from contactexport.delivery.ftp_wire import one_line
 from contactexport.delivery.host_traits import HostTraits
 from contactexport.delivery.sftp_connection import SftpConnection
 from contactexport.delivery.sftp_credentials import SftpCredentials
-from contactexport.delivery.sftp_errors import SFTP_ERRORS, failure
+from contactexport.delivery.sftp_errors import CONNECTION_ERRORS, SFTP_ERRORS, failure
 from contactexport.delivery.sftp_upload import SftpUpload
 from contactexport.delivery.sftp_wire import SftpSession
 from contactexport.delivery.time_limit import delivery_seconds, interrupted_after
@@ -21,6 +23,8 @@ from contactexport.setting_values import TEMPORARY_NAME
 
 # Cleaning up may fail, but must not take long.
 SHORT_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(repr=False, eq=False)  # no text may show the credentials
@@ -54,8 +58,17 @@ class SftpDelivery:
         upload = SftpUpload(export, file, self.target.folder, self.temporary_name, self.traits, self.before_publish)
         limit = delivery_seconds(self.timeout, export.bytes or 0)
         try:
-            with interrupted_after(limit, lambda: self._stop(self._late)), self._connected(self.timeout) as sftp:
-                reply = upload.run(sftp)
+            with interrupted_after(limit, lambda: self._stop(self._late)):
+                try:
+                    with self._connected(self.timeout) as sftp:
+                        reply = upload.run(sftp)
+                except CONNECTION_ERRORS as lost:
+                    if not upload.in_doubt:
+                        raise
+                    logger.info("rename of %s is not confirmed: %r", export.file_name, lost)
+                    with self._connected(self.timeout) as sftp:
+                        reply = upload.settle(sftp)
+            reply = one_line(reply, self.credentials.password or "")
             crash_points.reach("upload renamed", export.attempt)
         except BaseException as error:
             if upload.under_own_name is False or (upload.under_own_name and self.may_remove()):

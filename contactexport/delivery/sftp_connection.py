@@ -7,8 +7,9 @@ import socket
 import threading
 
 import paramiko
-from paramiko.ssh_exception import IncompatiblePeer
+from paramiko.ssh_exception import BadAuthenticationType, IncompatiblePeer
 
+from contactexport.delivery.ftp_wire import one_line
 from contactexport.delivery.sftp_credentials import SftpCredentials, fingerprint, require_quickly_read
 from contactexport.delivery.sftp_errors import SFTP_ERRORS, login_refused
 from contactexport.delivery.sftp_wire import SftpSession
@@ -34,6 +35,8 @@ HOST_KEYS = {
 # Firewalls drop a connection that is idle while a host stores what it got.
 KEEP_ALIVE_SECONDS = 30
 WINDOW_BYTES = 1 << 21
+# paramiko's words for a connection that has ended.
+LOST = "transport shut down or saw EOF"
 
 # It logs every lost connection as an error with a traceback. What matters is in our own errors.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -65,10 +68,14 @@ class SftpConnection:
         except paramiko.AuthenticationException as refused:
             if "timeout" in str(refused).lower():
                 raise TimeoutError from None
+            # Nothing was refused: paramiko raises the same when the connection ends meanwhile.
+            if not isinstance(refused, BadAuthenticationType) and LOST in str(refused):
+                raise ConnectionResetError("connection lost during the login") from None
             offered = "password" if credentials.private_key is None else "private key"
             raise login_refused(refused, offered) from None
         if more:
-            text = f"SFTP host: it wants more than the {offered}: {', '.join(more)}"
+            told = one_line(", ".join(more), credentials.password or "")
+            text = f"SFTP host: it wants more than the {offered}: {told}"
             raise DeliveryFailed(text, permanent=True)
         channel = transport.open_session(window_size=WINDOW_BYTES, timeout=self._seconds)
         channel.settimeout(self._seconds)

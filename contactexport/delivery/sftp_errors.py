@@ -49,8 +49,10 @@ class LoginRefused(Exception):
     """The host does not accept the credentials. The text says what it accepts."""
 
 
+# Those after which nobody knows what the host has done.
+CONNECTION_ERRORS = (SSHException, EOFError, OSError)
 # The errors of SFTP sessions.
-SFTP_ERRORS = (SftpRefused, SftpFault, LoginRefused, SSHException, EOFError, OSError)
+SFTP_ERRORS = (SftpRefused, SftpFault, LoginRefused, *CONNECTION_ERRORS)
 
 
 def login_refused(error: AuthenticationException, offered: str) -> LoginRefused:

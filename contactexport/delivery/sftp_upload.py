@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from contactexport import crash_points
-from contactexport.delivery.host_traits import NO_TEMPORARY_NAME, OWN_NAME, HostTrait, HostTraits
-from contactexport.delivery.sftp_errors import ABSENT_CODES, PERMANENT_CODES, SftpRefused
+from contactexport.delivery.host_traits import ASIDE, NO_TEMPORARY_NAME, OWN_NAME, HostTrait, HostTraits, left_by
+from contactexport.delivery.sftp_errors import ABSENT_CODES, PERMANENT_CODES, SftpFault, SftpRefused
 from contactexport.delivery.sftp_wire import POSIX_RENAME, SftpSession
 from contactexport.errors import DeliveryFailed
 from contactexport.exports.models import Export
@@ -44,6 +44,9 @@ class SftpUpload:
         self._traits = traits
         self._before_publish = before_publish
         self._sent_as: str | None = None
+        self._confirmed: int | None = None  # the bytes of the part, once it may be renamed
+        # True from the rename on: if the connection is lost then, nobody knows whether the host has done it.
+        self.in_doubt = False
 
     @property
     def under_own_name(self) -> bool | None:
@@ -54,8 +57,7 @@ class SftpUpload:
         """Uploads the file and returns what the host did with it."""
         if self._folder:
             make_folders(sftp, self._folder)
-        if self._attempt > 1:  # parts of earlier attempts, and a file that was moved aside
-            _remove(sftp, *(self._part(attempt) for attempt in range(self._attempt)))
+        _remove(sftp, *map(self._part, left_by(self._attempt)))
         if self._pattern == NO_TEMPORARY_NAME or OWN_NAME & self._traits.known:
             return self._send_under_own_name(sftp)
         part = self._part(self._attempt)
@@ -71,6 +73,22 @@ class SftpUpload:
             return told
         self._send(sftp, handle, part)
         return self._rename(sftp, part)
+
+    def settle(self, sftp: SftpSession) -> str:
+        """Continues over a new connection if the one before was lost `in_doubt`. A renamed file is not sent again.
+
+        Raises DeliveryFailed if the host has another file under the final name.
+        """
+        part = self._part(self._attempt)
+        self.in_doubt = False
+        if _size(sftp, part) is not None:
+            return self._rename(sftp, part)
+        self._before_publish()  # another attempt that took over removes the part
+        found = _size(sftp, self._final)
+        if found not in (None, self._confirmed):
+            raise DeliveryFailed(f"The SFTP host has {found} bytes of {self._confirmed}", permanent=False)
+        _remove(sftp, self._part(ASIDE))
+        return "renamed, as a new connection shows" if found else "renamed, and taken away since"
 
     def remove(self, sftp: SftpSession) -> None:
         """Removes the file that was sent."""
@@ -110,10 +128,12 @@ class SftpUpload:
             raise DeliveryFailed(f"The SFTP host has {found} bytes of {sent}", permanent=False)
         else:
             self._traits.forget(HostTrait.NO_SIZE)
+            self._confirmed = sent
         return sent
 
     def _rename(self, sftp: SftpSession, part: str) -> str:
         self._before_publish()
+        self.in_doubt = self._confirmed is not None  # a host that tells no sizes cannot be asked either
         crash_points.reach("rename begun", self._attempt)
         if POSIX_RENAME in sftp.extensions:  # replaces what an attempt has left that died right after its rename
             with contextlib.suppress(SftpRefused):
@@ -132,7 +152,7 @@ class SftpUpload:
         """
         self._before_publish()
         crash_points.reach("upload to be replaced", self._attempt)
-        aside = self._part(0)
+        aside = self._part(ASIDE)
         try:
             sftp.rename(self._final, aside)
         except SftpRefused:  # no such file: the host refused the name for another reason
@@ -154,6 +174,7 @@ class SftpUpload:
             return f"taken away as {part}: {refusal}"
         self._traits.learn(HostTrait.NO_RENAME, str(refusal))
         crash_points.reach("rename refused", self._attempt)
+        self.in_doubt = False
         _remove(sftp, part)
         return self._send_under_own_name(sftp)
 
@@ -195,6 +216,19 @@ def _remove(sftp: SftpSession, *paths: str) -> bool:
             sftp.remove(path)
             removed = True
     return removed
+
+
+def _size(sftp: SftpSession, path: str) -> int | None:
+    """The size of a file, or None if there is none. Raises SftpRefused, SftpFault if the host does not tell."""
+    try:
+        size = sftp.size(path)
+    except SftpRefused as refusal:
+        if refusal.code not in ABSENT_CODES:
+            raise
+        return None
+    if size is None:
+        raise SftpFault(f"its answer to a stat of {path} has no size")
+    return size
 
 
 def _is_there(sftp: SftpSession, path: str) -> bool:

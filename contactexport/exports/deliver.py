@@ -24,6 +24,7 @@ from contactexport.errors import (
     FileDamaged,
     SecretUnreadable,
     SettingsError,
+    StorageUnfit,
 )
 from contactexport.exports import lock, store
 from contactexport.exports.models import DeliveredFile, Export, ExportStatus, FtpTarget, SftpTarget
@@ -71,7 +72,10 @@ def deliver(context: Context, conn: Connection, export: Export) -> Export:
         reply=reply,
     )
     if delivery.consumes_file:
-        context.storage.delete(export.stored_name)
+        try:
+            context.storage.delete(export.stored_name)
+        except StorageUnfit as unfit:  # the sweep finds it as an orphan
+            logger.warning("file not deleted: %s: %s", export.stored_name, unfit.text)
     return done
 
 
@@ -86,7 +90,7 @@ def _send(
         delivery.abort()
 
     def require_wanted() -> None:
-        if unwanted.is_set():
+        if unwanted.is_set() or context.stopping.is_set():
             raise ExportLost("the delivery was stopped")
 
     with (

@@ -15,24 +15,31 @@ OUR_FILE = re.compile(
     re.ASCII,
 )
 
+# Exports are locked while their files are deleted, each with one or two requests to a store. So a batch is small.
+BATCH, BATCHES = 50, 20
+
 logger = logging.getLogger(__name__)
 
 
 def delete_expired(context: Context) -> int:
-    """Deletes the files of exports that ended before the retention began. Returns the number of exports.
+    """Deletes the files of at most 1,000 exports that ended before the retention began. Returns their number.
 
-    The row is written last. If the process dies before that, the next call finds the export again.
+    The rows of a batch are written last. If the process dies before that, or the storage goes away, the next call finds
+    the exports again. Raises StorageUnfit for an outage of the storage.
     """
-    with context.database.transaction() as conn:
-        expired = store.expired(conn, context.settings.retention)
-        deleted = [
-            export_id
-            for export_id, name in expired
-            if all(context.storage.delete(one) for one in (name + MANIFEST_SUFFIX, name))
-        ]
-        for export_id in deleted:
-            store.note_file_deleted(conn, export_id)
-    return len(deleted)
+    number, stuck = 0, list[int]()
+    for _ in range(BATCHES):
+        with context.database.transaction() as conn:
+            expired = store.expired(conn, context.settings.retention, most=BATCH, left_out=stuck)
+            for export_id, name in expired:
+                if all(context.storage.delete(one) for one in (name + MANIFEST_SUFFIX, name)):
+                    store.note_file_deleted(conn, export_id)
+                    number += 1
+                else:
+                    stuck.append(export_id)
+        if len(expired) < BATCH:
+            break
+    return number
 
 
 def delete_orphans(context: Context) -> int:

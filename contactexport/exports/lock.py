@@ -55,9 +55,8 @@ def require_for_transaction(conn: Connection, setting_key: int, wait_seconds: fl
 
     Waits briefly: a worker that has just finished, and a request that is being refused, hold the lock for a moment.
     """
-    milliseconds = max(1, int(wait_seconds * 1000))  # 0 would be no limit
+    limit_wait(conn, wait_seconds)
     try:
-        queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{milliseconds}ms")
         queries("advisory_lock").take_transaction_lock(conn, key=setting_key)
     except LockNotAvailable:
         raise ExportAlreadyRunning from None
@@ -69,6 +68,12 @@ def take_turn_of_user(conn: Connection, user: str) -> None:
         queries("advisory_lock").take_turn_of_user(conn, created_by=user)
     except LockNotAvailable:
         raise DatabaseUnavailable("The user's requests wait for each other") from None
+
+
+def limit_wait(conn: Connection, seconds: float) -> None:
+    """Until the transaction ends, no statement waits longer for a lock. Then it becomes a DatabaseConflict."""
+    milliseconds = max(1, int(seconds * 1000))  # 0 would be no limit
+    queries("advisory_lock").limit_lock_wait(conn, milliseconds=f"{milliseconds}ms")
 
 
 def free(conn: Connection, setting_key: int) -> None:

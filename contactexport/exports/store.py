@@ -10,6 +10,7 @@ from psycopg2.extras import Json
 from contactexport import log_context
 from contactexport.db.connection import Connection
 from contactexport.db.queries import queries
+from contactexport.delivery.ftp_wire import one_line
 from contactexport.errors import DatabaseUnavailable, ExportAlreadyRunning, ExportLost, UnknownExport
 from contactexport.exports.models import DeliveredFile, Export, ExportSettings, ExportStatus, setting_key
 from contactexport.manifests.manifest import FileContent
@@ -18,6 +19,7 @@ from contactexport.users.models import Caller
 LARGEST_ID = 2**63 - 1
 PATIENCE_SECONDS = 600  # an export that waited longer goes before smaller ones of the same user
 HISTORY_DAYS = 90
+LONGEST_TOLD = 2000  # characters of an error or reply
 EXPORT_COLUMNS = tuple(column.name for column in fields(Export))
 
 
@@ -171,9 +173,13 @@ def note_file_deleted(conn: Connection, export_id: int) -> None:
     queries("export").note_file_deleted(conn, id=export_id)
 
 
-def expired(conn: Connection, retention: float) -> list[tuple[int, str]]:
-    """Id and stored name of the file, of exports that ended at least `retention` seconds ago and still have it."""
-    return [(row["id"], row["stored_name"]) for row in queries("export").expired(conn, retention=retention)]
+def expired(conn: Connection, retention: float, *, most: int, left_out: Sequence[int] = ()) -> list[tuple[int, str]]:
+    """Id and stored name of the file, of exports that ended at least `retention` seconds ago and still have it.
+
+    They stay locked until the transaction ends.
+    """
+    found = queries("export").expired(conn, retention=retention, most=most, left_out=list(left_out))
+    return [(row["id"], row["stored_name"]) for row in found]
 
 
 def forget_history(conn: Connection) -> None:
@@ -267,7 +273,10 @@ def cancel(conn: Connection, export_id: int) -> Export | None:
 
 
 def _moved(conn: Connection, query: str, export: Export, **values: Any) -> Export:
+    """`reply` and `error` may have words of a host: whatever they are, they are stored in one line."""
     fence = {"attempt": export.attempt, "fence": export.delivery_attempts}
+    for name in {"reply", "error"} & values.keys():
+        values[name] = values[name] and one_line(values[name], "", LONGEST_TOLD)
     row = getattr(queries("export"), query)(conn, id=export.id, **fence, **values)
     if row is None:
         raise ExportLost(f"export {export.id} is no longer attempt {export.attempt}'s")

@@ -60,6 +60,7 @@ class ObjectStorage:
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
         self._look_at = 0.0
         self._uploads: dict[str, str] = {}
+        self._told_of_uploads = False
         config = {}
         if parts.scheme == "az":
             account = next((os.environ[name] for name in ACCOUNT if os.environ.get(name)), None)
@@ -143,14 +144,14 @@ class ObjectStorage:
         return io.BufferedReader(ObjectReader(self._store, self.place, name, found), READ_BYTES)
 
     def delete(self, name: str) -> bool:
-        """Deletes an object. False if that is impossible, which is logged."""
+        """Deletes an object. False if that is refused, which is logged. Raises StorageUnfit for an outage."""
         try:
             with translated(self.place):
                 obstore.delete(self._store, name)
         except FileNotFoundError:
             return True
-        except (OSError, StorageUnfit) as error:
-            logger.warning("file not deleted: %s: %s", name, getattr(error, "strerror", None) or error)
+        except OSError as error:
+            logger.warning("file not deleted: %s: %s", name, error.strerror)
             return False
         return True
 
@@ -163,7 +164,7 @@ class ObjectStorage:
         return True
 
     def discard(self, file: StoredFile) -> bool:
-        """Deletes an object, or aborts an upload."""
+        """Deletes an object, or aborts an upload. Raises StorageUnfit for an outage."""
         if not file.unfinished or self._unfinished is None:
             return self.delete(file.name)
         try:
@@ -174,17 +175,24 @@ class ObjectStorage:
         return True
 
     def list(self) -> Iterator[StoredFile]:
-        """The objects below the prefix, and uploads that were not completed, if the store tells them."""
+        """The objects below the prefix, and uploads that were not completed, if the store tells them.
+
+        Without the right to list uploads, orphaned objects are found all the same.
+        """
         with translated(self.place):
             for batch in obstore.list(self._store, chunk_size=LIST_ROWS):
                 for one in batch:
                     yield StoredFile(one["path"], one["size"])
         if self._unfinished is not None:
-            self._uploads = {}
-            for key, upload_id in self._unfinished.list(self._key("")):
-                name = key.removeprefix(self._key(""))
-                self._uploads[name] = upload_id
-                yield StoredFile(name, 0, unfinished=True)
+            prefix = self._key("")
+            try:
+                self._uploads = {key.removeprefix(prefix): upload for key, upload in self._unfinished.list(prefix)}
+            except StorageUnfit as unfit:
+                self._uploads = {}
+                if not self._told_of_uploads:
+                    logger.warning("unfinished uploads are not found (docs/operations.md): reason=%s", unfit.text)
+                self._told_of_uploads = True
+            yield from (StoredFile(name, 0, unfinished=True) for name in self._uploads)
 
     def signed_url(self, name: str, seconds: int) -> str:
         """A URL that reads the object. Raises StorageUnfit, OSError."""

@@ -71,7 +71,10 @@ class Storage(Protocol):
         """
 
     def delete(self, name: str) -> bool:
-        """Deletes a stored file. True when it is gone. A file that cannot be deleted must not stop the others."""
+        """Deletes a stored file. True when it is gone. A file that cannot be deleted must not stop the others.
+
+        Raises StorageUnfit when the storage does not answer: then no other can be deleted either.
+        """
 
     def is_time_to_look(self, sweep_interval: float) -> bool:
         """Tells whether a sweep should list the files now, to find what dead attempts have left."""

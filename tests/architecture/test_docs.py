@@ -173,3 +173,13 @@ def test_every_requirement_has_a_version_and_hashes():
         requirements = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
         assert len(requirements) > 50, name
         assert [line for line in requirements if not PINNED.match(line)] == [], name
+
+
+def test_indexes_to_create_before_an_upgrade_are_those_of_the_migrations():
+    made = re.compile(r"CREATE INDEX (?:CONCURRENTLY )?IF NOT EXISTS (export_\w+ ON [^;]+);")
+    versions = PROJECT / "contactexport" / "db" / "migrations" / "versions"
+    migrations = "\n".join(path.read_text(encoding="utf-8") for path in sorted(versions.glob("*.sql")))
+    text = (PROJECT / "docs" / "growth.md").read_text(encoding="utf-8")
+    wanted, told = ([" ".join(one.split()) for one in made.findall(found)] for found in (migrations, text))
+    assert told == [one.replace("{schema}.", "") for one in wanted]
+    assert len(told) == 5

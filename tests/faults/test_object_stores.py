@@ -11,6 +11,7 @@ import urllib3
 
 from contactexport import readiness
 from contactexport.context import Context
+from contactexport.errors import StorageUnfit
 from contactexport.exports import files, sweep
 from contactexport.exports import run as run_export
 from contactexport.files.object_store import ObjectStorage
@@ -236,3 +237,36 @@ def test_objects_have_the_bytes_of_files(context: Context, in_s3: Context):
         in_folder = context_with(context)
         in_folder.storage.write_marker(in_s3.storage.read_marker())
         assert run(in_folder, request(in_folder, settings)).sha256 == done.sha256
+
+
+class _NoUploads:
+    """A store whose key may not list uploads: SeaweedFS has no such right of its own."""
+
+    def list(self, prefix: str):
+        raise StorageUnfit("The object store lists no uploads: HTTP 403", "unavailable")
+
+
+def test_orphans_are_deleted_where_uploads_cannot_be_listed(in_s3: Context, caplog: pytest.LogCaptureFixture):
+    done = run(in_s3, request(in_s3, settings_for()))
+    in_s3.storage.put_beside(done.stored_name + "0", 1, b"an orphan", lambda: None)
+    in_s3.storage.__dict__["_unfinished"] = _NoUploads()
+    assert files.delete_orphans(in_s3) == 1
+    assert stored(in_s3) == [done.stored_name]
+    assert caplog.text.count("unfinished uploads are not found") == 1
+
+
+def test_outage_ends_the_deletion_of_expired_files_at_the_first(in_s3: Context, monkeypatch: pytest.MonkeyPatch):
+    for code in ("en", "de"):
+        run(in_s3, request(in_s3, settings_for(language=code)))
+    execute(in_s3, "UPDATE export SET finished_at = finished_at - interval '31 days'")
+    asked: list[str] = []
+
+    def unreachable(_store: object, name: str) -> None:
+        asked.append(name)
+        raise OSError("error sending request: connection refused")
+
+    monkeypatch.setattr("contactexport.files.object_store.obstore.delete", unreachable)
+    with pytest.raises(StorageUnfit):
+        files.delete_expired(in_s3)
+    assert len(asked) == 1
+    monkeypatch.undo()

@@ -200,6 +200,8 @@ class Silent(SFTPHandle):
 
 
 class _Login(paramiko.ServerInterface):
+    transport: paramiko.Transport
+
     def __init__(self, root: Path, log: list[str]) -> None:
         self.root, self.log = root, log
 
@@ -230,10 +232,12 @@ def odd_host(folder: Path, ways: type[OddFolder] = OddFolder) -> Iterator[SshHos
                 return
             transport = paramiko.Transport(connected)
             transports.append(transport)
+            login = _Login(folder, log)
+            login.transport = transport
             transport.add_server_key(key)
             transport.set_subsystem_handler("sftp", SFTPServer, ways)
             try:
-                transport.start_server(event=threading.Event(), server=_Login(folder, log))
+                transport.start_server(event=threading.Event(), server=login)
             except (paramiko.SSHException, EOFError):
                 continue
 

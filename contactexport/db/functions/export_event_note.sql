@@ -1,6 +1,7 @@
--- What has happened to an export, for its history. It is written in the same transaction, whoever changes the row.
+-- What has happened to an export, for its history. It is written in the same transaction, whoever changes the row, and with
+-- the rights of its owner: a worker of an older version has no rights on the history yet.
 CREATE OR REPLACE FUNCTION {schema}.export_event_note() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO {schema}.export_event (export_id, attempt, event, note)
     SELECT NEW.id, NEW.attempt, found.event,

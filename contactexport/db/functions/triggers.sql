@@ -6,6 +6,7 @@ CREATE TRIGGER contact_updated AFTER UPDATE ON {schema}.contact REFERENCING OLD 
 CREATE TRIGGER contact_field_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON {schema}.contact_field FOR EACH STATEMENT EXECUTE FUNCTION catalogue_changed();
 CREATE TRIGGER contact_log_horizon_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON {schema}.contact_log_horizon FOR EACH STATEMENT EXECUTE FUNCTION catalogue_changed();
 CREATE TRIGGER export_claimed BEFORE UPDATE OF claimed_at ON {schema}.export FOR EACH ROW EXECUTE FUNCTION export_claim_check();
+CREATE TRIGGER export_deleted AFTER DELETE ON {schema}.export REFERENCING OLD TABLE AS old_export FOR EACH STATEMENT EXECUTE FUNCTION export_count_deleted();
 CREATE TRIGGER export_delivery_counted AFTER UPDATE OF deliveries ON {schema}.export FOR EACH ROW WHEN ((old.deliveries <> new.deliveries)) EXECUTE FUNCTION export_count_attempt('delivery', '');
 CREATE TRIGGER export_end_counted AFTER UPDATE OF status ON {schema}.export FOR EACH ROW WHEN (((old.finished_at IS NULL) <> (new.finished_at IS NULL))) EXECUTE FUNCTION export_count_end();
 CREATE TRIGGER export_event_noted AFTER UPDATE OF status, attempt, claimed_at, due_at ON {schema}.export FOR EACH ROW EXECUTE FUNCTION export_event_note();

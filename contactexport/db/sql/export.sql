@@ -144,17 +144,18 @@ WITH unmarked AS (DELETE FROM export_row_mark WHERE export_id = :id)
 UPDATE export SET file_deleted_at = clock_timestamp() WHERE id = :id AND file_deleted_at IS NULL;
 
 -- name: expired
--- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver. Files of a
+-- Locked until their files are gone: one that is tried again meanwhile would lose the file it is to deliver. Whoever cancels
+-- or tries again one of them waits for all, so they are few. `left_out`: those whose files could not be deleted. Files of a
 -- feed that somebody pulls stay until they are acknowledged. With clock_timestamp(), which may differ for each row, Postgres
 -- would read all that have their files.
 SELECT id, coalesce(stored_as, file_name) AS stored_name FROM export
-WHERE due_at IS NULL AND file_deleted_at IS NULL
+WHERE due_at IS NULL AND file_deleted_at IS NULL AND id <> ALL (CAST(:left_out AS bigint[]))
   AND finished_at < statement_timestamp() - make_interval(secs => :retention)
   AND NOT (status = 'done' AND EXISTS (
       SELECT FROM feed AS f
       WHERE f.id = export.feed_id AND f.pulled_at IS NOT NULL AND f.acknowledged < export.feed_sequence
   ))
-ORDER BY finished_at LIMIT 1000
+ORDER BY finished_at LIMIT :most
 FOR UPDATE SKIP LOCKED;
 
 -- name: files_kept$
@@ -227,10 +228,10 @@ SELECT EXISTS (
 
 -- name: retry_export^
 -- A finished file is delivered again without a new query; without one, all starts anew. So do the limits of attempts
--- and of time.
+-- and of time. Somebody may have deleted the file since it was looked at.
 UPDATE export
-SET status = CASE WHEN ready_at IS NOT NULL AND :has_file THEN 'ready' ELSE 'scheduled' END,
-    ready_at = CASE WHEN ready_at IS NOT NULL AND :has_file THEN clock_timestamp() END,
+SET status = CASE WHEN ready_at IS NOT NULL AND :has_file AND file_deleted_at IS NULL THEN 'ready' ELSE 'scheduled' END,
+    ready_at = CASE WHEN ready_at IS NOT NULL AND :has_file AND file_deleted_at IS NULL THEN clock_timestamp() END,
     due_at = statement_timestamp(), finished_at = NULL, error = NULL,
     writers_since = NULL, file_deleted_at = NULL, run_attempts = 0, delivery_attempts = 0, permanent_failures = 0,
     ftp_secret = :ftp_secret, notify_secret = :notify_secret, settings = :settings, setting_key = :setting_key,

@@ -99,7 +99,8 @@ DROP TABLE
     export, export_row_mark, feed, feed_event, manifest_key, api_user, access_token, wsse_nonce, request_count, ftp_host_trait, installation,
     export_total, export_attempt_total, export_worker, export_last_sweep;
 DROP FUNCTION
-    export_accept, export_claim_check, export_deliveries, export_event_note, export_count_end, export_count_attempt;
+    export_accept, export_claim_check, export_deliveries, export_event_note, export_count_end, export_count_attempt,
+    export_count_deleted;
 COMMENT ON TABLE contactexport_version IS 'contacts only';
 
 -- name: checksums$

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from contactexport.context import Context
+from contactexport.errors import StorageUnfit
 from tests.support.exporting import contact_changed, context_with, deliver, request, run, settings_for
 
 GZIP = {"Accept-Encoding": "gzip, deflate"}
@@ -136,3 +137,17 @@ def test_conditions_are_met_by_this_server(api, app, in_s3: Context, in_store, h
     assert api.get(f"/api/v2/export/{in_store.id}/data", headers=sent).status_code == status
     assert api.head(f"/api/v2/export/{in_store.id}/data").status_code == 200
     assert api.get(f"/api/v2/export/{in_store.id}/data?offset=0&limit=1").status_code == 200
+
+
+def test_download_goes_through_the_server_if_the_store_cannot_sign(
+    api, app, in_s3: Context, in_store, monkeypatch: pytest.MonkeyPatch
+):
+    """As with a token of Azure, which signs nothing."""
+
+    def refuse(*_: object) -> str:
+        raise StorageUnfit("The object store does not answer", "unavailable")
+
+    app.extensions["contactexport"] = redirecting = context_with(in_s3, download_redirect=True)
+    monkeypatch.setattr(redirecting.storage, "signed_url", refuse)
+    answer = api.get(f"/api/v2/export/{in_store.id}/data")
+    assert (answer.status_code, len(answer.data)) == (200, in_store.bytes)

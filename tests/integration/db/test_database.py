@@ -98,6 +98,7 @@ def test_statement_timeout_is_trouble_of_the_server_not_an_outage(context: Conte
     [
         ("40001", DatabaseConflict),
         ("40P01", DatabaseConflict),
+        ("55P03", DatabaseConflict),
         ("58030", DatabaseInTrouble),
         ("58P01", DatabaseInTrouble),
         ("53100", DatabaseInTrouble),

@@ -46,3 +46,13 @@ def test_upgrade_replaces_a_function_with_another_text(migrated: Context):
         assert schema_parts.missing_functions(conn, "public") == ["function catalogue_changed()"]
     migrate.upgrade(migrated.database)
     assert execute(migrated, FUNCTIONS) == expected
+
+
+def test_triggers_that_write_have_the_rights_of_their_owner(migrated: Context):
+    """Otherwise workers of an older version, whose role has no rights on new tables yet, could not claim an export."""
+    found = execute(
+        migrated,
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prorettype = 'trigger'::regtype"
+        " AND prosrc ~ 'INSERT INTO|UPDATE [{a-z]' AND NOT prosecdef",
+    )
+    assert found == []

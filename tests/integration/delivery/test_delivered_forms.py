@@ -17,8 +17,9 @@ from pyftpdlib.handlers import FTPHandler
 
 from contactexport.cli.verify import verify as verify_command
 from contactexport.context import Context
+from contactexport.delivery import openpgp
 from contactexport.delivery.encoding import encoded
-from contactexport.errors import ExportLost
+from contactexport.errors import DeliveryFailed, ExportLost
 from contactexport.exports import status as export_status
 from contactexport.exports.models import Export
 from contactexport.manifests import store as manifests
@@ -116,6 +117,36 @@ def test_nothing_is_left_of_a_form_that_nobody_wants(tmp_path: Path, gpg: Gpg):
         pass
     assert files(tmp_path) == ["x.csv"]
     assert set(psutil.Process().children()) <= others
+
+
+def test_full_disk_and_killed_process_are_no_fault_of_the_key(
+    tmp_path: Path, gpg: Gpg, monkeypatch: pytest.MonkeyPatch
+):
+    (source := tmp_path / "x.csv").write_bytes(os.urandom(3_000_000))
+    export = SimpleNamespace(file_name="x.csv", settings=settings_for(openpgp_key=gpg.public("receiver")))
+    killing = openpgp.ENCRYPT.replace("try:", "import os\nos.kill(os.getpid(), signal.SIGKILL)\ntry:", 1)
+    limiting = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n" + openpgp.ENCRYPT
+    for script, told in ((killing, "ended with -9"), (limiting, "os error 27")):
+        monkeypatch.setattr(openpgp, "ENCRYPT", script)
+        with (
+            source.open("rb") as file,
+            pytest.raises(DeliveryFailed, match=told) as failed,
+            encoded(export, file, tmp_path, lambda: None),
+        ):
+            pass
+        assert not failed.value.permanent
+
+
+def test_signal_to_all_processes_of_a_service_does_not_end_the_encryption(
+    tmp_path: Path, gpg: Gpg, monkeypatch: pytest.MonkeyPatch
+):
+    """systemd sends it to each of them."""
+    (source := tmp_path / "x.csv").write_bytes(os.urandom(3_000_000))
+    export = SimpleNamespace(file_name="x.csv", settings=settings_for(openpgp_key=gpg.public("receiver")))
+    told = openpgp.ENCRYPT.replace("try:", "import os\nos.kill(os.getpid(), signal.SIGTERM)\ntry:", 1)
+    monkeypatch.setattr(openpgp, "ENCRYPT", told)
+    with source.open("rb") as file, encoded(export, file, tmp_path, lambda: None) as (made, form):
+        assert len(made.read()) == form.bytes > 3_000_000
 
 
 def test_key_that_has_expired_since_is_told(context: Context, inbox: Path, gpg: Gpg):

@@ -17,10 +17,11 @@ from contactexport.delivery.sftp import SftpDelivery
 from contactexport.errors import DeliveryFailed, ExportLost
 from contactexport.exports import cancel
 from contactexport.exports import run as run_export
+from contactexport.exports import store as export_store
 from contactexport.exports.models import Export
-from tests.support.exporting import TESTER, contact_changed, execute, request, row_of, run
+from tests.support.exporting import PASSWORD, TESTER, contact_changed, execute, request, row_of, run
 from tests.support.ftp_hosts import files
-from tests.support.ssh_hosts import OddFolder, Silent, SshHost, Stingy, odd_host
+from tests.support.ssh_hosts import OddFolder, Silent, SshHost, Stingy, _Login, odd_host
 
 FILE_BYTES = 5_000_000
 PATIENT_SECONDS = 60.0
@@ -288,3 +289,90 @@ def test_export_cancelled_before_the_rename_does_not_arrive(context: Context, in
         ids.append(request(context, host.settings(), host.credentials.to_text()))
         assert run_export.run(context, ids[0]) is None
     assert (files(inbox), row_of(context, ids[0])["error"]) == ([], "cancelled")
+
+
+def end_connection(transport: paramiko.Transport) -> int:
+    """An answer that arrives nowhere."""
+    transport.sock.shutdown(socket.SHUT_RDWR)
+    return paramiko.SFTP_OK
+
+
+class LosesTheReply(OddFolder):
+    """Renames the file, and the connection ends before it says so."""
+
+    taken = False
+
+    def rename(self, oldpath: str, newpath: str) -> int:
+        super().rename(oldpath, newpath)
+        if self.taken:
+            self.path(newpath).rename(self.root.with_name("archive") / "taken")
+        return end_connection(threading.current_thread().get_server().transport)
+
+
+class LosesTheReplyAndTakesFilesAway(LosesTheReply):
+    taken = True
+
+
+class LosesTheRequest(OddFolder):
+    """The connection ends before the host renames."""
+
+    lost: bool = False
+
+    def rename(self, oldpath: str, newpath: str) -> int:
+        if not type(self).lost:
+            type(self).lost = True
+            return end_connection(threading.current_thread().get_server().transport)
+        return super().rename(oldpath, newpath)
+
+
+@pytest.mark.parametrize("ways", [LosesTheReply, LosesTheReplyAndTakesFilesAway, LosesTheRequest])
+def test_file_whose_rename_is_not_confirmed_is_sent_once(inbox: Path, content: Path, ways):
+    with odd_host(inbox, ways) as host:
+        assert upload(host, content).startswith("renamed")
+        assert len([asked for asked in host.connections if asked.startswith("open")]) == 1
+    assert files(inbox) + files(inbox.with_name("archive")) == ["taken" if ways.__name__.endswith("Away") else "x.csv"]
+
+
+def test_connection_that_ends_during_the_login_is_no_wrong_password(
+    inbox: Path, content: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def check_and_end(self: _Login, username: str, password: str) -> int:
+        return end_connection(threading.current_thread())
+
+    monkeypatch.setattr(_Login, "check_auth_password", check_and_end)
+    with odd_host(inbox) as host, pytest.raises(DeliveryFailed) as failed:
+        upload(host, content)
+    assert (failed.value.text, failed.value.permanent) == ("SFTP host: connection lost during the login", False)
+
+
+def test_words_of_a_host_are_stored_in_one_line(context: Context, inbox: Path, monkeypatch: pytest.MonkeyPatch):
+    """Postgres does not store NUL."""
+    monkeypatch.setattr(_Login, "check_auth_password", lambda *_: paramiko.AUTH_PARTIALLY_SUCCESSFUL)
+    monkeypatch.setattr(_Login, "get_allowed_auths", lambda *_: f"a\x00b\nc {PASSWORD} {'x' * 5000}")
+    with odd_host(inbox) as host:
+        waiting = exported(context, host)
+    assert waiting.error.startswith("SFTP host: it wants more than the password: a?b c *** xxx")
+    assert (waiting.status, waiting.permanent_failures, len(waiting.error) < 300) == ("ready", 1, True)
+
+
+@pytest.mark.parametrize("outcome", ["postpone_delivery", "mark_done", "mark_error"])
+def test_whatever_is_told_can_be_stored(context: Context, inbox: Path, outcome: str):
+    with odd_host(inbox, ReadOnly) as host:
+        waiting = exported(context, host)
+    reason = "a\x00\ud800\n" + "x" * 5000
+    arguments = {
+        "postpone_delivery": ((1, reason), {"permanent": False}),
+        "mark_done": ((reason,), {}),
+        "mark_error": ((reason,), {"reply": reason}),
+    }
+    with context.database.transaction() as conn:
+        given, named = arguments[outcome]
+        stored = getattr(export_store, outcome)(conn, waiting, *given, **named)
+    assert stored.deliveries[-1]["reply"].startswith("a?? xxx")
+
+
+def test_only_parts_of_the_last_attempts_are_looked_for(inbox: Path, content: Path):
+    with odd_host(inbox) as host:
+        upload(host, content, attempt=10_000)
+        removed = [asked for asked in host.connections if asked.startswith("remove")]
+    assert (len(removed), removed[0], removed[-1]) == (51, "remove x.csv.0.part", "remove x.csv.9999.part")

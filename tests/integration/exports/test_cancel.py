@@ -9,10 +9,22 @@ import psycopg2
 import pytest
 
 from contactexport.db.queries import queries
+from contactexport.errors import DatabaseConflict
 from contactexport.exports import cancel, files, lock
 from contactexport.exports import run as run_export
 from contactexport.exports import store as export_store
-from tests.support.exporting import TESTER, add_contact, around_now, by_ftp, execute, request, row_of, run, settings_for
+from tests.support.exporting import (
+    TESTER,
+    add_contact,
+    around_now,
+    by_ftp,
+    execute,
+    other_session,
+    request,
+    row_of,
+    run,
+    settings_for,
+)
 from tests.support.ftp_hosts import serving
 
 
@@ -80,7 +92,7 @@ def test_files_of_exports_that_ended_first_are_deleted_first(context):
     early, late = (run(context, request(context, settings_for(language=code))) for code in ("en", "de"))
     execute(context, "UPDATE export SET finished_at = finished_at - interval '1 hour' WHERE id = %s", (late.id,))
     with context.database.transaction() as conn:
-        assert [export_id for export_id, _name in export_store.expired(conn, 0)] == [late.id, early.id]
+        assert [export_id for export_id, _name in export_store.expired(conn, 0, most=50)] == [late.id, early.id]
 
 
 def test_exports_that_still_have_their_file_are_found_by_an_index(context):
@@ -88,7 +100,7 @@ def test_exports_that_still_have_their_file_are_found_by_an_index(context):
         cursor.execute(
             "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"
         )  # otherwise a small table is scanned
-        cursor.execute(f"EXPLAIN {queries('export').expired.sql}", {"retention": 0})
+        cursor.execute(f"EXPLAIN {queries('export').expired.sql}", {"retention": 0, "most": 50, "left_out": []})
         plan = " ".join(row["QUERY PLAN"] for row in cursor)
     assert "export_file_kept" in plan
     assert "Sort" not in plan
@@ -211,3 +223,24 @@ def test_disk_use_counts_only_our_files(context):
     export = run(context, request(context, window()))
     (context.settings.storage_dir / "notes.txt").write_text("not ours")
     assert files.disk_use(context) == (1, export.bytes)
+
+
+def test_files_are_deleted_in_batches_and_stuck_ones_are_left_out(context, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(files, "BATCH", 2)
+    exports = ended_long_ago(context, "en", "de", "fr", "it", "es")
+    for stuck in exports[:2]:
+        (path := context.settings.storage_dir / stuck.file_name).unlink()
+        path.mkdir()
+    assert files.delete_expired(context) == 3
+    assert len(list(context.settings.storage_dir.glob("[!.]*"))) == 2
+
+
+def test_cancel_does_not_wait_for_ever_for_who_holds_the_export(context, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cancel, "ROW_SECONDS", 0.05)
+    export_id = request(context, settings_for())
+    with other_session(context, autocommit=False) as other, other.cursor() as cursor:
+        cursor.execute("SELECT FROM export WHERE id = %s FOR UPDATE", (export_id,))
+        with pytest.raises(DatabaseConflict, match="Another transaction holds a lock for too long"):
+            cancel.cancel(context, export_id, TESTER)
+    cancel.cancel(context, export_id, TESTER)
+    assert row_of(context, export_id)["error"] == "cancelled"

@@ -33,8 +33,9 @@ FILES = ("export", "feed", "notification", "manifest", "doctor", "metrics")
 PARAMETERS: Mapping[str, Any] = {
     "id": 45, "ids": list(range(10_000, 10_100)), "attempt": 1, "fence": 0, "setting_key": 1, "team": "team 3",
     "status": "error", "before": None, "limit": 100, "deliveries": True, "most_running": 2, "most": 1000,
-    "patience": 600, "retention": 31 * 86400, "seconds": 30, "counted": True, "permanent": False, "has_file": False,
-    "notify_attempts": 0, "delays": [60.0], "name": None, "names": ["export"], "sequence": 5, "kind": "asked",
+    "patience": 600, "left_out": [], "retention": 31 * 86400, "seconds": 30, "counted": True, "permanent": False,
+    "has_file": False, "notify_attempts": 0,
+    "delays": [60.0], "name": None, "names": ["export"], "sequence": 5, "kind": "asked",
     "event": "feed late", "ftp": Json({}), "settings": Json({"language": "en"}), "created_by": "user 3",
     "suffix": "abcdef", "method": "ftp", "target": Json({}), "lock_wait": "1s", "waited": 1.0, "most_unfinished": 10,
     "runs": Json([{"feed_id": 7, "settings": {"language": "en"}, "setting_key": 1, "suffix": "abcdef"}]),

@@ -207,3 +207,14 @@ def test_damaged_file_is_not_uploaded(context: Context, tmp_path: Path, damage, 
     assert "is damaged" in tried.error
     assert [one for one in inbox.rglob("*") if one.is_file()] == []
     assert any(one.levelname == "ERROR" and path.name in one.getMessage() for one in caplog.records)
+
+
+def test_retry_does_not_count_on_a_file_that_was_deleted_meanwhile(context: Context, tmp_path: Path):
+    with serving(tmp_path / "inbox") as (port, _told):
+        pass
+    export_id = given_up(context, port)
+    with context.database.transaction() as conn:
+        export = export_store.get(conn, export_id)
+        export_store.note_file_deleted(conn, export_id)
+        revived = export_store.retry(conn, export, None, has_file=True)
+    assert (revived.status, revived.ready_at) == ("scheduled", None)

@@ -140,3 +140,15 @@ def test_promtool_has_nothing_to_say(context: Context, operator):
     contact_changed(context)
     run(context, request(context, settings_for()))
     checked_by_promtool(read(operator).text)
+
+
+def test_deleted_exports_are_not_counted_as_present(context: Context):
+    for code in ("en", "de", "fr"):
+        run(context, request(context, settings_for(language=code)))
+    waiting = request(context, settings_for(language="it"))
+    present = "SELECT sum(present)::integer AS present, sum(ended)::integer AS ended FROM export_total"
+    assert execute(context, present) == [{"present": 3, "ended": 3}]
+    execute(context, "DELETE FROM export WHERE id = %s OR settings->>'language' IN ('en', 'de')", (waiting,))
+    assert execute(context, present) == [{"present": 1, "ended": 3}]
+    execute(context, "DELETE FROM export WHERE false")
+    assert execute(context, present) == [{"present": 1, "ended": 3}]

@@ -71,6 +71,8 @@ REVOKE EXECUTE ON FUNCTION {schema}.contact_log_delete(), {schema}.contact_log_t
     {schema}.contact_truncate_check() FROM PUBLIC;
 
 -- A view in the place of `contact` has no triggers. Those of the table below it, if it was ours, are found by their function.
+-- A trigger needs the table without writers. Whoever waits for that holds up all who come after.
+SET LOCAL lock_timeout = '5s';
 DO $$
 DECLARE
     logged oid;
@@ -90,3 +92,4 @@ BEGIN
         );
     END LOOP;
 END $$;
+SET LOCAL lock_timeout TO DEFAULT;

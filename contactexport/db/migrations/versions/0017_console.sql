@@ -9,9 +9,12 @@ BEGIN
     END IF;
 
     -- A viewer sees the exports of every team like an operator, and changes nothing.
+    -- Whoever waits for a table holds up all who come after.
+    SET LOCAL lock_timeout = '5s';
     ALTER TABLE {schema}.api_user
         ADD COLUMN viewer boolean NOT NULL DEFAULT false,
         ADD CONSTRAINT api_user_one_role_check CHECK (NOT (operator AND viewer));
+    SET LOCAL lock_timeout TO DEFAULT;
 
     -- Who is signed in. A session ends with the token that opened it. `token_hash` is NULL if a one-time link opened it.
     CREATE TABLE {schema}.console_session (
@@ -52,7 +55,7 @@ BEGIN
     CREATE INDEX export_event_by_time ON {schema}.export_event USING brin (happened_at);
 
     CREATE FUNCTION {schema}.export_event_note() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
     BEGIN
         INSERT INTO {schema}.export_event (export_id, attempt, event, note)
         SELECT NEW.id, NEW.attempt, found.event,
@@ -76,9 +79,10 @@ BEGIN
     CREATE TRIGGER export_event_noted AFTER UPDATE OF status, attempt, claimed_at, due_at ON {schema}.export
         FOR EACH ROW EXECUTE FUNCTION {schema}.export_event_note();
 
-    -- For the lists and the figures of the console.
-    CREATE INDEX export_by_status ON {schema}.export (status, id);
-    CREATE INDEX export_by_user ON {schema}.export (created_by, id);
-    CREATE INDEX export_ended ON {schema}.export (finished_at)
+    -- For the lists and the figures of the console. IF NOT EXISTS: on a large table they may be created CONCURRENTLY before
+    -- the upgrade (docs/growth.md).
+    CREATE INDEX IF NOT EXISTS export_by_status ON {schema}.export (status, id);
+    CREATE INDEX IF NOT EXISTS export_by_user ON {schema}.export (created_by, id);
+    CREATE INDEX IF NOT EXISTS export_ended ON {schema}.export (finished_at)
         INCLUDE (id, status, team, rows, created_at, started_at) WHERE finished_at IS NOT NULL;
 END $$;

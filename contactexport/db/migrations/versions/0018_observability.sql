@@ -74,11 +74,17 @@ BEGIN
     CREATE FUNCTION {schema}.export_count_attempt() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END';
 
-    REVOKE ALL ON FUNCTION {schema}.export_count_end(), {schema}.export_count_attempt() FROM PUBLIC;
+    CREATE FUNCTION {schema}.export_count_deleted() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END';
+
+    REVOKE ALL ON FUNCTION {schema}.export_count_end(), {schema}.export_count_attempt(), {schema}.export_count_deleted()
+        FROM PUBLIC;
 
     CREATE TRIGGER export_end_counted AFTER UPDATE OF status ON {schema}.export
         FOR EACH ROW WHEN ((OLD.finished_at IS NULL) <> (NEW.finished_at IS NULL))
         EXECUTE FUNCTION {schema}.export_count_end();
+    CREATE TRIGGER export_deleted AFTER DELETE ON {schema}.export REFERENCING OLD TABLE AS old_export
+        FOR EACH STATEMENT EXECUTE FUNCTION {schema}.export_count_deleted();
     -- The reply of a host is noted with each attempt. `local` has no attempts, the file is where it is to be.
     CREATE TRIGGER export_delivery_counted AFTER UPDATE OF deliveries ON {schema}.export
         FOR EACH ROW WHEN (OLD.deliveries <> NEW.deliveries)
