@@ -58,7 +58,7 @@ def test_default_language_is_that_of_service(app, api, context):
 
 @pytest.mark.parametrize("code", WRONG_LANGUAGES)
 def test_unknown_language_is_refused(api, code):
-    shown = code.replace("%00", "\0").replace("%0a", "\n")
+    shown = "it has a NUL character" if "%00" in code else code.replace("%0a", "\n")
     assert refusal(api, f"field/translate/{code}") == f"Invalid value for language: {shown}"
     assert refusal(api, f"field/5/choice/translate/{code}") == f"Invalid value for language: {shown}"
 

@@ -78,7 +78,7 @@ def test_default_is_every_field(api, ids):
         ("?return=3&1=a&2=b", "Only one field may be asked for"),
         ("?return=3&limit=-1", "Invalid value for limit: -1"),
         ("?return=3&offset=x", "Invalid value for offset: x"),
-        ("?return=3&1=%00", "Invalid value for 1: \0"),
+        ("?return=3&1=%00", "Invalid value for 1: it has a NUL character"),
     ],
 )
 def test_invalid_query_is_refused_with_its_value(api, query, text):
